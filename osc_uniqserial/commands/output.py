@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Output that cannot hurt: text from a cloud is made safe for the chosen format."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from openstackclient import command
+
+LOG = logging.getLogger(__name__)
+
+#: Unicode categories that can change what a terminal shows: control, format
+#: (right-to-left marks too), surrogate, line and paragraph separators.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: First characters that make a spreadsheet run a cell as a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def safe_text(text: str) -> str:
+    """Return text with every character that a terminal would obey made visible."""
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _UNSAFE
+        else char
+        for char in text
+    )
+
+
+def safe_cell(value: Any, formatter: str) -> Any:
+    """Return a value of plain Python types as it may go out in this format.
+
+    JSON and YAML escape what they carry and keep types. The shell format of
+    cliff escapes double quotes only, which lets ``$(...)`` run; CSV opens in
+    spreadsheets.
+    """
+    if formatter in ("json", "yaml"):
+        return value
+    if formatter == "csv" and isinstance(value, (bool, int)):
+        return value
+    if formatter in ("csv", "shell", "value"):
+        text = _machine_text(value)
+    else:
+        return _human_text(value)
+    if formatter == "shell":
+        for char in "\\$`":
+            text = text.replace(char, "\\" + char)
+    if formatter == "csv" and text.startswith(_FORMULA):
+        text = "'" + text
+    return text
+
+
+def _machine_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, sort_keys=True)
+    return safe_text(str(value))
+
+
+def _human_text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_human_text(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "\n".join(_human_line(item) for item in value) or "-"
+    return safe_text(str(value))
+
+
+def _human_line(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_human_text(item)}" for key, item in value.items())
+    return _human_text(value)
+
+
+def warn(notes: Iterable[str]) -> None:
+    """Write notes to standard error, each once."""
+    for note in dict.fromkeys(notes):
+        LOG.warning("%s", safe_text(note[:1].upper() + note[1:] + "."))
+
+
+class ShowOne(command.ShowOne):
+    """One resource; ``take_action`` returns plain Python values."""
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Any
+    ) -> int:
+        """Make every value safe for the chosen format, then print."""
+        cells = [safe_cell(value, parsed_args.formatter) for value in data]
+        return super().produce_output(parsed_args, column_names, cells)
+
+
+class Lister(command.Lister):
+    """Many resources; ``take_action`` returns rows of plain Python values.
+
+    :ivar exit_code: what the command exits with once its rows are printed
+    """
+
+    exit_code = 0
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Any
+    ) -> int:
+        """Make every value safe for the chosen format, row by row, then print."""
+        rows = ([safe_cell(value, parsed_args.formatter) for value in row] for row in data)
+        return super().produce_output(parsed_args, column_names, rows)
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Print, then return :attr:`exit_code`: cliff's own run always returns 0."""
+        return super().run(parsed_args) or self.exit_code

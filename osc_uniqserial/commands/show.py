@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial show``: the effective policy of one server, and why."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any
+
+from osc_lib import exceptions
+
+from osc_uniqserial import policy, report
+from osc_uniqserial.cloud import Cloud
+from osc_uniqserial.commands import host_modes, output
+from osc_uniqserial.report import ServerReport
+from osc_uniqserial.rest import CloudError
+
+
+def _text(value: Enum | None) -> str | None:
+    return None if value is None else str(value.value)
+
+
+def _raw(used: policy.SettingInput) -> str | None:
+    return used.value.raw if used.value else None
+
+
+def _evidence(about: ServerReport) -> dict[str, str | None]:
+    return {
+        "flavor": _text(about.facts.flavor.evidence),
+        "image": _text(about.facts.image.evidence),
+        "host_mode": _text(about.host.mode_evidence),
+        "host_honours": _text(about.host.honours_evidence),
+        "host_meets_unique": _text(about.host.meets_unique_evidence),
+    }
+
+
+#: Key and getter of each column. The keys are an interface: scripts read them.
+COLUMNS: dict[str, Callable[[ServerReport], Any]] = {
+    "id": lambda about: about.facts.id,
+    "name": lambda about: about.facts.name,
+    "project_id": lambda about: about.facts.project_id,
+    "host": lambda about: about.facts.host,
+    "status": lambda about: about.facts.status,
+    "requested": lambda about: _text(about.policy.requested),
+    "flavor_value": lambda about: _raw(about.facts.flavor),
+    "image_value": lambda about: _raw(about.facts.image),
+    "host_mode": lambda about: _text(about.host.mode),
+    "host_honours": lambda about: about.host.honours,
+    "serial_source": lambda about: _text(about.policy.source),
+    "expected_serial": lambda about: about.policy.expected_serial(about.facts.id),
+    "decided_by": lambda about: _text(about.policy.decided_by),
+    "survives_move": lambda about: about.survives_move,
+    "pending": lambda about: [dataclasses.asdict(change) for change in about.pending],
+    "why": lambda about: about.why,
+    "evidence": _evidence,
+}
+
+
+class ShowUniqueSerial(output.ShowOne):
+    """Show where a server's BIOS serial number comes from, and why
+
+    The answer is for the next time that the guest's XML is generated on its
+    present host: stop and start, hard reboot, resize, rebuild or migration.
+    What this user may not see is shown as unreadable, never guessed.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the server and the options for what no API tells."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("server", metavar="<server>", help="Server (name or ID)")
+        parser.add_argument(
+            "--all-projects",
+            action="store_true",
+            help="Look for the server's name in all projects (admin only)",
+        )
+        host_modes.add_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Read the facts, judge them, and return one value a column."""
+        given = host_modes.given(parsed_args)
+        cloud = Cloud(self.app.client_manager.sdk_connection)
+        try:
+            record = cloud.find_server(parsed_args.server, parsed_args.all_projects)
+            facts, view = cloud.read_server(record, given)
+            effective = policy.resolve(facts.flavor, facts.image, view.input)
+            moves = None
+            if report.needs_other_hosts(facts, effective):
+                moves = cloud.read_moves(facts, effective.requested, view, given)
+        except CloudError as error:
+            raise exceptions.CommandError(output.safe_text(str(error))) from error
+        about = report.build(facts, view.input, moves)
+        output.warn(cloud.notes)
+        return tuple(COLUMNS), [getter(about) for getter in COLUMNS.values()]

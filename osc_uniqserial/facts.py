@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was read from a cloud about its servers and hosts, typed and inert.
+
+Text in these objects is as the cloud stored it: untrusted. Make it safe where
+it is shown (``osc_uniqserial.commands.columns``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from osc_uniqserial.policy import SettingInput, Value
+
+#: Guest architectures that get ``<sysinfo>``: i686 and x86_64 under every name
+#: that Nova folds into them (nova/objects/fields.py, Architecture.canonicalize).
+_SYSINFO_ARCHITECTURES = frozenset({"i386", "i486", "i586", "i686", "amd64", "x86_64"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """One server as the APIs show it to this user.
+
+    :ivar name: None for a server of a cell that is down
+    :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when
+        this user may not see it (``host_visible`` is False)
+    :ivar hypervisor_hostname: names the host's resource provider
+    :ivar reachable: False when the server's cell is down and Nova returned a
+        minimal record
+    :ivar pinned_zone: availability zone that the server may not leave
+    :ivar flavor_name: name of the flavor at boot or at the last resize
+    :ivar flavor_now: what the flavor of that name says now; None when it was
+        not found or not read
+    :ivar image_now: what the image says now; None when not read, or when it
+        is itself the evidence
+    :ivar traits: trait requirements that scheduling follows, ``required`` or
+        ``forbidden`` by trait name; None when they could not be read
+    :ivar met_by_placement: the server was placed by a required
+        CUSTOM_UNIQUE_SERIAL
+    :ivar guest_architecture: of the image; None when it follows the host
+    """
+
+    id: str
+    name: str | None
+    project_id: str | None
+    status: str
+    host: str | None
+    hypervisor_hostname: str | None
+    host_visible: bool
+    reachable: bool
+    pinned_zone: str | None
+    flavor_name: str | None
+    flavor: SettingInput
+    flavor_now: Value | None
+    image: SettingInput
+    image_now: Value | None
+    traits: dict[str, str] | None
+    met_by_placement: bool
+    guest_architecture: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hypervisor:
+    """A compute node: the resource provider and the service behind it.
+
+    :ivar id: UUID of its resource provider
+    :ivar hostname: hypervisor_hostname, the name of its resource provider
+    :ivar host: the name of its compute service
+    :ivar enabled: whether the scheduler may use it
+    :ivar type: what the driver reports: QEMU, VMware vCenter Server, ironic...
+    :ivar architecture: of its CPU; None when it is not told
+    """
+
+    id: str
+    hostname: str
+    host: str
+    enabled: bool
+    type: str
+    architecture: str | None
+
+    @property
+    def is_libvirt_qemu(self) -> bool:
+        """Whether it is libvirt with virt_type kvm or qemu; both report QEMU."""
+        return self.type.upper() in ("QEMU", "KVM")
+
+    def writes_sysinfo(self, guest_architecture: str | None) -> bool:
+        """Whether its guests get ``<sysinfo>``, and so a BIOS serial number.
+
+        Source: nova/virt/libvirt/driver.py, _configure_guest_by_virt_type:
+        only virt_type kvm or qemu, and only for i686 and x86_64.
+        """
+        architecture = guest_architecture or self.architecture or "x86_64"
+        return self.is_libvirt_qemu and architecture.lower() in _SYSINFO_ARCHITECTURES
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moves:
+    """What a cold move to another host would do to a serial that is unique now.
+
+    :ivar keeps: True when every host that scheduling allows gives the same
+        serial, False when one is known that does not, None when unknown
+    :ivar hosts: hosts that decided a False or that could not be judged, sorted
+    """
+
+    keeps: bool | None
+    hosts: tuple[str, ...] = ()

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of per-instance serial numbers, pure and without dependencies.
+
+Source of the rules: the Nova specification "Per-instance serial number" and
+its released part, the host option ``[libvirt]sysinfo_serial``
+(nova/conf/libvirt.py; nova/virt/libvirt/driver.py, _get_guest_config_sysinfo).
+
+The client and the compute driver run this same text, so that a report and a
+guest cannot disagree. Keep it valid on the oldest Python of the oldest Nova
+that is supported: standard library only, no I/O, no clock, no logging.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+from typing import Optional, Union
+
+#: The flavor extra spec. Aggregates carry it too.
+FLAVOR_KEY = "hw:unique_serial"
+#: The image property. Aggregates carry it too.
+IMAGE_KEY = "hw_unique_serial"
+
+#: What :func:`parse` accepts, in any case and with blanks around it: the strict
+#: truth table of oslo.utils (oslo_utils/strutils.py, bool_from_string).
+TRUE_WORDS = ("1", "t", "true", "on", "y", "yes")
+FALSE_WORDS = ("0", "f", "false", "off", "n", "no")
+
+#: A guest that asks for a unique serial gets it on this host.
+TRAIT_UNIQUE = "CUSTOM_UNIQUE_SERIAL"
+#: The host's compute driver obeys the keys.
+TRAIT_KEYS = "CUSTOM_UNIQUE_SERIAL_KEYS"
+
+
+class Setting(enum.Enum):
+    """What a flavor or an image says."""
+
+    UNIQUE = "unique"
+    HOST = "host"
+    UNSET = "unset"
+    INVALID = "invalid"
+
+
+class HostMode(enum.Enum):
+    """``[libvirt]sysinfo_serial`` of a compute host (nova/conf/libvirt.py)."""
+
+    UNIQUE = "unique"
+    OS = "os"
+    HARDWARE = "hardware"
+    AUTO = "auto"
+    NONE = "none"
+
+
+class SerialSource(enum.Enum):
+    """Where a guest's serial number comes from."""
+
+    INSTANCE_UUID = "instance-uuid"
+    HOST_OS = "host-os"
+    HOST_HARDWARE = "host-hardware"
+    HOST_AUTO = "host-auto"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+class DecidedBy(enum.Enum):
+    """The input that decided the serial source; NONE when no single one did."""
+
+    FLAVOR = "flavor"
+    IMAGE = "image"
+    HOST = "host"
+    NONE = "none"
+
+
+class Evidence(enum.Enum):
+    """Where the value of an input was read."""
+
+    FROZEN = "frozen"
+    CURRENT_IMAGE = "current-image"
+    VOLUME = "volume"
+    EMBEDDED_FLAVOR = "embedded-flavor"
+    REQUIRED_TRAIT = "required-trait"
+    TRAIT = "trait"
+    TRAIT_ABSENT = "trait-absent"
+    GIVEN = "given"
+    DECLARED = "declared"
+    UNREADABLE = "unreadable"
+
+
+#: The trait that declares a host mode. A host has exactly one of them.
+MODE_TRAITS: Mapping[str, HostMode] = {
+    "CUSTOM_SYSINFO_SERIAL_" + mode.name: mode for mode in HostMode
+}
+#: Every trait of this project.
+TRAITS = (TRAIT_UNIQUE, TRAIT_KEYS, *MODE_TRAITS)
+
+_SOURCE_OF_MODE = {
+    HostMode.UNIQUE: SerialSource.INSTANCE_UUID,
+    HostMode.OS: SerialSource.HOST_OS,
+    HostMode.HARDWARE: SerialSource.HOST_HARDWARE,
+    HostMode.AUTO: SerialSource.HOST_AUTO,
+    HostMode.NONE: SerialSource.ABSENT,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A stored value: its meaning, and the text it was read from.
+
+    :ivar setting: what it says
+    :ivar raw: the stored text; None when nothing is stored
+    """
+
+    setting: Setting
+    raw: Optional[str] = None
+
+
+UNSET = Value(Setting.UNSET)
+
+
+def parse(raw: Union[str, bool, None]) -> Value:
+    """Parse the stored text of either key.
+
+    :param raw: the stored text, None when the key is not there; Nova's API
+        returns a frozen image property as a JSON boolean
+    :returns: unique for a true word, host for a false word (specification,
+        "Proposed change"), invalid for anything else, blank text included
+    """
+    if raw is None:
+        return UNSET
+    text = str(raw)
+    word = text.strip().lower()
+    if word in TRUE_WORDS:
+        return Value(Setting.UNIQUE, text)
+    if word in FALSE_WORDS:
+        return Value(Setting.HOST, text)
+    return Value(Setting.INVALID, text)
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingInput:
+    """What a flavor or an image says; ``value`` is None when it is unknown."""
+
+    value: Optional[Value] = UNSET
+    evidence: Optional[Evidence] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class HostInput:
+    """What is known of a compute host.
+
+    :ivar mode: its ``[libvirt]sysinfo_serial``; None when unknown
+    :ivar honours: whether its driver obeys the keys; None when unknown
+    :ivar meets_unique: True when a guest that asks for unique is known to get
+        it here, whatever mode and honours are
+    :ivar smbios: False when its guests have no ``<sysinfo>`` at all (not
+        kvm/qemu, or neither i686 nor x86_64)
+    :ivar contradiction: traits that cannot all be true, sorted
+    """
+
+    mode: Optional[HostMode] = None
+    honours: Optional[bool] = None
+    meets_unique: bool = False
+    smbios: bool = True
+    mode_evidence: Optional[Evidence] = None
+    honours_evidence: Optional[Evidence] = None
+    meets_unique_evidence: Optional[Evidence] = None
+    contradiction: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class EffectivePolicy:
+    """Where the serial of a guest comes from, and what decided it.
+
+    :ivar requested: UNIQUE, HOST or UNSET; None when an unknown input could
+        change it
+    :ivar source: the serial source; UNKNOWN when unknown inputs could change it
+    :ivar decided_by: the input that decided; NONE when the source is unknown,
+        when the guest has no SMBIOS, or when several inputs lead to it
+    """
+
+    requested: Optional[Setting]
+    source: SerialSource
+    decided_by: DecidedBy
+
+    def expected_serial(self, server_id: str) -> Optional[str]:
+        """Return the serial that can be predicted: the server's UUID or None."""
+        return server_id if self.source is SerialSource.INSTANCE_UUID else None
+
+
+def requested(flavor: Setting, image: Setting) -> tuple[Setting, DecidedBy]:
+    """Join what flavor and image ask for, and say which of them decided.
+
+    Specification: either true asks for unique, even against an explicit
+    false; else either false asks for the host's own serial. An invalid value
+    counts as unset: a typo must never take a serial away.
+    """
+    for wanted in (Setting.UNIQUE, Setting.HOST):
+        if flavor is wanted:
+            return wanted, DecidedBy.FLAVOR
+        if image is wanted:
+            return wanted, DecidedBy.IMAGE
+    return Setting.UNSET, DecidedBy.HOST
+
+
+def _outcome(
+    flavor: Setting, image: Setting, mode: HostMode, honours: bool
+) -> tuple[SerialSource, DecidedBy]:
+    """Decide with every input known."""
+    wish, by = requested(flavor, image)
+    if honours and wish is Setting.UNIQUE:
+        return SerialSource.INSTANCE_UUID, by
+    if honours and wish is Setting.HOST:
+        own = HostMode.AUTO if mode is HostMode.UNIQUE else mode
+        return _SOURCE_OF_MODE[own], by
+    return _SOURCE_OF_MODE[mode], DecidedBy.HOST
+
+
+def resolve(
+    flavor: SettingInput,
+    image: SettingInput,
+    host: HostInput,
+    *,
+    image_may_show_host: bool = True,
+) -> EffectivePolicy:
+    """Resolve the effective policy of one guest on one host.
+
+    Every value that an unknown input could have is tried; what all of them
+    lead to is the answer, and where they differ the answer is unknown. Never
+    a guess.
+
+    :param image_may_show_host: the compute option of that name; false makes
+        an image's false count as unset
+    """
+    flavors = _settings(flavor.value)
+    images = _settings(image.value)
+    if not image_may_show_host:
+        images = {Setting.UNSET if said is Setting.HOST else said for said in images}
+    wishes = {requested(*pair)[0] for pair in itertools.product(flavors, images)}
+    wish = wishes.pop() if len(wishes) == 1 else None
+
+    if not host.smbios:
+        return EffectivePolicy(wish, SerialSource.ABSENT, DecidedBy.NONE)
+
+    modes = list(HostMode) if host.mode is None else [host.mode]
+    honours = [True, False] if host.honours is None else [host.honours]
+    outcomes = {
+        _outcome(said_flavor, said_image, mode, obeys)
+        for said_flavor, said_image, mode, obeys in itertools.product(
+            flavors, images, modes, honours
+        )
+        # A host known to meet a request for unique is one of these two.
+        if not host.meets_unique or obeys or mode is HostMode.UNIQUE
+    }
+    sources = {source for source, _by in outcomes}
+    if len(sources) != 1:
+        return EffectivePolicy(wish, SerialSource.UNKNOWN, DecidedBy.NONE)
+    deciders = {by for _source, by in outcomes}
+    return EffectivePolicy(
+        wish, sources.pop(), deciders.pop() if len(deciders) == 1 else DecidedBy.NONE
+    )
+
+
+def _settings(value: Optional[Value]) -> set[Setting]:
+    """Return what a value may say once invalid text counts as unset."""
+    if value is None:
+        return {Setting.UNIQUE, Setting.HOST, Setting.UNSET}
+    return {Setting.UNSET if value.setting is Setting.INVALID else value.setting}
+
+
+def host_from_traits(traits: Collection[str]) -> HostInput:
+    """Read a host's mode and driver from the traits of its resource provider.
+
+    A provider that can be read and lacks :data:`TRAIT_KEYS` does not honour
+    the keys. Traits that cannot all be true tell nothing about the mode.
+    """
+    honours = TRAIT_KEYS in traits
+    promises = TRAIT_UNIQUE in traits
+    mode_traits = sorted(trait for trait in traits if trait in MODE_TRAITS)
+    modes = {MODE_TRAITS[trait] for trait in mode_traits}
+    contradiction: tuple[str, ...] = ()
+    if promises and not honours:
+        # Without our driver only a host in mode unique can keep the promise.
+        modes.add(HostMode.UNIQUE)
+        if len(modes) > 1:
+            contradiction = (TRAIT_UNIQUE, *mode_traits)
+    elif len(modes) > 1:
+        contradiction = tuple(mode_traits)
+    mode = modes.pop() if len(modes) == 1 else None
+    meets_unique = honours or mode is HostMode.UNIQUE
+    return HostInput(
+        mode=mode,
+        honours=honours,
+        meets_unique=meets_unique,
+        mode_evidence=Evidence.TRAIT if mode else None,
+        honours_evidence=Evidence.TRAIT if honours else Evidence.TRAIT_ABSENT,
+        meets_unique_evidence=Evidence.TRAIT if meets_unique else None,
+        contradiction=contradiction,
+    )
+
+
+def declared_by_aggregates(metadata: Iterable[Mapping[str, str]]) -> bool:
+    """Tell whether host aggregates declare that a request for unique is met.
+
+    :param metadata: the metadata of every aggregate that the host is in
+    :returns: True when one says true and none says false
+    """
+    said = {parse(entry.get(key)).setting for entry in metadata for key in (FLAVOR_KEY, IMAGE_KEY)}
+    return Setting.UNIQUE in said and Setting.HOST not in said
+
+
+def requires_unique(properties: Mapping[str, str]) -> bool:
+    """Tell whether extra specs or image properties require :data:`TRAIT_UNIQUE`."""
+    return properties.get("trait:" + TRAIT_UNIQUE) == "required"
+
+
+def mode_trait(mode: HostMode) -> str:
+    """Return the trait that declares a host mode."""
+    return next(trait for trait, declared in MODE_TRAITS.items() if declared is mode)

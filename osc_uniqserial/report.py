@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The effective policy of one server: facts in, an answer with its reasons out. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from osc_uniqserial.facts import Moves, ServerFacts
+from osc_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    TRAIT_UNIQUE,
+    DecidedBy,
+    EffectivePolicy,
+    HostInput,
+    HostMode,
+    SerialSource,
+    Setting,
+    SettingInput,
+    Value,
+    resolve,
+)
+
+#: Sources that name the host: the serial changes when the guest changes its host.
+HOST_SOURCES = frozenset({SerialSource.HOST_OS, SerialSource.HOST_HARDWARE, SerialSource.HOST_AUTO})
+
+_SHOWS = {
+    SerialSource.INSTANCE_UUID: "the serial is the server's own UUID",
+    SerialSource.HOST_OS: "the guest shows the machine ID of the host's operating system",
+    SerialSource.HOST_HARDWARE: "the guest shows the UUID of the host's hardware",
+    SerialSource.HOST_AUTO: (
+        "the guest shows its host's identity (the machine ID, or the hardware UUID without one)"
+    ),
+    SerialSource.ABSENT: "the guest has no serial number",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pending:
+    """A change that is stored but not yet in the guest.
+
+    :ivar now: the stored text that counts now; None when the key is not set
+    :ivar next: the stored text that counts after ``applied_by``
+    """
+
+    input: Literal["flavor", "image"]
+    now: str | None
+    next: str | None
+    applied_by: Literal["resize", "rebuild"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerReport:
+    """The answer about one server, as ``show`` prints it."""
+
+    facts: ServerFacts
+    host: HostInput
+    policy: EffectivePolicy
+    survives_move: bool | None
+    pending: tuple[Pending, ...]
+    why: str
+
+
+def pending_changes(facts: ServerFacts) -> tuple[Pending, ...]:
+    """Return what flavor and image say now but the server does not use yet.
+
+    A server keeps the flavor of its boot or last resize, and the image
+    properties of its boot or last rebuild. Only a change of meaning counts:
+    ``true`` and ``True`` are the same.
+    """
+    changes = []
+    if _differs(facts.flavor, facts.flavor_now):
+        changes.append(
+            Pending("flavor", _raw(facts.flavor.value), _raw(facts.flavor_now), "resize")
+        )
+    if _differs(facts.image, facts.image_now):
+        changes.append(Pending("image", _raw(facts.image.value), _raw(facts.image_now), "rebuild"))
+    return tuple(changes)
+
+
+def _differs(used: SettingInput, now: Value | None) -> bool:
+    return used.value is not None and now is not None and used.value.setting is not now.setting
+
+
+def _raw(value: Value | None) -> str | None:
+    return value.raw if value else None
+
+
+def steered(facts: ServerFacts) -> bool:
+    """Whether scheduling keeps the server on hosts that meet a request for unique."""
+    return facts.traits is not None and facts.traits.get(TRAIT_UNIQUE) == "required"
+
+
+def needs_other_hosts(facts: ServerFacts, policy: EffectivePolicy) -> bool:
+    """Whether only a look at the other hosts can tell if the serial survives a move."""
+    return policy.source is SerialSource.INSTANCE_UUID and not (
+        policy.requested is Setting.UNIQUE and steered(facts)
+    )
+
+
+def build(facts: ServerFacts, host: HostInput, moves: Moves | None) -> ServerReport:
+    """Judge one server.
+
+    :param host: what is known of its present host
+    :param moves: what the other hosts would do; None when nobody looked
+    """
+    policy = resolve(facts.flavor, facts.image, host)
+    survives: bool | None = None
+    if policy.source in HOST_SOURCES:
+        survives = False
+    elif policy.source is SerialSource.INSTANCE_UUID:
+        if not needs_other_hosts(facts, policy):
+            survives = True
+        elif moves:
+            survives = moves.keeps
+    pending = pending_changes(facts)
+    sentences = [_decision(facts, host, policy)]
+    second = _outlook(facts, policy, survives, moves, pending)
+    if second:
+        sentences.append(second)
+    return ServerReport(facts, host, policy, survives, pending, " ".join(sentences))
+
+
+def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> str:
+    """Say in one sentence where the serial comes from and what decided it."""
+    where = f"host {facts.host}" if facts.host else "the host"
+    if policy.source is SerialSource.UNKNOWN:
+        return _unknown(facts, host)
+    if not host.smbios:
+        return (
+            f"The hypervisor of {where} gives its guests no SMBIOS serial number"
+            f" ({IMAGE_KEY} and {FLAVOR_KEY} need libvirt with kvm or qemu on x86)."
+        )
+    shows = _SHOWS[policy.source]
+    if policy.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE):
+        decider = policy.decided_by.value
+        wish = "a unique serial" if policy.requested is Setting.UNIQUE else "the host's own serial"
+        own_mode = ""
+        if policy.requested is Setting.HOST and host.mode is not None:
+            mode = HostMode.AUTO if host.mode is HostMode.UNIQUE else host.mode
+            own_mode = f" (mode {mode.value})"
+        return f"The {decider} asks for {wish} and {where} honours the keys, so {shows}{own_mode}."
+    if policy.decided_by is DecidedBy.NONE:
+        if policy.requested is Setting.UNIQUE and host.meets_unique:
+            return f"A unique serial is asked for and {where} is known to give it, so {shows}."
+        return f"Whatever the unknown inputs are, {shows}."
+    mode_text = f"mode {host.mode.value}" if host.mode else "own mode"
+    if policy.requested is Setting.UNSET:
+        return (
+            f"Neither flavor nor image asks for anything, so {where} ({mode_text})"
+            f" decides: {shows}."
+        )
+    if policy.requested is None:
+        return (
+            f"{where[0].upper()}{where[1:]} ({mode_text}) does not honour the keys,"
+            f" so it decides: {shows}."
+        )
+    asker = _askers(facts, policy.requested)
+    wish = "a unique serial" if policy.requested is Setting.UNIQUE else "the host's own serial"
+    return (
+        f"The {asker} asks for {wish}, but {where} ({mode_text}) does not honour the keys,"
+        f" so it decides: {shows}."
+    )
+
+
+def _askers(facts: ServerFacts, wish: Setting) -> str:
+    said = [
+        name
+        for name, used in (("flavor", facts.flavor), ("image", facts.image))
+        if used.value is not None and used.value.setting is wish
+    ]
+    return " and the ".join(said) or "server"
+
+
+def _unknown(facts: ServerFacts, host: HostInput) -> str:
+    """Say what is missing and how to make it known."""
+    if not facts.reachable:
+        return "The server's cell is down: Nova returns only a minimal record, without its host."
+    if not facts.host:
+        if facts.host_visible:
+            return (
+                f"The server has no host now (status {facts.status}), so no host mode applies yet."
+            )
+        return (
+            "The serial cannot be told: this user may not see the server's host"
+            " (it takes an administrator, or --host-mode '*=MODE')."
+        )
+    missing = []
+    if facts.flavor.value is None:
+        missing.append("what the flavor says")
+    if facts.image.value is None:
+        missing.append("what the image says")
+    if host.mode is None:
+        missing.append(f"the mode of host {facts.host}")
+    if host.honours is None:
+        missing.append(f"whether host {facts.host} honours the keys")
+    hint = ""
+    if host.mode is None:
+        hint = (
+            f" (give it with --host-mode {facts.host}=MODE, or declare it"
+            " as a CUSTOM_SYSINFO_SERIAL_ trait in the host's provider.yaml)"
+        )
+    if host.contradiction:
+        hint = f" (its traits contradict each other: {', '.join(host.contradiction)})"
+    return f"The serial cannot be told without knowing {_and(missing)}{hint}."
+
+
+def _outlook(
+    facts: ServerFacts,
+    policy: EffectivePolicy,
+    survives: bool | None,
+    moves: Moves | None,
+    pending: tuple[Pending, ...],
+) -> str | None:
+    """Say in one sentence what would change it, the most certain change first."""
+    if pending:
+        change = pending[0]
+        return (
+            f"The {change.input} now says {_said(change.next)} where this server uses"
+            f" {_said(change.now)}: a {change.applied_by} applies it."
+        )
+    if survives is True:
+        return "It survives a move to another host."
+    if survives is False and policy.source in HOST_SOURCES:
+        return "It changes when the server moves to another host."
+    if survives is False and moves:
+        return f"It changes on a move to {_some(moves.hosts)}."
+    if policy.source is SerialSource.INSTANCE_UUID:
+        if facts.pinned_zone and moves and moves.hosts:
+            return (
+                f"Whether it survives a move within availability zone {facts.pinned_zone}"
+                " was not checked."
+            )
+        if moves and moves.hosts:
+            return f"Whether it survives a move to {_some(moves.hosts)} is unknown."
+        return "Whether it survives a move is unknown: the other hosts could not be read."
+    return None
+
+
+def _said(raw: str | None) -> str:
+    return "nothing" if raw is None else repr(raw)
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 2 else words)
+
+
+def _some(hosts: tuple[str, ...]) -> str:
+    if len(hosts) <= 3:
+        return _and(list(hosts))
+    return f"{', '.join(hosts[:3])} and {len(hosts) - 3} more"

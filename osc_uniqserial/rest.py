@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The edge to the APIs: the only importer of openstack* and keystoneauth1.
+
+Reads are repeated a bounded number of times before their failure is told;
+writes are sent once.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import keystoneauth1.exceptions as ksa
+from keystoneauth1 import discover
+from openstack import exceptions as sdk
+from openstack import utils as sdk_utils
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+Json = dict[str, Any]
+Service = Literal["compute", "image", "placement", "block_storage"]
+
+#: Answers that a second try may cure.
+_RETRIABLE = [429, 500, 502, 503, 504]
+_RETRIES = 2
+#: Seconds without an answer after which a read is given up.
+_TIMEOUT = 60
+
+_SERVICE_NAMES: Mapping[Service, str] = {
+    "compute": "Nova (compute)",
+    "image": "Glance (image)",
+    "placement": "Placement",
+    "block_storage": "Cinder (block storage)",
+}
+
+
+class CloudError(Exception):
+    """Something the user asked for cannot be done; the text says why."""
+
+
+class Unreadable(CloudError):
+    """One thing could not be read; ``status`` is the HTTP status or None."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class WriteFailed(CloudError):
+    """One request that writes failed.
+
+    :ivar status: the HTTP status; None when no answer came
+    :ivar unsure: True when it may have been carried out all the same
+    """
+
+    def __init__(self, reason: str, status: int | None = None, unsure: bool = False) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.unsure = unsure
+
+
+class Rest:
+    """JSON requests through the session of an SDK connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(
+        self,
+        service: Service,
+        path: str,
+        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        microversion: str | None = None,
+    ) -> Json:
+        """GET one JSON document, or raise Unreadable with the reason in words."""
+        name = _SERVICE_NAMES[service]
+        try:
+            response = getattr(self._connection, service).get(
+                path,
+                params=params,
+                microversion=microversion,
+                raise_exc=True,
+                timeout=_TIMEOUT,
+                connect_retries=_RETRIES,
+                status_code_retries=_RETRIES,
+                retriable_status_codes=_RETRIABLE,
+            )
+            document: Json = response.json()
+        except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
+            raise Unreadable(f"{name} is not in the service catalog") from error
+        except ksa.HttpError as error:
+            raise Unreadable(
+                f"{name} answered {error.http_status}: {_reason(error)}", error.http_status
+            ) from error
+        except (ksa.ClientException, sdk.SDKException) as error:
+            raise Unreadable(f"{name} could not be reached: {error}") from error
+        except ValueError as error:
+            raise Unreadable(f"{name} answered with something that is not JSON") from error
+        return document
+
+    def send(
+        self,
+        service: Service,
+        method: Literal["POST", "PUT", "DELETE"],
+        path: str,
+        body: Json | None = None,
+    ) -> None:
+        """Send one request that writes, once, or raise WriteFailed with the reason in words."""
+        name = _SERVICE_NAMES[service]
+        try:
+            getattr(self._connection, service).request(
+                path,
+                method,
+                json=body,
+                raise_exc=True,
+                timeout=_TIMEOUT,
+                connect_retries=0,
+                status_code_retries=0,
+            )
+        except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
+            raise WriteFailed(f"{name} is not in the service catalog") from error
+        except ksa.HttpError as error:
+            status = error.http_status
+            # A gateway's answer does not tell what happened behind it.
+            raise WriteFailed(
+                f"{name} answered {status}: {_reason(error)}", status, unsure=status >= 500
+            ) from error
+        except (ksa.ClientException, sdk.SDKException) as error:
+            raise WriteFailed(f"{name} gave no answer: {error}", unsure=True) from error
+
+    def pages(
+        self,
+        service: Service,
+        path: str,
+        key: str,
+        params: Mapping[str, str],
+        microversion: str,
+    ) -> Iterator[Json]:
+        """Yield the items of a paged Nova collection, at the server's page size."""
+        query: dict[str, str] = dict(params)
+        while True:
+            page = self.get(service, path, query, microversion)
+            items: list[Json] = page.get(key, [])
+            yield from items
+            links = page.get(f"{key}_links", [])
+            if not items or not any(link.get("rel") == "next" for link in links):
+                return
+            query["marker"] = str(items[-1]["id"])
+
+    def microversion(self, service: Service, wanted: str) -> str | None:
+        """Return the newest microversion up to ``wanted``; None when it is not told."""
+        try:
+            newest = sdk_utils.maximum_supported_microversion(
+                getattr(self._connection, service), wanted
+            )
+        except (ksa.ClientException, sdk.SDKException):
+            return None
+        return newest
+
+
+def _reason(error: ksa.HttpError) -> str:
+    """Return what a service says in a refusal."""
+    if error.response is None:
+        return error.message
+    page = error.response.text
+    if "</h1>" in page:
+        # Glance answers with an HTML page: the reason is below its heading.
+        said = html.unescape(re.sub(r"<[^>]*>", " ", page.rpartition("</h1>")[2]))
+        return " ".join(said.split()) or error.message
+    try:
+        sdk.raise_from_response(error.response)
+    except sdk.HttpException as told:
+        return told.details or error.message
+    return error.message
+
+
+def version(text: str) -> tuple[int | float, ...]:
+    """Return a microversion as numbers, to compare it."""
+    return tuple(discover.normalize_version_number(text))
