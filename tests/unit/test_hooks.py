@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options and checks on stock commands, through the real shell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import (
+    CINDER,
+    FLAVOR_ID,
+    GLANCE,
+    IMAGE_ID,
+    NOVA,
+    PLACEMENT,
+    VOLUME_ID,
+    FakeCloud,
+)
+
+TRAIT = "trait:CUSTOM_UNIQUE_SERIAL"
+SCOPED = "aggregate_instance_extra_specs:hw:unique_serial"
+
+SPECS = f"/v2.1/flavors/{FLAVOR_ID}/os-extra_specs"
+ACTION = "/v2.1/os-aggregates/7/action"
+IMAGE = f"/v2/images/{IMAGE_ID}"
+
+
+@pytest.fixture
+def cloud(fake: FakeCloud) -> FakeCloud:
+    fake.flavor()
+    fake.aggregate()
+    fake.image({"os_distro": "debian"})
+    fake.volume()
+    fake.http.get(f"{PLACEMENT}/traits", json={"traits": ["CUSTOM_UNIQUE_SERIAL"]})
+    return fake
+
+
+def written(cloud: FakeCloud, path: str) -> Any:
+    """Return the body of the one write to this path."""
+    bodies = [
+        request.json()
+        for request in cloud.http.request_history
+        if request.method in ("POST", "PATCH") and request.path == path.lower()
+    ]
+    assert len(bodies) == 1
+    return bodies[0]
+
+
+@pytest.mark.parametrize("command", ["create", "set"])
+@pytest.mark.parametrize(
+    ("options", "stored"),
+    [
+        (["--unique-serial"], {"hw:unique_serial": "true"}),
+        (["--no-unique-serial"], {"hw:unique_serial": "false"}),
+        (["--property", "hw:unique_serial=YES"], {"hw:unique_serial": "true"}),
+        (["--property", "hw:unique_serial= Off "], {"hw:unique_serial": "false"}),
+        (
+            ["--unique-serial", "--property", "hw:unique_serial=1", "--property", "a=b"],
+            {"hw:unique_serial": "true", "a": "b"},
+        ),
+        (
+            ["--unique-serial", "--unique-serial-hosts", "supported"],
+            {"hw:unique_serial": "true", TRAIT: "required"},
+        ),
+        (["--unique-serial-hosts", "aggregate"], {SCOPED: "<or> true <or> True"}),
+        (["--property", "hw:cpu_policy=dedicated"], {"hw:cpu_policy": "dedicated"}),
+        (
+            ["--no-unique-serial", "--property", f"{TRAIT}=forbidden"],
+            {"hw:unique_serial": "false", TRAIT: "forbidden"},
+        ),
+    ],
+)
+def test_flavor(cloud: FakeCloud, command: str, options: list[str], stored: dict[str, str]) -> None:
+    result = cloud.openstack("flavor", command, *options, "gold")
+    assert result.code == 0, result.err
+    assert written(cloud, SPECS) == {"extra_specs": stored}
+    assert len(cloud.writes()) == (2 if command == "create" else 1)
+
+
+@pytest.mark.parametrize("command", ["create", "set"])
+@pytest.mark.parametrize(
+    ("options", "stored"),
+    [
+        (["--unique-serial"], {"hw:unique_serial": "true", "hw_unique_serial": "True"}),
+        (["--no-unique-serial"], {"hw:unique_serial": "false", "hw_unique_serial": "False"}),
+        (["--property", "hw_unique_serial=yes"], {"hw_unique_serial": "True"}),
+        (["--property", "hw:unique_serial=TRUE"], {"hw:unique_serial": "true"}),
+    ],
+)
+def test_aggregate(
+    cloud: FakeCloud, command: str, options: list[str], stored: dict[str, str]
+) -> None:
+    result = cloud.openstack("aggregate", command, *options, "rack1")
+    assert result.code == 0, result.err
+    assert written(cloud, ACTION) == {"set_metadata": {"metadata": stored}}
+    assert len(cloud.writes()) == (2 if command == "create" else 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "stored"),
+    [
+        (["--unique-serial"], {"hw_unique_serial": "true"}),
+        (["--no-unique-serial"], {"hw_unique_serial": "false"}),
+        (["--property", "hw_unique_serial=T"], {"hw_unique_serial": "true"}),
+        (
+            ["--unique-serial", "--unique-serial-hosts", "supported"],
+            {"hw_unique_serial": "true", TRAIT: "required"},
+        ),
+    ],
+)
+def test_image_set(cloud: FakeCloud, options: list[str], stored: dict[str, str]) -> None:
+    result = cloud.openstack("image", "set", *options, "debian")
+    assert result.code == 0, result.err
+    patch = {change["path"][1:]: change["value"] for change in written(cloud, IMAGE)}
+    assert patch == stored
+    assert len(cloud.writes()) == 1
+
+
+def test_image_create(cloud: FakeCloud, tmp_path: Any) -> None:
+    data = tmp_path / "disk"
+    data.write_bytes(b"x")
+    result = cloud.openstack(
+        "image", "create", "--unique-serial", "--file", str(data), "--property", "a=b", "debian"
+    )
+    body = next(r.json() for r in cloud.sent("POST") if r.path == "/v2/images")
+    assert (body["hw_unique_serial"], body["a"]) == ("true", "b"), result.err
+
+
+@pytest.mark.parametrize(
+    ("properties", "options", "gone"),
+    [
+        ({"hw:unique_serial": "x", "a": "b"}, ["--unique-serial"], ["hw:unique_serial"]),
+        ({}, ["--unique-serial", "--unique-serial-hosts"], []),
+        (
+            {TRAIT: "required", SCOPED: "x", "hw:unique_serial": "true"},
+            ["--unique-serial-hosts"],
+            [TRAIT, SCOPED],
+        ),
+        (
+            {"hw:unique_serial": "banana", "a": "b"},
+            ["--unique-serial", "--property", "hw:unique_serial", "--property", "a"],
+            ["hw:unique_serial", "a"],
+        ),
+        ({"hw_unique_serial": "x"}, ["--property", "hw_unique_serial"], ["hw_unique_serial"]),
+    ],
+)
+def test_flavor_unset(
+    cloud: FakeCloud, properties: dict[str, str], options: list[str], gone: list[str]
+) -> None:
+    cloud.flavor(properties)
+    result = cloud.openstack("flavor", "unset", *options, "gold")
+    assert result.code == 0, result.err
+    assert sorted(cloud.writes()) == sorted(
+        f"DELETE {SPECS}/{key}".lower().replace("delete", "DELETE") for key in gone
+    )
+
+
+@pytest.mark.parametrize(
+    ("properties", "gone"),
+    [
+        ({"hw_unique_serial": "true", TRAIT: "required", "a": "b"}, ["hw_unique_serial", TRAIT]),
+        ({"a": "b"}, []),
+        (None, []),
+    ],
+)
+def test_image_unset(cloud: FakeCloud, properties: dict[str, str] | None, gone: list[str]) -> None:
+    cloud.image(properties)
+    result = cloud.openstack("image", "unset", "--unique-serial", "--unique-serial-hosts", "debian")
+    assert result.code == 0, result.err
+    removed = [change["path"][1:] for request in cloud.sent("PATCH") for change in request.json()]
+    assert sorted(removed) == sorted(gone)
+
+
+def test_unset_of_something_that_is_not_there_is_reported_by_the_command(cloud: FakeCloud) -> None:
+    cloud.http.get(f"{NOVA}/flavors/detail", json={"flavors": []})
+    result = cloud.openstack("flavor", "unset", "--unique-serial", "gold")
+    assert result.code == 1
+    assert "gold" in result.err
+
+
+def test_aggregate_unset(cloud: FakeCloud) -> None:
+    result = cloud.openstack("aggregate", "unset", "--unique-serial", "rack1")
+    assert result.code == 0, result.err
+    metadata = {"hw:unique_serial": None, "hw_unique_serial": None}
+    assert written(cloud, ACTION) == {"set_metadata": {"metadata": metadata}}
+
+
+REFUSED = [
+    # command, options, what the message must name
+    ("flavor", ["--property", "hw:unique_serial=banana"], ["hw:unique_serial", "banana", "true"]),
+    ("flavor", ["--property", "hw:unique_serial="], ["hw:unique_serial=''"]),
+    ("flavor", ["--property", "hw:unique_serial=None"], ["None"]),
+    ("flavor", ["--property", "hw_unique_serial=true"], ["hw_unique_serial", "hw:unique_serial"]),
+    (
+        "flavor",
+        ["--unique-serial", "--property", "hw:unique_serial=false"],
+        ["hw:unique_serial=true", "hw:unique_serial=false"],
+    ),
+    ("flavor", ["--no-unique-serial", "--unique-serial-hosts", "supported"], [TRAIT]),
+    ("flavor", ["--no-unique-serial", "--unique-serial-hosts", "aggregate"], [SCOPED]),
+    (
+        "flavor",
+        ["--property", "hw:unique_serial=no", "--unique-serial-hosts", "supported"],
+        [TRAIT, "hw:unique_serial=false"],
+    ),
+    ("flavor", ["--unique-serial", "--property", f"{TRAIT}=forbidden"], [f"{TRAIT}=forbidden"]),
+    (
+        "flavor",
+        ["--unique-serial-hosts", "supported", "--property", f"{TRAIT}=forbidden"],
+        [f"{TRAIT}=forbidden"],
+    ),
+    ("image", ["--property", "hw_unique_serial=null"], ["hw_unique_serial", "null"]),
+    ("image", ["--property", "hw:unique_serial=true"], ["hw:unique_serial", "hw_unique_serial"]),
+    ("image", ["--no-unique-serial", "--property", "hw_unique_serial=true"], ["false", "true"]),
+    ("image", ["--no-unique-serial", "--unique-serial-hosts", "supported"], [TRAIT]),
+    ("aggregate", ["--property", "hw_unique_serial=maybe"], ["hw_unique_serial", "maybe"]),
+    ("aggregate", ["--property", "hw:unique_serial=2"], ["hw:unique_serial", "2"]),
+    (
+        "aggregate",
+        ["--property", "hw:unique_serial=true", "--property", "hw_unique_serial=False"],
+        ["hw:unique_serial=true", "hw_unique_serial=False"],
+    ),
+    ("aggregate", ["--unique-serial", "--property", "hw_unique_serial=False"], ["True", "False"]),
+]
+
+
+@pytest.mark.parametrize("command", ["create", "set"])
+@pytest.mark.parametrize(("noun", "options", "named"), REFUSED)
+def test_refused_before_anything_is_written(
+    cloud: FakeCloud, noun: str, command: str, options: list[str], named: list[str]
+) -> None:
+    result = cloud.openstack(noun, command, *options, "x")
+    assert result.code == 1
+    assert "Nothing was changed." in result.err
+    for text in named:
+        assert text in result.err
+    assert cloud.writes() == []
+
+
+@pytest.mark.parametrize("noun", ["flavor", "image", "aggregate"])
+@pytest.mark.parametrize("command", ["create", "set"])
+def test_both_paired_options_are_a_usage_error(cloud: FakeCloud, noun: str, command: str) -> None:
+    result = cloud.openstack(noun, command, "--unique-serial", "--no-unique-serial", "x")
+    assert result.code == 2
+    assert "not allowed with argument" in result.err
+    assert cloud.writes() == []
+
+
+def test_a_rewritten_value_is_told(cloud: FakeCloud) -> None:
+    result = cloud.openstack("flavor", "set", "--property", "hw:unique_serial=On", "gold")
+    assert "hw:unique_serial=On is written as hw:unique_serial=true" in result.err
+    same = cloud.openstack("flavor", "set", "--property", "hw:unique_serial=true", "gold")
+    assert same.err == ""
+
+
+@pytest.mark.parametrize("options", [["--unique-serial"], ["--property", "hw_unique_serial=true"]])
+def test_image_from_volume_is_refused(cloud: FakeCloud, options: list[str]) -> None:
+    result = cloud.openstack("image", "create", "--volume", "root", *options, "debian")
+    assert result.code == 1
+    assert "--volume" in result.err
+    assert cloud.writes() == []
+
+
+def test_supported_hosts_without_any_host_is_warned_of(cloud: FakeCloud) -> None:
+    cloud.http.get(f"{PLACEMENT}/traits", json={"traits": []})
+    result = cloud.openstack(
+        "flavor", "set", "--unique-serial", "--unique-serial-hosts", "supported", "gold"
+    )
+    assert result.code == 0
+    assert "No host has trait CUSTOM_UNIQUE_SERIAL" in result.err
+    (query,) = [r.qs for r in cloud.sent("GET") if r.path == "/traits"]
+    assert query == {"name": ["in:custom_unique_serial"], "associated": ["true"]}
+
+
+def test_supported_hosts_that_cannot_be_checked_are_told(cloud: FakeCloud) -> None:
+    cloud.http.get(f"{PLACEMENT}/traits", status_code=403)
+    result = cloud.openstack("image", "set", "--unique-serial-hosts", "supported", "debian")
+    assert result.code == 0
+    assert "was not checked: Placement answered 403" in result.err
+    assert written(cloud, IMAGE)
+
+
+def test_aggregate_steering_tells_its_condition(cloud: FakeCloud) -> None:
+    result = cloud.openstack("flavor", "set", "--unique-serial-hosts", "aggregate", "gold")
+    assert "AggregateInstanceExtraSpecsFilter" in result.err
+
+
+def test_flavor_created_without_its_extra_specs_fails_and_tells_how_to_finish(
+    cloud: FakeCloud,
+) -> None:
+    cloud.http.post(f"{NOVA}/flavors/{FLAVOR_ID}/os-extra_specs", status_code=503)
+    result = cloud.openstack("flavor", "create", "--unique-serial", "--property", "a=b c", "gold")
+    assert result.code == 1
+    assert f"exists now (ID {FLAVOR_ID})" in result.err
+    finish = "openstack flavor set --property 'a=b c' --property hw:unique_serial=true " + FLAVOR_ID
+    assert finish in result.err
+
+
+def test_aggregate_created_without_its_metadata_fails_and_tells_how_to_finish(
+    cloud: FakeCloud,
+) -> None:
+    cloud.http.post(f"{NOVA}/os-aggregates/7/action", status_code=503)
+    result = cloud.openstack("aggregate", "create", "--unique-serial", "rack1")
+    assert result.code == 1
+    assert "The aggregate 'rack1' exists now (ID 7)" in result.err
+    options = "--property hw:unique_serial=true --property hw_unique_serial=True"
+    assert f"openstack aggregate set {options} 7" in result.err
+
+
+def test_aggregate_that_could_not_be_created_says_nothing_else(cloud: FakeCloud) -> None:
+    cloud.http.post(f"{NOVA}/os-aggregates", status_code=409)
+    result = cloud.openstack("aggregate", "create", "--unique-serial", "rack1")
+    assert result.code == 1
+    assert "exists now" not in result.err
+
+
+def test_volume_image_property_is_checked(cloud: FakeCloud) -> None:
+    result = cloud.openstack("volume", "set", "--image-property", "hw_unique_serial=YES", "root")
+    assert result.code == 0, result.err
+    body = written(cloud, f"{CINDER}/volumes/{VOLUME_ID}/action".removeprefix("http://cinder.test"))
+    assert body["os-set_image_metadata"]["metadata"] == {"hw_unique_serial": "true"}
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("set", ["--image-property", "hw_unique_serial=banana"]),
+        ("set", ["--image-property", "hw:unique_serial=true"]),
+        ("set", ["--property", "hw_unique_serial=true"]),
+        ("create", ["--size", "1", "--property", "hw_unique_serial=true"]),
+        ("create", ["--size", "1", "--property", "hw:unique_serial=true"]),
+    ],
+)
+def test_volume_refusals(cloud: FakeCloud, command: str, options: list[str]) -> None:
+    result = cloud.openstack("volume", command, *options, "root")
+    assert result.code == 1
+    assert "Nothing was changed." in result.err
+    assert cloud.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("flavor create", ["--unique-serial", "--no-unique-serial", "--unique-serial-hosts"]),
+        ("flavor set", ["--unique-serial", "--no-unique-serial", "--unique-serial-hosts"]),
+        ("flavor unset", ["--unique-serial", "--unique-serial-hosts"]),
+        ("image create", ["--unique-serial", "--no-unique-serial", "--unique-serial-hosts"]),
+        ("image set", ["--unique-serial", "--no-unique-serial", "--unique-serial-hosts"]),
+        ("image unset", ["--unique-serial", "--unique-serial-hosts"]),
+        ("aggregate create", ["--unique-serial", "--no-unique-serial"]),
+        ("aggregate set", ["--unique-serial", "--no-unique-serial"]),
+        ("aggregate unset", ["--unique-serial"]),
+    ],
+)
+def test_help_shows_the_options(cloud: FakeCloud, command: str, options: list[str]) -> None:
+    result = cloud.openstack(*command.split(), "--help")
+    assert result.code == 0
+    for option in options:
+        assert f"\n  {option}" in result.out
+    if command.startswith("aggregate"):
+        assert "--unique-serial-hosts" not in result.out
+
+
+def test_images_offer_no_steering_by_aggregate(cloud: FakeCloud) -> None:
+    result = cloud.openstack("image", "set", "--unique-serial-hosts", "aggregate", "debian")
+    assert result.code == 2
+
+
+def test_hooks_import_nothing_that_the_shell_has_not_loaded() -> None:
+    """Every run of these commands pays for what hooks imports, --help included."""
+    code = (
+        "import sys, openstackclient.shell, cliff.hooks\n"
+        "before = set(sys.modules)\n"
+        "import osc_uniqserial.hooks\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["osc_uniqserial", "osc_uniqserial.hooks", "osc_uniqserial.policy"]
+
+
+def test_glance_is_not_asked_by_flavor_commands(cloud: FakeCloud) -> None:
+    cloud.openstack("flavor", "set", "--unique-serial", "gold")
+    assert not [r for r in cloud.http.request_history if r.url.startswith(GLANCE)]

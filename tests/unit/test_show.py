@@ -1,0 +1,727 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial show`` through the real shell, HTTP answers written by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.unit.conftest import (
+    CINDER,
+    GLANCE,
+    IMAGE_ID,
+    NOVA,
+    PLACEMENT,
+    PROJECT_ID,
+    PROVIDER_ID,
+    SERVER_ID,
+    VOLUME_ID,
+    FakeCloud,
+)
+
+U, K = "CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS"
+M_UNIQUE, M_AUTO, M_OS = (f"CUSTOM_SYSINFO_SERIAL_{mode}" for mode in ("UNIQUE", "AUTO", "OS"))
+TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
+IMAGE_TRUE = {"hw_unique_serial": "true"}
+
+
+def test_flavor_asks_and_the_host_honours(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(U, K, M_AUTO)
+    fake.placement([U, K, M_AUTO], {f"!{U},!{K}": [], f"{M_AUTO},!{K}": []})
+    assert fake.show() == {
+        "id": SERVER_ID,
+        "name": "web",
+        "project_id": PROJECT_ID,
+        "host": "compute-1",
+        "status": "ACTIVE",
+        "requested": "unique",
+        "flavor_value": "true",
+        "image_value": None,
+        "host_mode": "auto",
+        "host_honours": True,
+        "serial_source": "instance-uuid",
+        "expected_serial": SERVER_ID,
+        "decided_by": "flavor",
+        "survives_move": True,
+        "pending": [],
+        "why": (
+            "The flavor asks for a unique serial and host compute-1 honours the keys,"
+            " so the serial is the server's own UUID. It survives a move to another host."
+        ),
+        "evidence": {
+            "flavor": "embedded-flavor",
+            "image": "current-image",
+            "host_mode": "trait",
+            "host_honours": "trait",
+            "host_meets_unique": "trait",
+        },
+    }
+    assert fake.notes == ""
+
+
+def test_flavor_asks_but_the_host_is_stock(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(M_AUTO)
+    shown = fake.show()
+    assert shown["serial_source"] == "host-auto"
+    assert shown["decided_by"] == "host"
+    assert shown["survives_move"] is False
+    assert shown["expected_serial"] is None
+    assert shown["evidence"]["host_honours"] == "trait-absent"
+    assert "host compute-1 (mode auto) does not honour the keys" in shown["why"]
+    assert "It changes when the server moves to another host." in shown["why"]
+
+
+def test_image_false_supersedes_a_unique_host(fake: FakeCloud) -> None:
+    fake.server(frozen={"hw_unique_serial": "false"}, image={"hw_unique_serial": "false"})
+    fake.hosts(U, K, M_UNIQUE)
+    shown = fake.show()
+    assert (shown["requested"], shown["serial_source"], shown["decided_by"]) == (
+        "host",
+        "host-auto",
+        "image",
+    )
+    assert shown["evidence"]["image"] == "frozen"
+    assert "(mode auto)" in shown["why"]
+
+
+def test_the_frozen_image_counts_and_a_rebuild_is_pending(fake: FakeCloud) -> None:
+    fake.server(frozen={"hw_unique_serial": "True"}, image={"hw_unique_serial": "false"})
+    fake.hosts(U, K, M_OS)
+    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
+    shown = fake.show()
+    assert shown["image_value"] == "True"
+    assert shown["serial_source"] == "instance-uuid"
+    assert shown["pending"] == [
+        {"input": "image", "now": "True", "next": "false", "applied_by": "rebuild"}
+    ]
+    assert "a rebuild applies it" in shown["why"]
+
+
+def test_another_spelling_of_the_same_setting_is_not_pending(fake: FakeCloud) -> None:
+    fake.server(frozen={"hw_unique_serial": "True"}, image={"hw_unique_serial": "1"})
+    fake.hosts(M_OS)
+    assert fake.show()["pending"] == []
+
+
+def test_a_changed_flavor_waits_for_a_resize(fake: FakeCloud) -> None:
+    fake.server(flavor={}, flavor_now=TRUE)
+    fake.hosts(M_OS)
+    shown = fake.show()
+    assert shown["flavor_value"] is None
+    assert shown["pending"] == [
+        {"input": "flavor", "now": None, "next": "true", "applied_by": "resize"}
+    ]
+    assert "The flavor now says 'true' where this server uses nothing" in shown["why"]
+
+
+def test_a_deleted_flavor_leaves_the_servers_copy(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(U, K, M_OS)
+    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
+    fake.http.get(f"{NOVA}/flavors/detail", json={"flavors": []})
+    shown = fake.show()
+    assert (shown["flavor_value"], shown["serial_source"]) == ("true", "instance-uuid")
+    assert "'gold' is not there any more" in fake.notes
+
+
+def test_hidden_extra_specs_are_unreadable_not_unset(fake: FakeCloud) -> None:
+    record = fake.server()
+    del record["flavor"]["extra_specs"]
+    fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
+    fake.hosts(U, K, M_OS)
+    shown = fake.show()
+    assert shown["requested"] is None
+    assert shown["serial_source"] == "unknown"
+    assert shown["evidence"]["flavor"] == "unreadable"
+    assert "what the flavor says" in shown["why"]
+    assert "hidden from this user" in fake.notes
+
+
+def test_hidden_extra_specs_do_not_matter_on_a_stock_host(fake: FakeCloud) -> None:
+    record = fake.server()
+    del record["flavor"]["extra_specs"]
+    fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
+    fake.hosts(M_OS)
+    shown = fake.show()
+    assert (shown["requested"], shown["serial_source"]) == (None, "host-os")
+    assert shown["why"].startswith("Host compute-1 (mode os) does not honour the keys")
+
+
+def test_a_deleted_image_is_unreadable_unless_frozen(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts(U, K, M_OS)
+    fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", status_code=404)
+    shown = fake.show()
+    assert shown["evidence"]["image"] == "unreadable"
+    assert shown["serial_source"] == "unknown"
+    assert f"Image {IMAGE_ID} could not be read: it was deleted" in fake.notes
+    fake.server(frozen=IMAGE_TRUE)
+    fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", status_code=404)
+    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
+    shown = fake.show()
+    assert shown["evidence"]["image"] == "frozen"
+    assert shown["serial_source"] == "instance-uuid"
+
+
+@pytest.mark.parametrize(
+    "attached", [[{"id": VOLUME_ID}], [{"id": "data"}, {"id": VOLUME_ID}]], ids=["one", "two"]
+)
+@pytest.mark.parametrize("admin", [True, False])
+def test_a_volume_backed_server_takes_its_root_volume(
+    fake: FakeCloud, attached: list[dict[str, str]], admin: bool
+) -> None:
+    changes = {} if admin else {"OS-EXT-SRV-ATTR:root_device_name": None}
+    record = fake.server(changes={"os-extended-volumes:volumes_attached": attached, **changes})
+    record["image"] = ""
+    fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
+    attachments = [
+        {"volumeId": "data", "device": "/dev/vdb"},
+        {"volumeId": VOLUME_ID, "device": "/dev/vda"},
+    ]
+    fake.http.get(
+        f"{NOVA}/servers/{SERVER_ID}/os-volume_attachments",
+        json={"volumeAttachments": attachments},
+    )
+    fake.http.get(
+        f"{CINDER}/volumes/{VOLUME_ID}",
+        json={"volume": {"id": VOLUME_ID, "volume_image_metadata": IMAGE_TRUE}},
+    )
+    fake.hosts(U, K, M_OS, others=2)
+    fake.placement([U, K, M_OS], {f"!{U},!{K}": [1], f"{M_OS},!{K}": [1]})
+    shown = fake.show()
+    assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "volume")
+    assert (shown["serial_source"], shown["decided_by"]) == ("instance-uuid", "image")
+    assert len(fake.reads()) == (8 if len(attached) == 1 else 9)
+
+
+def test_a_volume_that_cannot_be_read(fake: FakeCloud) -> None:
+    record = fake.server(changes={"os-extended-volumes:volumes_attached": [{"id": VOLUME_ID}]})
+    record["image"] = ""
+    fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
+    fake.http.get(f"{CINDER}/volumes/{VOLUME_ID}", status_code=404)
+    fake.hosts(U, K, M_OS)
+    shown = fake.show()
+    assert shown["evidence"]["image"] == "unreadable"
+    assert "root volume could not be read: Cinder (block storage) answered 404" in fake.notes
+
+
+@pytest.mark.parametrize("status", ["SHELVED_OFFLOADED", "BUILD", "ERROR"])
+def test_a_server_without_a_host(fake: FakeCloud, status: str) -> None:
+    fake.server(
+        flavor=TRUE,
+        status=status,
+        hostId="",
+        changes={"OS-EXT-SRV-ATTR:host": "", "OS-EXT-SRV-ATTR:hypervisor_hostname": ""},
+    )
+    shown = fake.show()
+    assert (shown["host"], shown["host_mode"], shown["host_honours"]) == (None, None, None)
+    assert shown["serial_source"] == "unknown"
+    assert f"no host now (status {status})" in shown["why"]
+    assert fake.notes == ""
+    # A mode given for every host does not make up a host.
+    assert fake.show("--host-mode", "*=unique")["serial_source"] == "unknown"
+
+
+TENANT = {
+    "OS-EXT-SRV-ATTR:host": None,
+    "OS-EXT-SRV-ATTR:hypervisor_hostname": None,
+    "OS-EXT-SRV-ATTR:root_device_name": None,
+}
+
+
+def test_a_plain_tenant_sees_what_is_unreadable(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE, changes=TENANT)
+    shown = fake.show()
+    assert shown["serial_source"] == "unknown"
+    assert shown["evidence"]["host_mode"] == "unreadable"
+    assert shown["evidence"]["host_honours"] == "unreadable"
+    assert "may not see the server's host" in shown["why"]
+    assert len(fake.reads()) == 3
+
+
+def test_a_required_trait_tells_even_a_plain_tenant(fake: FakeCloud) -> None:
+    fake.server(flavor={**TRUE, f"trait:{U}": "required"}, changes=TENANT)
+    shown = fake.show()
+    assert shown["serial_source"] == "instance-uuid"
+    assert shown["expected_serial"] == SERVER_ID
+    assert shown["survives_move"] is True
+    assert shown["evidence"]["host_meets_unique"] == "required-trait"
+
+
+@pytest.mark.parametrize(
+    ("updated", "source"),
+    [("2026-01-01T00:00:00Z", "instance-uuid"), ("2026-01-03T00:00:00Z", "unknown")],
+)
+def test_the_image_trait_counts_if_the_image_is_as_it_was_at_boot(
+    fake: FakeCloud, updated: str, source: str
+) -> None:
+    image = {**IMAGE_TRUE, f"trait:{U}": "required", "updated_at": updated}
+    fake.server(image=image, changes=TENANT)
+    assert fake.show()["serial_source"] == source
+
+
+def test_a_required_trait_says_nothing_of_a_server_without_a_host(fake: FakeCloud) -> None:
+    fake.server(
+        flavor={**TRUE, f"trait:{U}": "required"}, status="ERROR", hostId="", changes=TENANT
+    )
+    assert fake.show()["serial_source"] == "unknown"
+
+
+def test_a_server_of_a_cell_that_is_down(fake: FakeCloud) -> None:
+    record = {
+        "id": SERVER_ID,
+        "status": "UNKNOWN",
+        "tenant_id": PROJECT_ID,
+        "created": "2026-01-02T00:00:00Z",
+        "image": {"id": IMAGE_ID, "properties": {}},
+        "flavor": {"original_name": "gold", "extra_specs": TRUE},
+    }
+    fake.server()
+    fake.http.get(f"{NOVA}/servers/{SERVER_ID}", json={"server": record})
+    result = fake.openstack("unique", "serial", "show", SERVER_ID, "-f", "json")
+    assert result.code == 0, result.err
+    assert result.json["name"] is None
+    assert (result.json["requested"], result.json["serial_source"]) == ("unique", "unknown")
+    assert "cell is down" in result.json["why"]
+
+
+def test_a_host_without_a_resource_provider(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts()
+    fake.http.get(f"{PLACEMENT}/resource_providers/{PROVIDER_ID}/traits", status_code=404)
+    shown = fake.show()
+    assert (shown["host_mode"], shown["host_honours"]) == (None, None)
+    assert shown["evidence"]["host_mode"] == "unreadable"
+    assert "has no resource provider in Placement" in fake.notes
+
+
+def test_a_provider_is_found_by_name_when_hypervisors_are_hidden(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(M_AUTO)
+    fake.http.get(f"{NOVA}/os-hypervisors/detail", status_code=403)
+    fake.http.get(
+        f"{PLACEMENT}/resource_providers?name=compute-1.example.org",
+        json={"resource_providers": [{"uuid": PROVIDER_ID}]},
+    )
+    assert fake.show()["serial_source"] == "host-auto"
+    assert "hypervisors could not be read: Nova (compute) answered 403" in fake.notes
+
+
+@pytest.mark.parametrize(
+    ("hypervisor", "image"),
+    [
+        ({"hypervisor_type": "VMware vCenter Server"}, {}),
+        ({"cpu_info": {"arch": "aarch64"}}, {}),
+        ({}, {"hw_architecture": "aarch64"}),
+        ({}, {"hw_architecture": "x86_64", "hw_emulation_architecture": "ppc64le"}),
+    ],
+)
+def test_a_hypervisor_without_smbios_serials(
+    fake: FakeCloud, hypervisor: dict[str, object], image: dict[str, str]
+) -> None:
+    fake.server(flavor=TRUE, image=image)
+    fake.hosts(M_AUTO, changes=hypervisor)
+    shown = fake.show()
+    assert (shown["serial_source"], shown["decided_by"]) == ("absent", "none")
+    assert shown["survives_move"] is None
+    assert "no SMBIOS serial number" in shown["why"]
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "i386", "X86_64"])
+def test_other_names_of_x86_have_smbios(fake: FakeCloud, architecture: str) -> None:
+    fake.server(image={"architecture": architecture})
+    fake.hosts(M_OS, changes={"cpu_info": {"arch": "aarch64"}})
+    assert fake.show()["serial_source"] == "host-os"
+
+
+def test_contradicting_traits(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts(M_AUTO, M_UNIQUE)
+    shown = fake.show()
+    assert (shown["host_mode"], shown["serial_source"]) == (None, "unknown")
+    assert f"{M_AUTO}, {M_UNIQUE}" in shown["why"]
+    assert "contradict each other" in fake.notes
+
+
+@pytest.mark.parametrize("nova_newest", ["2.69"])
+def test_train(fake: FakeCloud) -> None:
+    """Below 2.98 Nova shows no frozen properties: the image is the evidence."""
+    record = fake.server(flavor=TRUE, image=IMAGE_TRUE)
+    del record["image"]["properties"]
+    fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
+    fake.hosts(M_AUTO)
+    shown = fake.show()
+    assert shown["evidence"]["image"] == "current-image"
+    asked = {
+        r.path: r.headers["OpenStack-API-Version"]
+        for r in fake.sent("GET")
+        if "nova" in r.netloc and "OpenStack-API-Version" in r.headers
+    }
+    assert asked["/v2.1/servers/detail"] == "compute 2.69"
+    assert asked["/v2.1/os-hypervisors/detail"] == "compute 2.69"
+
+
+@pytest.mark.parametrize("nova_newest", ["2.60"])
+def test_older_than_train_is_refused(fake: FakeCloud) -> None:
+    fake.server()
+    result = fake.openstack("unique", "serial", "show", "web")
+    assert result.code == 1
+    assert "2.69" in result.err
+    assert "2.60" in result.err
+
+
+# --- evidence that the user gives, or an aggregate ----------------------
+
+
+def test_given_modes(fake: FakeCloud, tmp_path: Path) -> None:
+    fake.server()
+    fake.hosts()
+    shown = fake.show()
+    assert shown["serial_source"] == "unknown"
+    assert "--host-mode compute-1=MODE" in shown["why"]
+    shown = fake.show("--host-mode", "compute-1=hardware")
+    assert (shown["host_mode"], shown["serial_source"]) == ("hardware", "host-hardware")
+    assert shown["evidence"]["host_mode"] == "given"
+    assert fake.show("--host-mode", "*=none")["serial_source"] == "absent"
+    modes = tmp_path / "modes.yaml"
+    modes.write_text("compute-1: os\n'*': none\n")
+    assert fake.show("--host-modes", str(modes))["serial_source"] == "host-os"
+    both = fake.show("--host-modes", str(modes), "--host-mode", "compute-1=hardware")
+    assert both["serial_source"] == "host-hardware"
+
+
+def test_traits_outrank_given_modes(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts(M_OS)
+    assert fake.show("--host-mode", "compute-1=unique")["host_mode"] == "os"
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "message"),
+    [
+        (["--host-mode", "x=banana"], 2, "'banana' is not a mode"),
+        (["--host-mode", "=auto"], 2, "expected HOST=MODE"),
+        (["--host-mode", "auto"], 2, "expected HOST=MODE"),
+        (["--host-modes", "/no/such/file"], 1, "cannot be read"),
+    ],
+)
+def test_bad_given_modes(fake: FakeCloud, option: list[str], code: int, message: str) -> None:
+    result = fake.openstack("unique", "serial", "show", "web", *option)
+    assert (result.code, message in result.err) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: banana", "host 'a' has mode 'banana'"),
+        ("- a", "must map"),
+        ("a: [", "is not YAML"),
+        ("a: null", "None"),
+    ],
+)
+def test_bad_host_mode_files(fake: FakeCloud, tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "modes.yaml"
+    path.write_text(content)
+    result = fake.openstack("unique", "serial", "show", "web", "--host-modes", str(path))
+    assert result.code == 1
+    assert message in result.err
+
+
+def test_an_aggregate_that_declares_it(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(others=2)
+    declaring = {"hosts": ["compute-1", "other-1"], "metadata": {"hw:unique_serial": "true"}}
+    fake.http.get(f"{NOVA}/os-aggregates", json={"aggregates": [declaring]})
+    fake.placement([], {"": [1, 2]})
+    shown = fake.show()
+    assert (shown["serial_source"], shown["host_mode"]) == ("instance-uuid", None)
+    assert shown["evidence"]["host_meets_unique"] == "declared"
+    assert shown["survives_move"] is None
+    assert "other-2" in shown["why"]
+    assert len(fake.reads()) == 8
+
+
+# --- moves ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("specs", "traits", "known", "answers", "survives", "named"),
+    [
+        # asked for unique: every other host meets it, one does not, one is not known
+        (
+            TRUE,
+            [U, K, M_OS],
+            [U, K, M_OS],
+            {f"!{U},!{K},!{K}": [], f"{M_OS},!{K}": []},
+            True,
+            "survives",
+        ),
+        (
+            TRUE,
+            [U, M_UNIQUE],
+            [U, M_UNIQUE, M_AUTO],
+            {f"!{M_UNIQUE},!{U}": [1, 2], M_AUTO: [2]},
+            False,
+            "other-2",
+        ),
+        (
+            TRUE,
+            [U, M_UNIQUE],
+            [U, M_UNIQUE, M_AUTO, M_OS],
+            {f"!{M_UNIQUE},!{U}": [1], f"in:{M_AUTO},{M_OS}": []},
+            None,
+            "other-1 is unknown",
+        ),
+        # nothing asked for: only mode unique keeps it
+        ({}, [U, M_UNIQUE], [U, M_UNIQUE], {f"!{M_UNIQUE}": []}, True, "survives"),
+        (
+            {},
+            [U, K, M_UNIQUE],
+            [U, K, M_UNIQUE, M_AUTO],
+            {f"!{M_UNIQUE}": [1], M_AUTO: [1]},
+            False,
+            "other-1",
+        ),
+        # a host that claims mode unique and another one tells nothing
+        (
+            {},
+            [U, M_UNIQUE],
+            [U, M_UNIQUE, M_AUTO],
+            {f"!{M_UNIQUE}": [], M_AUTO: [2]},
+            None,
+            "other-2 is unknown",
+        ),
+        # asked for the host's own, on a stock host: a host that honours it changes it
+        (FALSE, [U, M_UNIQUE], [U, K, M_UNIQUE], {K: [2]}, False, "other-2"),
+        (FALSE, [U, M_UNIQUE], [U, K, M_UNIQUE], {K: [], f"!{M_UNIQUE}": []}, True, "survives"),
+        # the flavor's own trait requirements narrow the hosts
+        (
+            {"trait:HW_CPU_X86_AVX": "required", "trait:CUSTOM_OLD": "forbidden"},
+            [U, M_UNIQUE],
+            [U, M_UNIQUE],
+            {f"!{M_UNIQUE},HW_CPU_X86_AVX,!CUSTOM_OLD": []},
+            True,
+            "survives",
+        ),
+    ],
+)
+def test_survives_move(
+    fake: FakeCloud,
+    specs: dict[str, str],
+    traits: list[str],
+    known: list[str],
+    answers: dict[str, list[int]],
+    survives: bool | None,
+    named: str,
+) -> None:
+    fake.server(flavor=specs)
+    fake.hosts(*traits, others=2)
+    fake.placement(known, answers)
+    shown = fake.show()
+    assert shown["serial_source"] == "instance-uuid"
+    assert shown["survives_move"] is survives
+    assert named in shown["why"]
+    assert len(fake.reads()) <= 8
+
+
+def test_a_required_trait_steers_every_move(fake: FakeCloud) -> None:
+    fake.server(flavor={**TRUE, f"trait:{U}": "required"})
+    fake.hosts(U, K, M_OS, others=2)
+    assert fake.show()["survives_move"] is True
+    assert not [path for path in fake.reads() if path.startswith("/traits")]
+
+
+def test_given_modes_count_for_moves(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts(M_UNIQUE, others=2)
+    fake.placement([M_UNIQUE], {f"!{M_UNIQUE}": [1, 2]})
+    assert fake.show()["survives_move"] is None
+    assert fake.show("--host-mode", "*=unique")["survives_move"] is True
+    assert fake.show("--host-mode", "other-2=auto")["survives_move"] is False
+
+
+def test_a_pinned_zone_makes_other_hosts_uncertain(fake: FakeCloud) -> None:
+    fake.server(pinned_availability_zone="zone-1")
+    fake.hosts(M_UNIQUE, others=1)
+    fake.placement([M_UNIQUE, M_AUTO], {f"!{M_UNIQUE}": [1], M_AUTO: [1]})
+    shown = fake.show()
+    assert shown["survives_move"] is None
+    assert "zone-1" in shown["why"]
+
+
+def test_disabled_and_foreign_hypervisors_are_no_target(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts(M_UNIQUE, others=2)
+    hypervisors = requests.get(f"{NOVA}/os-hypervisors/detail", timeout=5).json()["hypervisors"]
+    hypervisors[1]["status"] = "disabled"
+    hypervisors[2]["hypervisor_type"] = "ironic"
+    fake.http.get(f"{NOVA}/os-hypervisors/detail", json={"hypervisors": hypervisors})
+    fake.placement([M_UNIQUE], {f"!{M_UNIQUE}": [1, 2]})
+    assert fake.show()["survives_move"] is True
+
+
+# --- faults --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["image", "placement"])
+def test_a_service_that_is_not_in_the_catalog(fake: FakeCloud, missing: str) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(U, K, M_OS)
+    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
+    fake.catalog(*({"identity", "compute", "image", "placement"} - {missing}))
+    shown = fake.show()
+    part = "image" if missing == "image" else "host_mode"
+    assert shown["evidence"][part] == "unreadable"
+    assert "is not in the service catalog" in fake.notes
+
+
+@pytest.mark.parametrize(
+    "url",
+    [f"{GLANCE}/v2/images/{IMAGE_ID}", f"{NOVA}/flavors/detail", f"{NOVA}/os-hypervisors/detail"],
+)
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_read_that_fails_once_is_repeated(fake: FakeCloud, url: str, status: int) -> None:
+    fake.server(flavor=TRUE, frozen={})
+    fake.hosts(U, K, M_OS)
+    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
+    good = requests.get(url, timeout=5).json()
+    fake.http.get(url, [{"status_code": status}, {"json": good}])
+    shown = fake.show()
+    assert shown["serial_source"] == "instance-uuid"
+    assert "unreadable" not in shown["evidence"].values()
+
+
+@pytest.mark.parametrize("url", [GLANCE, PLACEMENT])
+def test_a_service_that_is_down_is_told(fake: FakeCloud, url: str) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(U, K, M_OS)
+    path = (
+        f"/v2/images/{IMAGE_ID}" if url == GLANCE else f"/resource_providers/{PROVIDER_ID}/traits"
+    )
+    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
+    down = fake.http.get(url + path, exc=requests.exceptions.ConnectionError)
+    shown = fake.show()
+    part = "image" if url == GLANCE else "host_honours"
+    assert shown["evidence"][part] == "unreadable"
+    assert "could not be reached" in fake.notes
+    assert down.call_count == 3
+
+
+def test_a_broken_answer_is_told(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(M_OS)
+    fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", text="<html>")
+    assert fake.show()["evidence"]["image"] == "unreadable"
+    assert "not JSON" in fake.notes
+
+
+def test_unknown_server(fake: FakeCloud) -> None:
+    fake.server()
+    result = fake.openstack("unique", "serial", "show", "no such")
+    assert result.code == 1
+    assert "no server with the name or ID 'no such'" in result.err
+    assert "--all-projects" in result.err
+
+
+def test_unknown_id_is_looked_for_as_a_name_too(fake: FakeCloud) -> None:
+    fake.server(name=SERVER_ID)
+    fake.hosts(M_OS)
+    fake.http.get(f"{NOVA}/servers/{SERVER_ID}", status_code=404)
+    result = fake.openstack("unique", "serial", "show", SERVER_ID, "-f", "value", "-c", "host_mode")
+    assert (result.code, result.out) == (0, "os\n")
+
+
+def test_ambiguous_name(fake: FakeCloud) -> None:
+    record = fake.server()
+    twin = {**record, "id": VOLUME_ID}
+    fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record, twin]})
+    result = fake.openstack("unique", "serial", "show", "web")
+    assert result.code == 1
+    assert SERVER_ID in result.err
+    assert VOLUME_ID in result.err
+
+
+def test_names_are_no_regular_expressions(fake: FakeCloud) -> None:
+    """Nova matches by regular expression: ".*" must not find another server."""
+    fake.server()
+    assert fake.openstack("unique", "serial", "show", ".*").code == 1
+    (request,) = [r for r in fake.sent("GET") if r.path == "/v2.1/servers/detail"]
+    assert request.qs["name"] == ["^..$"]
+
+
+def test_no_permission_names_the_right(fake: FakeCloud) -> None:
+    policy = "Policy doesn't allow os_compute_api:servers:detail:get_all_tenants to be performed."
+    fake.http.get(
+        f"{NOVA}/servers/detail",
+        status_code=403,
+        headers={"Content-Type": "application/json"},
+        json={"forbidden": {"message": policy, "code": 403}},
+    )
+    result = fake.openstack("unique", "serial", "show", "web", "--all-projects")
+    assert result.code == 1
+    assert "servers:detail:get_all_tenants" in result.err
+
+
+def test_all_projects(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts(M_OS)
+    fake.show("--all-projects")
+    (request,) = [r for r in fake.sent("GET") if r.path == "/v2.1/servers/detail"]
+    assert request.qs["all_tenants"] == ["true"]
+
+
+@pytest.mark.parametrize("raw", ["banana", "", "null"])
+def test_an_invalid_stored_value_counts_as_unset_and_is_told(fake: FakeCloud, raw: str) -> None:
+    fake.server(flavor={"hw:unique_serial": raw})
+    fake.hosts(M_OS, K, U)
+    shown = fake.show()
+    assert (shown["requested"], shown["flavor_value"]) == ("unset", raw)
+    assert f"{raw!r} is no boolean and counts as unset" in fake.notes
+
+
+# --- hostile text --------------------------------------------------------
+
+HOSTILE = "=cmd|'/c'!A1\x1b[31m\u202egnp.exe\n$(touch /tmp/x)`id`\"<script>" + "x" * 200
+
+
+@pytest.mark.parametrize("formatter", ["table", "value", "shell", "yaml", "json"])
+def test_hostile_names_do_no_harm(fake: FakeCloud, formatter: str) -> None:
+    fake.server(name=HOSTILE, flavor={"hw:unique_serial": HOSTILE})
+    fake.hosts(M_OS)
+    result = fake.openstack("unique", "serial", "show", SERVER_ID, "-f", formatter)
+    assert result.code == 0
+    for text in (result.out, result.err):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    if formatter == "json":
+        assert result.json["name"] == HOSTILE
+    if formatter == "shell":
+        name = next(line for line in result.out.splitlines() if line.startswith("name="))
+        assert "\\$(touch" in name
+        assert "\\`id\\`" in name
+        assert shlex.split(name)
+
+
+def test_formulas_do_not_reach_a_spreadsheet() -> None:
+    from osc_uniqserial.commands.output import safe_cell
+
+    for text in ("=1+1", "+1", "-1", "@sum", "\t=1", "\r=1"):
+        cell = safe_cell(text, "csv")
+        row = io.StringIO()
+        csv.writer(row).writerow([cell])
+        assert row.getvalue()[0:2].strip('"').startswith(("'", "\\"))
+    assert safe_cell(True, "csv") is True
+    assert safe_cell(None, "csv") == ""
+
+
+def test_hostile_error_text_is_made_visible(fake: FakeCloud) -> None:
+    fake.server(name="a\x1b[2J")
+    result = fake.openstack("unique", "serial", "show", "a\x1b[3J")
+    assert "\x1b" not in result.err
