@@ -245,14 +245,15 @@ def resolve(
 
     modes = list(HostMode) if host.mode is None else [host.mode]
     honours = [True, False] if host.honours is None else [host.honours]
-    outcomes = {
-        _outcome(said_flavor, said_image, mode, obeys)
-        for said_flavor, said_image, mode, obeys in itertools.product(
-            flavors, images, modes, honours
-        )
-        # A host known to meet a request for unique is one of these two.
-        if not host.meets_unique or obeys or mode is HostMode.UNIQUE
-    }
+    # What the host is known to meet says nothing of its mode, and nothing at all
+    # where mode and driver are known.
+    promised = host.meets_unique and (host.mode is None or host.honours is None)
+    outcomes = set()
+    for said_flavor, said_image, mode, obeys in itertools.product(flavors, images, modes, honours):
+        source, by = _outcome(said_flavor, said_image, mode, obeys)
+        if promised and requested(said_flavor, said_image)[0] is Setting.UNIQUE:
+            source = SerialSource.INSTANCE_UUID
+        outcomes.add((source, by))
     sources = {source for source, _by in outcomes}
     if len(sources) != 1:
         return EffectivePolicy(wish, SerialSource.UNKNOWN, DecidedBy.NONE)

@@ -213,9 +213,9 @@ def test_a_host_known_to_meet_unique_tells_nothing_else(
     assert policy.resolve(said(flavor), said("unset"), host).source is expected
 
 
-def test_contradicting_inputs_are_unknown() -> None:
+def test_a_promise_counts_for_nothing_where_mode_and_driver_are_known() -> None:
     host = HostInput(HostMode.AUTO, False, meets_unique=True)
-    assert policy.resolve(said("true"), said("true"), host).source is SerialSource.UNKNOWN
+    assert policy.resolve(said("true"), said("true"), host).source is SerialSource.HOST_AUTO
 
 
 # --- parse ---------------------------------------------------------------

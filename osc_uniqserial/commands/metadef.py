@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial metadef ...``: the metadata definitions in Glance."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from osc_lib import exceptions
+
+from osc_uniqserial import metadefs
+from osc_uniqserial.catalog import Catalog
+from osc_uniqserial.commands import output
+from osc_uniqserial.metadefs import Detail, Namespace, Plan
+from osc_uniqserial.rest import CloudError
+
+_CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
+_PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
+#: Exit codes of ``check``.
+_DIFFERENCES, _UNREADABLE = 3, 4
+#: How much of a long value people get to see.
+_WIDTH = 60
+
+
+def _details(details: Iterable[Detail], formatter: str) -> list[Any]:
+    """Return details as objects for machines, or as one line each for people."""
+    if formatter in ("json", "yaml"):
+        return [dataclasses.asdict(detail) for detail in details]
+    return [_line(detail) for detail in details]
+
+
+def _line(detail: Detail) -> str:
+    if detail.stored is None and detail.expected is None:
+        return detail.effect or detail.field
+    text = f"{detail.field}: {_value(detail.stored)}"
+    if detail.field != metadefs.KEY:
+        text += f", expected {_value(detail.expected)}"
+    return f"{text} ({detail.effect})" if detail.effect else text
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not set"
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return textwrap.shorten(text, _WIDTH, placeholder="...")
+
+
+class _Lister(output.Lister):
+    """What the three commands share."""
+
+    def _catalog(self) -> Catalog:
+        return Catalog(self.app.client_manager.sdk_connection)
+
+    def _ours(self) -> tuple[Namespace, ...]:
+        try:
+            return metadefs.load()
+        except metadefs.Malformed as error:
+            raise exceptions.CommandError(output.safe_text(str(error))) from error
+
+
+class _Writer(_Lister):
+    """A command that carries out a plan, or only shows it."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the option of every command that writes."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="Only show what would be done: the same rows, and no request that writes",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Plan from what is stored, carry it out, and return one row an item."""
+        ours = self._ours()
+        catalog = self._catalog()
+        try:
+            plan = self._plan(ours, catalog, parsed_args)
+            if not parsed_args.dry_run:
+                catalog.carry_out(plan)
+        except CloudError as error:
+            raise exceptions.CommandError(output.safe_text(str(error))) from error
+        return _PLAN_COLUMNS, [
+            (
+                row.namespace,
+                str(row.item),
+                row.action.value,
+                _details(row.details, parsed_args.formatter),
+            )
+            for row in plan.rows
+        ]
+
+    def _plan(
+        self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
+    ) -> Plan:
+        raise NotImplementedError
+
+
+class InstallMetadefs(_Writer):
+    """Make Glance offer the unique serial number in Horizon's metadata dialogs
+
+    Creates what is missing and brings an older copy up to date; what somebody
+    else added to it stays. Running it again changes nothing. It takes an
+    administrator.
+    """
+
+    def _plan(
+        self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
+    ) -> Plan:
+        try:
+            return metadefs.plan_install(ours, catalog.read_ours(ours))
+        except metadefs.NotOurs as error:
+            raise CloudError(
+                f"{error}. It is left from an interrupted installation and not in the namespace"
+                " itself: add it there or remove it, then install again"
+            ) from error
+
+
+class RemoveMetadefs(_Writer):
+    """Remove the namespaces of the unique serial number from Glance
+
+    Flavors, images, volumes and aggregates keep their settings. It takes an
+    administrator.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the way to remove what is not ours."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="Remove what somebody else added to the namespaces too",
+        )
+        return parser
+
+    def _plan(
+        self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
+    ) -> Plan:
+        try:
+            return metadefs.plan_remove(ours, catalog.read_ours(ours), parsed_args.force)
+        except metadefs.NotOurs as error:
+            raise CloudError(
+                f"nothing was removed, because somebody else added things: {error}."
+                " Remove them first, or give --force to remove them too"
+            ) from error
+
+
+class CheckMetadefs(_Lister):
+    """Compare the metadata definitions in Glance with those of this version
+
+    Other namespaces that offer the same key are found too. Exit code 3 tells
+    that something differs, 4 that nothing differs but not all could be read.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Read, compare, and return one row an item."""
+        survey = self._catalog().survey(self._ours())
+        output.warn(survey.notes)
+        if survey.differs:
+            self.exit_code = _DIFFERENCES
+        elif survey.incomplete:
+            self.exit_code = _UNREADABLE
+        return _CHECK_COLUMNS, [
+            (
+                found.namespace,
+                str(found.item),
+                found.result.value,
+                _details(found.details, parsed_args.formatter),
+            )
+            for found in survey.comparisons
+        ]

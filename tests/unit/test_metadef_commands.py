@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial metadef ...`` against a Glance of written answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlparse
+
+import pytest
+import requests
+import requests_mock
+
+from osc_uniqserial import metadefs
+from tests.unit.conftest import GLANCE, FakeCloud, Result
+from tests.unit.test_metadefs import (
+    AGGREGATE,
+    BOOLEAN,
+    MAIN,
+    MAIN_SPARE,
+    OURS,
+    Glance,
+    changed,
+    definition,
+)
+
+Json = dict[str, Any]
+
+BASE = f"{GLANCE}/v2"
+
+
+class HttpGlance(Glance):
+    """The model of Glance, over HTTP.
+
+    :ivar fail: number of the write that fails, from 1; 0 for none
+    :ivar how: its status, or the exception that the connection ends with
+    :ivar carried_out: the failing write has its effect all the same
+    """
+
+    def __init__(self, fake: FakeCloud) -> None:
+        super().__init__()
+        self.fake = fake
+        self.fail = 0
+        self.how: int | Exception = 500
+        self.carried_out = False
+        self.page = 1000
+        self._writes = 0
+        pattern = re.compile(re.escape(BASE + metadefs.COLLECTION))
+        fake.http.register_uri(requests_mock.ANY, pattern, text=self._answer)
+
+    def _answer(self, request: Any, context: Any) -> str:
+        url = urlparse(request.url)
+        path = unquote(url.path).removeprefix("/v2")
+        if request.method == "GET" and path == metadefs.COLLECTION:
+            return json.dumps(self._list(parse_qs(url.query)))
+        if request.method != "GET":
+            self._writes += 1
+            if self._writes == self.fail:
+                if self.carried_out:
+                    self.request(request.method, path, request.text and request.json())
+                if isinstance(self.how, Exception):
+                    raise self.how
+                context.status_code = self.how
+                context.headers["Content-Type"] = "text/html"
+                return "<html><h1>X</h1>\n Not&nbsp;today.<br /></html>"
+        context.status_code, answer = self.request(
+            request.method, path, request.text and request.json()
+        )
+        return json.dumps(answer)
+
+    def _list(self, query: dict[str, list[str]]) -> Json:
+        types = set(query["resource_types"][0].split(","))
+        found = [
+            {field: value for field, value in stored.items() if field != "properties"}
+            for _name, stored in sorted(self.stored.items())
+            if types & {entry["name"] for entry in stored.get("resource_type_associations", [])}
+        ]
+        names = [each["namespace"] for each in found]
+        start = names.index(query["marker"][0]) + 1 if "marker" in query else 0
+        page = found[start : start + self.page]
+        # Like Glance: a full page promises another one.
+        return {"namespaces": page, **({"next": "/v2/x"} if len(page) == self.page else {})}
+
+    def hold(self, *documents: Json) -> None:
+        """Store namespaces."""
+        for document in documents:
+            self.stored[document["namespace"]] = document
+
+    def run(self, *args: str) -> Result:
+        """Run one of the commands."""
+        return self.fake.openstack("unique", "serial", "metadef", *args)
+
+    def rows(self, *args: str) -> list[Json]:
+        """Run one of the commands and return its rows."""
+        result = self.run(*args, "-f", "json")
+        assert result.code in (0, 3, 4), result.err
+        rows: list[Json] = result.json
+        return rows
+
+
+@pytest.fixture
+def glance(fake: FakeCloud) -> HttpGlance:
+    """An empty Glance."""
+    return HttpGlance(fake)
+
+
+@pytest.fixture
+def installed(glance: HttpGlance) -> HttpGlance:
+    """A Glance that holds our namespaces."""
+    glance.hold(*(each.document() for each in OURS))
+    return glance
+
+
+# --- install --------------------------------------------------------------
+
+
+def test_install_posts_the_files_as_they_are(glance: HttpGlance) -> None:
+    assert {row["Action"] for row in glance.rows("install")} == {"created"}
+    bodies = [request.json() for request in glance.fake.sent("POST")]
+    assert bodies == [each.document() for each in OURS]
+    assert len(glance.fake.reads()) == 4
+    assert glance.run("check").code == 0
+
+
+def test_install_again_writes_nothing(installed: HttpGlance) -> None:
+    assert {row["Action"] for row in installed.rows("install")} == {"unchanged"}
+    assert installed.fake.writes() == []
+
+
+@pytest.mark.parametrize("command", [["install"], ["remove", "--force"]])
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [],
+        [changed(), AGGREGATE.document()],
+        [definition(type="boolean"), AGGREGATE.document() | {"visibility": "private"}],
+        [changed(tags=[{"name": "t"}])],
+        [changed(namespace=MAIN_SPARE, protected=False)],
+        [changed(namespace=MAIN_SPARE, protected=False), changed()],
+    ],
+)
+def test_a_dry_run_shows_what_the_real_run_does_and_writes_nothing(
+    glance: HttpGlance, documents: list[Json], command: list[str]
+) -> None:
+    glance.hold(*documents)
+    dry = glance.rows(*command, "--dry-run")
+    assert glance.fake.writes() == []
+    assert glance.rows(*command) == dry
+
+
+def test_install_keeps_what_is_not_ours(glance: HttpGlance) -> None:
+    document = definition(type="boolean") | {
+        "objects": [{"name": "o", "required": ["p"], "properties": {"p": BOOLEAN}}],
+        "tags": [{"name": "t"}],
+        "owner": "p9",
+    }
+    document["properties"]["extra"] = BOOLEAN
+    document["resource_type_associations"].append({"name": "OS::Nova::Server", "prefix": "s:"})
+    glance.hold(document)
+    rows = {row["Item"]: row["Action"] for row in glance.rows("install")}
+    kept = ["association OS::Nova::Server", "property extra", "object o", "tag t"]
+    assert [rows[item] for item in kept] == ["kept (not ours)"] * 4
+    assert rows["property unique_serial"] == "updated"
+    stored = glance.stored[MAIN.name]
+    assert stored["properties"]["extra"] == BOOLEAN
+    assert stored["objects"][0]["required"] == ["p"]
+    assert {"name": "OS::Nova::Server", "prefix": "s:"}.items() <= (
+        stored["resource_type_associations"][-1].items()
+    )
+    assert (stored["tags"], stored["owner"]) == ([{"name": "t"}], "p9")
+    assert set(glance.stored) == {each.name for each in OURS}
+
+
+@pytest.mark.parametrize("fail", [1, 2, 3, 4])
+@pytest.mark.parametrize("carried_out", [False, True])
+@pytest.mark.parametrize("how", [503, requests.exceptions.ReadTimeout("slow")])
+def test_an_installation_that_fails_half_way_says_how_far_it_came(
+    glance: HttpGlance, fail: int, carried_out: bool, how: int | Exception
+) -> None:
+    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, AGGREGATE.document())
+    glance.fail, glance.how, glance.carried_out = fail, how, carried_out
+    words = [
+        f"create namespace {MAIN_SPARE}",
+        f"unprotect namespace {MAIN.name}",
+        f"delete namespace {MAIN.name}",
+        f"rename namespace {MAIN_SPARE} to {MAIN.name}",
+    ]
+    result = glance.run("install")
+    assert (result.code, result.out) == (1, "")
+    assert f"could not {words[fail - 1]}: Glance (image)" in result.err
+    assert "it may have been carried out all the same" in result.err
+    assert f"Done before: {', '.join(words[: fail - 1]) or 'nothing'}." in result.err
+    assert f"Not done: {', '.join(words[fail - 1 :])}." in result.err
+    assert len(glance.fake.writes()) == fail, "a write is sent once"
+    glance.run("install")
+    assert glance.run("check").code == 0
+    assert glance.stored[MAIN.name]["tags"] == [{"name": "t"}]
+    assert set(glance.stored) == {each.name for each in OURS}
+
+
+def test_a_missing_right_is_named(glance: HttpGlance) -> None:
+    glance.fail, glance.how = 1, 403
+    result = glance.run("install")
+    assert result.code == 1
+    assert "answered 403: Not today." in result.err
+    assert "the right add_metadef_namespace in Glance's policy" in result.err
+    assert "all the same" not in result.err
+
+
+def test_somebody_else_created_it_meanwhile(glance: HttpGlance) -> None:
+    glance.fail, glance.how = 2, 409
+    result = glance.run("install")
+    assert f"Done before: create namespace {MAIN.name}." in result.err
+    assert f"Not done: create namespace {AGGREGATE.name}." in result.err
+
+
+def test_install_does_not_write_on_what_it_cannot_read(glance: HttpGlance) -> None:
+    glance.fake.http.get(BASE + metadefs.path(AGGREGATE.name), status_code=500)
+    result = glance.run("install")
+    assert result.code == 1
+    assert "Glance (image) answered 500" in result.err
+    assert glance.fake.writes() == []
+
+
+def test_a_replacement_with_more_in_it_stops_the_installation(installed: HttpGlance) -> None:
+    installed.hold(changed(namespace=MAIN_SPARE, protected=False, tags=[{"name": "\x1b[2Jt"}]))
+    result = installed.run("install")
+    assert result.code == 1
+    assert f"tag \\x1b[2Jt of {MAIN_SPARE}" in result.err
+    assert installed.fake.writes() == []
+
+
+# --- check ----------------------------------------------------------------
+
+
+def test_check_is_clean(installed: HttpGlance) -> None:
+    result = installed.run("check", "-f", "json")
+    assert (result.code, result.err) == (0, "")
+    assert {row["Result"] for row in result.json} == {"ok"}
+    assert len(installed.fake.reads()) == 3
+
+
+def test_check_of_an_empty_glance_says_what_follows(glance: HttpGlance) -> None:
+    result = glance.run("check", "-f", "json")
+    assert result.code == 3
+    assert [row["Result"] for row in result.json] == ["missing", "missing"]
+    assert "OS::Nova::Flavor: Horizon's Update Metadata dialog does not open" in result.err
+
+
+def test_check_shows_stored_and_expected(installed: HttpGlance) -> None:
+    installed.hold(definition(type="boolean"))
+    result = installed.run("check", "-f", "json")
+    assert result.code == 3
+    (row,) = [row for row in result.json if row["Result"] != "ok"]
+    assert row == {
+        "Namespace": MAIN.name,
+        "Item": "property unique_serial",
+        "Result": "differs",
+        "Details": [
+            {
+                "field": "type",
+                "stored": "boolean",
+                "expected": "string",
+                "effect": "Horizon stores null when it is added and saved untouched",
+            }
+        ],
+    }
+
+
+def test_check_shows_people_one_line_a_field(installed: HttpGlance) -> None:
+    document = definition(type="boolean", enum=["yes"], title="\x1b[31m" + "x" * 200)
+    document["resource_type_associations"][0].pop("prefix")
+    installed.hold(document)
+    out = installed.run("check").out
+    assert "type: boolean, expected string (Horizon stores null" in out
+    assert 'enum: ["yes"], expected ["true", "false"]' in out
+    assert "prefix: not set, expected hw" in out
+    assert "\x1b" not in out
+    assert "x" * 61 not in out
+
+
+def test_check_reads_every_page(installed: HttpGlance) -> None:
+    rivals = [
+        {
+            "namespace": f"Rival{number}",
+            "resource_type_associations": [{"name": "OS::Nova::Flavor"}],
+            "properties": {"hw:unique_serial": BOOLEAN},
+        }
+        for number in range(5)
+    ]
+    installed.hold(*rivals)
+    installed.page = 2
+    rows = installed.rows("check")
+    assert [row["Namespace"] for row in rows if row["Result"] == "conflict"] == [
+        f"Rival{number}" for number in range(5)
+    ]
+
+
+def test_check_does_not_read_a_list_without_end(glance: HttpGlance) -> None:
+    entry = {"namespace": "N", "resource_type_associations": []}
+    answer = {"namespaces": [entry], "next": "/v2/again"}
+    glance.fake.http.get(BASE + metadefs.COLLECTION, json=answer)
+    rows = glance.rows("check")
+    assert rows[-1]["Result"] == "unreadable"
+    assert len(glance.fake.reads()) == 22
+
+
+def test_check_skips_namespaces_that_cannot_offer_the_keys(installed: HttpGlance) -> None:
+    installed.hold(
+        {
+            "namespace": "Far",
+            "resource_type_associations": [{"name": "OS::Nova::Flavor", "prefix": "quota:"}],
+            "properties": {"x": BOOLEAN},
+        }
+    )
+    assert installed.run("check").code == 0
+    assert len(installed.fake.reads()) == 3
+
+
+def test_check_finds_an_interrupted_installation(installed: HttpGlance) -> None:
+    installed.hold(changed(namespace=MAIN_SPARE, protected=False))
+    result = installed.run("check", "-f", "json")
+    assert result.code == 3
+    (row,) = [row for row in result.json if row["Result"] != "ok"]
+    assert row["Namespace"] == MAIN_SPARE
+    assert "install again" in row["Details"][0]["effect"]
+    installed.run("install")
+    assert installed.run("check").code == 0
+
+
+def test_what_cannot_be_read_is_no_difference(installed: HttpGlance) -> None:
+    installed.fake.http.get(BASE + metadefs.path(AGGREGATE.name), status_code=403)
+    result = installed.run("check", "-f", "json")
+    assert result.code == 4
+    (row,) = [row for row in result.json if row["Result"] != "ok"]
+    assert (row["Namespace"], row["Result"]) == (AGGREGATE.name, "unreadable")
+    assert "answered 403" in row["Details"][0]["effect"]
+
+
+def test_a_difference_outranks_what_cannot_be_read(glance: HttpGlance) -> None:
+    glance.fake.http.get(BASE + metadefs.path(AGGREGATE.name), status_code=403)
+    assert glance.run("check").code == 3
+
+
+def test_a_list_that_cannot_be_read_does_not_hide_ours(installed: HttpGlance) -> None:
+    installed.fake.http.get(BASE + metadefs.COLLECTION, status_code=403)
+    result = installed.run("check", "-f", "json")
+    assert result.code == 4
+    assert [row["Result"] for row in result.json].count("ok") == 9
+    assert result.json[-1]["Namespace"] == "*"
+
+
+def test_a_glance_that_is_away_is_asked_once(glance: HttpGlance) -> None:
+    away = requests.exceptions.ConnectionError("refused")
+    glance.fake.http.register_uri(
+        requests_mock.ANY, re.compile(f"{re.escape(BASE)}/metadefs"), exc=away
+    )
+    result = glance.run("check", "-f", "json")
+    assert result.code == 4
+    assert {row["Result"] for row in result.json} == {"unreadable"}
+    assert len(glance.fake.reads()) == 3, "one read and two retries"
+
+
+@pytest.mark.parametrize("text", ["<html>", "[]", "null", '{"namespace": 1}', '"x"'])
+def test_an_answer_of_another_form_is_unreadable(installed: HttpGlance, text: str) -> None:
+    installed.fake.http.get(BASE + metadefs.path(MAIN.name), text=text)
+    result = installed.run("check", "-f", "json")
+    assert result.code == 4
+    assert result.json[0]["Result"] == "unreadable"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"namespaces": 1}', '{"namespaces": ["x"]}'])
+def test_a_list_of_another_form_is_unreadable(installed: HttpGlance, text: str) -> None:
+    installed.fake.http.get(BASE + metadefs.COLLECTION, text=text)
+    result = installed.run("check", "-f", "json")
+    assert result.code == 4
+    assert result.json[-1]["Result"] == "unreadable"
+
+
+# --- remove ---------------------------------------------------------------
+
+
+def test_remove(installed: HttpGlance) -> None:
+    assert {row["Action"] for row in installed.rows("remove")} == {"removed"}
+    assert installed.stored == {}
+    assert {row["Action"] for row in installed.rows("remove")} == {"absent"}
+
+
+def test_unprotecting_wipes_nothing(installed: HttpGlance) -> None:
+    installed.fail, installed.how = 2, 500
+    assert "Not done: delete namespace" in installed.run("remove").err
+    assert installed.stored[MAIN.name] == changed(protected=False) | {"owner": "caller"}
+
+
+def test_remove_refuses_before_any_write(installed: HttpGlance) -> None:
+    installed.hold(AGGREGATE.document() | {"tags": [{"name": "t"}]})
+    result = installed.run("remove")
+    assert result.code == 1
+    assert f"tag t of {AGGREGATE.name}" in result.err
+    assert "--force" in result.err
+    assert installed.fake.writes() == []
+    assert installed.run("remove", "--force").code == 0
+    assert installed.stored == {}
+
+
+def test_remove_takes_a_left_replacement_along(installed: HttpGlance) -> None:
+    installed.hold(changed(namespace=MAIN_SPARE, protected=False))
+    installed.run("remove")
+    assert installed.stored == {}

@@ -1,0 +1,586 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The namespaces, what differs, and plans carried out on a model of Glance."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osc_uniqserial import metadefs, policy
+from osc_uniqserial.metadefs import (
+    REPLACEMENT,
+    Action,
+    Item,
+    Kind,
+    Namespace,
+    NotOurs,
+    Plan,
+    Result,
+    Step,
+)
+
+Json = dict[str, Any]
+
+OURS = metadefs.load()
+MAIN, AGGREGATE = OURS
+MAIN_SPARE = MAIN.name + REPLACEMENT
+
+
+class Glance:
+    """What Glance does with namespaces, as measured on Glance 33.
+
+    PUT wipes what it is not given; deletions in a protected namespace are
+    403; the name that PUT on a property needs is stored in its definition.
+    """
+
+    def __init__(self, *documents: Json) -> None:
+        self.stored: dict[str, Json] = {}
+        for document in documents:
+            assert self.request("POST", metadefs.COLLECTION, document)[0] == 201
+
+    def request(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
+        """Return the status and the answer to one request."""
+        body = copy.deepcopy(body)
+        if path == metadefs.COLLECTION:
+            assert method == "POST"
+            assert body is not None
+            return self._create(body)
+        name = unquote(path.removeprefix(metadefs.COLLECTION + "/"))
+        if name not in self.stored:
+            return 404, {}
+        if method == "GET":
+            return 200, copy.deepcopy(self.stored[name])
+        if method == "DELETE":
+            if self.stored[name]["protected"]:
+                return 403, {}
+            del self.stored[name]
+            return 204, {}
+        assert body is not None
+        return self._put(name, body)
+
+    def _create(self, body: Json) -> tuple[int, Json]:
+        assert not body.keys() & {"self", "schema", "created_at", "updated_at"}
+        if body["namespace"] in self.stored:
+            return 409, {}
+        read_only = {"created_at": "2026", "updated_at": "2026", "self": "/", "schema": "/"}
+        body = {"visibility": "private", "protected": False, "owner": "p1", **read_only, **body}
+        for part in ("resource_type_associations", "objects"):
+            for entry in body.get(part, []):
+                assert "created_at" not in entry
+                entry.update(created_at="2026", updated_at="2026")
+        self.stored[body["namespace"]] = body
+        return 201, body
+
+    def _put(self, name: str, body: Json) -> tuple[int, Json]:
+        assert not body.keys() & {"self", "schema", "created_at", "updated_at"}
+        if body["namespace"] != name and body["namespace"] in self.stored:
+            return 409, {}
+        document = self.stored.pop(name)
+        for field in ("display_name", "description"):
+            document.pop(field, None)
+        document |= {"visibility": "private", "protected": False, "owner": "caller"} | body
+        self.stored[body["namespace"]] = document
+        return 200, document
+
+    def carry_out(self, plan: Plan, stop_before: int | None = None) -> None:
+        """Take the steps of a plan; none may fail."""
+        for step in plan.steps[:stop_before]:
+            status, _answer = self.request(step.method, step.path, step.body)
+            assert status < 300, (status, step)
+
+    def namespaces(self) -> dict[str, Namespace]:
+        """Return what a reader of our names gets."""
+        return {
+            name: Namespace.parse(self.stored[name])
+            for name in metadefs.names(OURS)
+            if name in self.stored
+        }
+
+    def plan(self) -> Plan:
+        """Plan an installation on what is stored now."""
+        return metadefs.plan_install(OURS, self.namespaces())
+
+
+def actions(plan: Plan) -> dict[str, str]:
+    """Return what a plan does to each item of the first namespace."""
+    return {
+        str(row.item): row.action.value for row in plan.rows if row.namespace.startswith(MAIN.name)
+    }
+
+
+def steps(plan: Plan) -> list[str]:
+    """Return the steps of a plan as method and last part of the path."""
+    return [f"{step.method} {step.path.rpartition('/')[2]}" for step in plan.steps]
+
+
+# --- the files ------------------------------------------------------------
+
+
+def test_names() -> None:
+    assert [each.name for each in OURS] == [
+        "OS::Compute::UniqueSerial",
+        "OS::Compute::UniqueSerialAggregate",
+    ]
+
+
+def test_each_resource_type_gets_its_keys_and_canonical_values() -> None:
+    offered = {
+        (entry.resource_type, entry.target, entry.key(name)): tuple(definition["enum"])
+        for each in OURS
+        for entry in each.associations.values()
+        for name, definition in each.properties.items()
+    }
+    lower, title = ("true", "false"), ("True", "False")
+    assert offered == {
+        ("OS::Nova::Flavor", None, policy.FLAVOR_KEY): lower,
+        ("OS::Glance::Image", None, policy.IMAGE_KEY): lower,
+        ("OS::Cinder::Volume", "image", policy.IMAGE_KEY): lower,
+        ("OS::Nova::Aggregate", None, policy.FLAVOR_KEY): lower,
+        ("OS::Nova::Aggregate", None, policy.IMAGE_KEY): title,
+    }
+
+
+def test_every_offered_value_is_understood() -> None:
+    for each in OURS:
+        for definition in each.properties.values():
+            said = [policy.parse(value).setting for value in definition["enum"]]
+            assert said == [policy.Setting.UNIQUE, policy.Setting.HOST]
+
+
+def test_everybody_sees_them_and_nobody_removes_them_by_accident() -> None:
+    assert all(each.visibility == "public" and each.protected for each in OURS)
+
+
+def test_a_boolean_is_no_file_of_ours() -> None:
+    document = MAIN.document()
+    document["properties"]["unique_serial"] = {
+        **document["properties"]["unique_serial"],
+        "type": "boolean",
+    }
+    with pytest.raises(metadefs.Malformed, match=r"\$.properties.unique_serial.type"):
+        metadefs.parse_file(json.dumps(document))
+
+
+def test_every_error_of_a_file_is_named_with_its_place() -> None:
+    document = MAIN.document() | {"protected": False, "visibility": "private", "more": 1}
+    with pytest.raises(metadefs.Malformed) as caught:
+        metadefs.parse_file(json.dumps(document))
+    for place in ("$.protected", "$.visibility", "'more' was unexpected"):
+        assert place in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "{}"])
+def test_what_is_no_namespace_is_refused(text: str) -> None:
+    with pytest.raises(metadefs.Malformed):
+        metadefs.parse_file(text)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        {},
+        {"namespace": 1},
+        {"namespace": "n", "properties": []},
+        {"namespace": "n", "properties": {"p": "x"}},
+        {"namespace": "n", "objects": [{"properties": {}}]},
+        {"namespace": "n", "objects": [{"name": "o", "properties": {"p": 1}}]},
+        {"namespace": "n", "resource_type_associations": [{"prefix": "hw:"}]},
+        {"namespace": "n", "tags": ["t"]},
+    ],
+)
+def test_an_answer_that_is_no_namespace_is_refused(document: object) -> None:
+    with pytest.raises(metadefs.Malformed):
+        Namespace.parse(document)
+
+
+# --- what differs ---------------------------------------------------------
+
+
+def changed(**fields: Any) -> Json:
+    """Return our first namespace as Glance has it, with other fields."""
+    return copy.deepcopy(MAIN.document()) | fields
+
+
+def found(document: Json) -> dict[str, metadefs.Comparison]:
+    """Compare the first namespace, by item."""
+    return {str(each.item): each for each in metadefs.compare(MAIN, Namespace.parse(document))}
+
+
+def test_what_is_as_it_should_be() -> None:
+    assert {each.result for each in found(changed()).values()} == {Result.OK}
+
+
+def test_a_namespace_that_is_not_there_is_one_difference() -> None:
+    (only,) = metadefs.compare(MAIN, None)
+    assert (only.result, only.item) == (Result.MISSING, Item(Kind.NAMESPACE))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("visibility", "private"),
+        ("protected", False),
+        ("description", None),
+        ("display_name", "Other"),
+    ],
+)
+def test_a_field_of_the_namespace(field: str, value: object) -> None:
+    (detail,) = found(changed(**{field: value}))["namespace"].details
+    assert (detail.field, detail.stored, detail.expected) == (field, value, getattr(MAIN, field))
+
+
+def definition(**fields: Any) -> Json:
+    """Return our first namespace with other fields in its property."""
+    document = changed()
+    document["properties"]["unique_serial"] |= fields
+    return document
+
+
+@pytest.mark.parametrize(
+    ("fields", "effect"),
+    [
+        ({"type": "boolean"}, "Horizon stores null"),
+        ({"enum": []}, "any text"),
+        ({"default": "true"}, "nothing was chosen"),
+        ({"readonly": True}, "nobody"),
+        ({"name": "unique_serial"}, "the key unique_serial, without its prefix"),
+    ],
+)
+def test_what_comes_of_a_changed_property_is_said(fields: Json, effect: str) -> None:
+    (detail,) = found(definition(**fields))["property unique_serial"].details
+    assert detail.effect is not None
+    assert effect in detail.effect
+
+
+def test_a_stored_name_is_harmless_where_there_is_no_prefix() -> None:
+    document = copy.deepcopy(AGGREGATE.document())
+    document["properties"]["hw:unique_serial"]["name"] = "hw:unique_serial"
+    results = metadefs.compare(AGGREGATE, Namespace.parse(document))
+    assert {each.result for each in results} == {Result.OK}
+
+
+def test_a_property_that_is_missing() -> None:
+    assert found(changed(properties={}))["property unique_serial"].result is Result.MISSING
+
+
+@pytest.mark.parametrize(
+    ("prefix", "key"), [(None, "unique_serial"), ("hw_", "hw_unique_serial"), ("", "unique_serial")]
+)
+def test_a_prefix_that_differs(prefix: str | None, key: str) -> None:
+    document = changed()
+    for entry in document["resource_type_associations"]:
+        if entry["name"] == "OS::Nova::Flavor":
+            entry["prefix"] = prefix
+    (detail,) = found(document)["association OS::Nova::Flavor"].details
+    assert (detail.stored, detail.expected) == (prefix or None, "hw:")
+    assert detail.effect == f"Horizon writes the key {key}"
+
+
+def test_an_association_for_other_properties_of_a_volume() -> None:
+    document = changed()
+    for entry in document["resource_type_associations"]:
+        entry.pop("properties_target", None)
+    (detail,) = found(document)["association OS::Cinder::Volume"].details
+    assert (detail.field, detail.stored, detail.expected) == ("properties_target", None, "image")
+
+
+def test_what_is_not_ours_is_no_difference() -> None:
+    document = changed(objects=[{"name": "o"}], tags=[{"name": "t"}])
+    document["properties"]["extra"] = {"type": "string", "title": "Extra"}
+    document["resource_type_associations"].append({"name": "OS::Nova::Server"})
+    results = found(document)
+    for item in ("property extra", "association OS::Nova::Server", "object o", "tag t"):
+        assert results[item].result is Result.NOT_OURS
+    assert not metadefs.DIFFERENCES & {each.result for each in results.values()}
+
+
+# --- the same key offered twice -------------------------------------------
+
+
+def rival(association: Json, properties: Json | None = None, **fields: Any) -> Namespace:
+    """Return somebody else's namespace."""
+    document = {
+        "namespace": "Rival",
+        "resource_type_associations": [association],
+        "properties": properties or {},
+    }
+    return Namespace.parse(document | fields)
+
+
+BOOLEAN = {"type": "boolean", "title": "Unique"}
+
+
+@pytest.mark.parametrize(
+    ("association", "name"),
+    [
+        ({"name": "OS::Nova::Flavor"}, "hw:unique_serial"),
+        ({"name": "OS::Nova::Flavor", "prefix": "hw:"}, "unique_serial"),
+        ({"name": "OS::Nova::Flavor", "prefix": "HW:"}, "Unique_Serial"),
+        ({"name": "OS::Nova::Flavor", "prefix": "hw:unique_"}, "serial"),
+        ({"name": "OS::Nova::Aggregate", "prefix": ""}, "hw_unique_serial"),
+        ({"name": "OS::Cinder::Volume", "properties_target": "image"}, "hw_unique_serial"),
+    ],
+)
+def test_a_key_that_another_namespace_offers(association: Json, name: str) -> None:
+    other = rival(association, {name: BOOLEAN, "more": BOOLEAN})
+    assert metadefs.may_conflict(OURS, other)
+    (conflict,) = metadefs.conflicts(OURS, other)
+    assert conflict.item == Item(Kind.PROPERTY, name)
+    assert conflict.result is Result.CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("association", "name", "candidate"),
+    [
+        ({"name": "OS::Nova::Flavor", "prefix": "hw_"}, "unique_serial", False),
+        ({"name": "OS::Nova::Server"}, "hw:unique_serial", False),
+        ({"name": "OS::Cinder::Volume"}, "hw_unique_serial", False),
+        ({"name": "OS::Nova::Flavor", "prefix": "hw:"}, "unique", True),
+        ({"name": "OS::Glance::Image"}, "hw:unique_serial", True),
+    ],
+)
+def test_what_is_another_key(association: Json, name: str, candidate: bool) -> None:
+    other = rival(association, {name: BOOLEAN})
+    assert metadefs.may_conflict(OURS, other) is candidate
+    assert metadefs.conflicts(OURS, other) == ()
+
+
+def test_objects_offer_keys_too() -> None:
+    other = rival(
+        {"name": "OS::Nova::Flavor", "prefix": "hw:"},
+        objects=[{"name": "thing", "properties": {"unique_serial": BOOLEAN}}],
+    )
+    (conflict,) = metadefs.conflicts(OURS, other)
+    assert conflict.item == Item(Kind.OBJECT, "thing")
+
+
+def test_one_of_ours_can_offer_the_keys_of_the_other() -> None:
+    document = changed()
+    document["resource_type_associations"].append({"name": "OS::Nova::Aggregate", "prefix": "hw:"})
+    (conflict,) = metadefs.conflicts(OURS, Namespace.parse(document))
+    assert (conflict.namespace, conflict.details[0].stored) == (MAIN.name, "hw:unique_serial")
+
+
+def test_ours_do_not_conflict() -> None:
+    assert [metadefs.conflicts(OURS, each) for each in OURS] == [(), ()]
+
+
+# --- plans ----------------------------------------------------------------
+
+
+def test_a_plan_for_an_empty_glance() -> None:
+    glance = Glance()
+    plan = glance.plan()
+    assert [step.method for step in plan.steps] == ["POST", "POST"]
+    assert [row.action for row in plan.rows] == [Action.CREATED, Action.CREATED]
+    glance.carry_out(plan)
+    assert glance.plan().steps == ()
+
+
+def test_fields_of_the_namespace_take_one_request_and_keep_its_owner() -> None:
+    glance = Glance(changed(visibility="private", owner="p9"), AGGREGATE.document())
+    plan = glance.plan()
+    assert steps(plan) == [f"PUT {MAIN.name}"]
+    glance.carry_out(plan)
+    assert glance.stored[MAIN.name]["owner"] == "p9"
+    assert glance.stored[MAIN.name]["visibility"] == "public"
+
+
+def test_changed_content_is_made_anew_before_the_old_one_goes() -> None:
+    plan = Glance(definition(type="boolean"), AGGREGATE.document()).plan()
+    assert steps(plan) == [
+        "POST namespaces",
+        f"PUT {MAIN.name}",
+        f"DELETE {MAIN.name}",
+        f"PUT {MAIN_SPARE}",
+    ]
+    assert plan.steps[0].body is not None
+    assert plan.steps[0].body["namespace"] == MAIN_SPARE
+    assert plan.steps[0].body["visibility"] == "private"
+
+
+def test_no_step_writes_a_property_by_itself() -> None:
+    # Glance would store its name in it, and Horizon would drop the prefix.
+    plan = Glance(definition(name="unique_serial"), AGGREGATE.document()).plan()
+    assert not any("/properties" in step.path for step in plan.steps)
+    assert "name" not in str(plan.steps[0].body and plan.steps[0].body["properties"])
+
+
+def test_a_copy_that_was_imported_by_hand_is_left_public() -> None:
+    glance = Glance(definition(title="old") | {"visibility": "private", "protected": False})
+    glance.carry_out(glance.plan())
+    stored = glance.stored[MAIN.name]
+    assert (stored["visibility"], stored["protected"]) == ("public", True)
+
+
+def test_a_replacement_that_holds_more_than_the_namespace_is_not_thrown_away() -> None:
+    spare = changed(namespace=MAIN_SPARE, protected=False, tags=[{"name": "theirs"}])
+    with pytest.raises(NotOurs, match="tag theirs of OS::Compute::UniqueSerial::Replacement"):
+        Glance(changed(), spare).plan()
+
+
+def test_removal() -> None:
+    glance = Glance(*(each.document() for each in OURS))
+    plan = metadefs.plan_remove(OURS, glance.namespaces())
+    assert [step.method for step in plan.steps] == ["PUT", "DELETE", "PUT", "DELETE"]
+    glance.carry_out(plan)
+    assert glance.stored == {}
+    again = metadefs.plan_remove(OURS, glance.namespaces())
+    assert (again.steps, {row.action for row in again.rows}) == ((), {Action.ABSENT})
+
+
+def test_removal_of_what_is_not_ours_takes_force() -> None:
+    glance = Glance(changed(tags=[{"name": "theirs"}]), AGGREGATE.document())
+    with pytest.raises(NotOurs, match=f"tag theirs of {MAIN.name}"):
+        metadefs.plan_remove(OURS, glance.namespaces())
+    plan = metadefs.plan_remove(OURS, glance.namespaces(), force=True)
+    assert actions(plan)["tag theirs"] == "removed (not ours)"
+    glance.carry_out(plan)
+    assert glance.stored == {}
+
+
+def test_a_name_cannot_leave_its_place_in_a_path() -> None:
+    assert metadefs.path("../a/b?c#d") == "/metadefs/namespaces/..%2Fa%2Fb%3Fc%23d"
+
+
+# --- any stored state -----------------------------------------------------
+
+WORDS = st.text("abc:_\x1b\u202eÄ", min_size=1, max_size=4)
+DEFINITIONS = st.fixed_dictionaries(
+    {"title": WORDS, "type": st.sampled_from(["string", "boolean", "integer"])},
+    optional={
+        "name": WORDS,
+        "enum": st.lists(WORDS, max_size=2),
+        "default": WORDS,
+        "readonly": st.booleans(),
+        "description": WORDS,
+    },
+)
+ENTRIES = st.fixed_dictionaries(
+    {}, optional={"prefix": st.sampled_from(["", "hw:", "hw_", "x"]), "properties_target": WORDS}
+)
+
+
+@st.composite
+def stored_namespaces(draw: st.DrawFn, ours: Namespace) -> Json:
+    """Draw a namespace of ours as somebody may have left it."""
+    document: Json = {"namespace": ours.name}
+    for field in ("display_name", "description", "visibility", "protected"):
+        if draw(st.booleans()):
+            document[field] = getattr(ours, field)
+    document.setdefault("visibility", draw(st.sampled_from(["public", "private"])))
+    document["owner"] = draw(WORDS)
+    properties: Json = draw(st.dictionaries(WORDS, DEFINITIONS, max_size=2))
+    for name, expected in ours.properties.items():
+        kind = draw(st.integers(0, 2))
+        if kind == 1:
+            properties[name] = {**expected}
+        elif kind == 2:
+            properties[name] = draw(DEFINITIONS)
+    entries: Json = draw(st.dictionaries(WORDS, ENTRIES, max_size=2))
+    for resource_type, entry in ours.associations.items():
+        kind = draw(st.integers(0, 2))
+        if kind == 1:
+            entries[resource_type] = entry.document()
+        elif kind == 2:
+            entries[resource_type] = draw(ENTRIES)
+    document["properties"] = properties
+    document["resource_type_associations"] = [
+        {**entry, "name": name} for name, entry in entries.items()
+    ]
+    document["objects"] = [
+        {"name": name, "properties": draw(st.dictionaries(WORDS, DEFINITIONS, max_size=1))}
+        for name in draw(st.lists(WORDS, max_size=2, unique=True))
+    ]
+    document["tags"] = [{"name": name} for name in draw(st.lists(WORDS, max_size=2, unique=True))]
+    return document
+
+
+@st.composite
+def glances(draw: st.DrawFn) -> Glance:
+    """Draw a Glance that holds none, one or both of our namespaces, in any state."""
+    return Glance(*(draw(stored_namespaces(each)) for each in OURS if draw(st.integers(0, 3))))
+
+
+def theirs(stored: Mapping[str, Namespace]) -> set[str]:
+    """Return everything that is not ours, with its whole definition."""
+    return set(itertools.chain.from_iterable(_theirs(each) for each in stored.values()))
+
+
+def _theirs(stored: Namespace) -> Iterator[str]:
+    ours = next(each for each in reversed(OURS) if stored.name.startswith(each.name))
+    parts: dict[Kind, Mapping[str, object]] = {
+        Kind.PROPERTY: stored.properties,
+        Kind.ASSOCIATION: stored.associations,
+        Kind.OBJECT: stored.objects,
+        Kind.TAG: dict.fromkeys(stored.tags),
+    }
+    for item in metadefs.foreign(ours, stored):
+        yield f"{ours.name} {item} {parts[item.kind][item.name]}"
+
+
+def assert_installed(glance: Glance) -> None:
+    stored = glance.namespaces()
+    assert set(stored) == {each.name for each in OURS}
+    for each in OURS:
+        results = {found.result for found in metadefs.compare(each, stored[each.name])}
+        assert not results & metadefs.DIFFERENCES
+    assert glance.plan().steps == ()
+
+
+@given(glances())
+def test_an_installation_leaves_no_difference_and_keeps_what_is_not_ours(glance: Glance) -> None:
+    before = glance.namespaces()
+    owners = {name: each.owner for name, each in before.items()}
+    plan = glance.plan()
+    glance.carry_out(plan)
+    assert_installed(glance)
+    assert theirs(glance.namespaces()) == theirs(before)
+    assert owners.items() <= {n: each.owner for n, each in glance.namespaces().items()}.items()
+    assert all(row.action is not Action.KEPT or not row.details for row in plan.rows)
+
+
+@given(glances(), st.data())
+def test_an_interrupted_installation_loses_nothing_and_can_be_repeated(
+    glance: Glance, data: st.DataObject
+) -> None:
+    before = theirs(glance.namespaces())
+    for _attempt in range(3):
+        plan = glance.plan()
+        glance.carry_out(plan, data.draw(st.integers(0, len(plan.steps))))
+        assert theirs(glance.namespaces()) == before
+    glance.carry_out(glance.plan())
+    assert_installed(glance)
+    assert theirs(glance.namespaces()) == before
+
+
+@given(glances(), st.data())
+def test_an_interrupted_removal_can_be_repeated(glance: Glance, data: st.DataObject) -> None:
+    plan = metadefs.plan_remove(OURS, glance.namespaces(), force=True)
+    glance.carry_out(plan, data.draw(st.integers(0, len(plan.steps))))
+    glance.carry_out(metadefs.plan_remove(OURS, glance.namespaces(), force=True))
+    assert glance.stored == {}
+
+
+@given(
+    st.sampled_from(OURS).flatmap(lambda each: st.tuples(st.just(each), stored_namespaces(each)))
+)
+def test_a_namespace_never_differs_from_itself(pair: tuple[Namespace, Json]) -> None:
+    stored = Namespace.parse(pair[1])
+    assert {each.result for each in metadefs.compare(stored, stored)} == {Result.OK}
+
+
+def test_steps_name_the_right_that_they_take() -> None:
+    step = Step("DELETE", metadefs.path(MAIN.name), "delete_metadef_namespace", "")
+    plan = metadefs.plan_remove(OURS, {MAIN.name: Namespace.parse(changed(protected=False))})
+    assert (plan.steps[0].path, plan.steps[0].right) == (step.path, step.right)
