@@ -26,6 +26,8 @@ COMPUTE_OLDEST = "2.69"
 #: 2.98 shows the image properties that a server was built with. Later ones add
 #: scheduler hints, which cost more and tell nothing here.
 COMPUTE_NEWEST = "2.98"
+#: The last one that does not look for them.
+COMPUTE_NO_FROZEN = "2.97"
 #: The last one with the CPU architecture of a hypervisor (2.88 drops cpu_info).
 COMPUTE_HYPERVISORS = "2.87"
 #: The last one that OpenStackClient uses for flavors; 2.61 adds extra specs.
@@ -88,10 +90,7 @@ class Cloud:
         microversion = self._compute_microversion()
         if _is_uuid(name_or_id):
             try:
-                record: Json = self._rest.get(
-                    "compute", f"/servers/{name_or_id}", microversion=microversion
-                )["server"]
-                return record
+                return self._server(name_or_id, microversion)
             except Unreadable as error:
                 if error.status != 404:
                     raise
@@ -122,6 +121,18 @@ class Cloud:
             f"no server with the name or ID {name_or_id!r} {where};"
             " a server of a cell that is down is found by its ID only"
         )
+
+    def _server(self, server_id: str, microversion: str) -> Json:
+        path = f"/servers/{server_id}"
+        try:
+            record: Json = self._rest.get("compute", path, microversion=microversion)["server"]
+        except Unreadable as error:
+            if error.status != 500 or microversion != COMPUTE_NEWEST:
+                raise
+            # Nova 34 answers 500 at 2.98 for a server whose cell is down: it looks
+            # for the frozen image properties in the very database that is down.
+            record = self._rest.get("compute", path, microversion=COMPUTE_NO_FROZEN)["server"]
+        return record
 
     def read_server(self, record: Json, given: GivenModes) -> tuple[ServerFacts, HostView]:
         """Read what decides the serial of one server, the independent parts at once."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ LOG = logging.getLogger(__name__)
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: First characters that make a spreadsheet run a cell as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Sentences in a table are folded at this width.
+_WIDTH = 76
 
 
 def safe_text(text: str) -> str:
@@ -78,6 +81,10 @@ def _human_line(value: Any) -> str:
     return _human_text(value)
 
 
+def _folded(line: str) -> str:
+    return textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
 def warn(notes: Iterable[str]) -> None:
     """Write notes to standard error, each once."""
     for note in dict.fromkeys(notes):
@@ -92,6 +99,8 @@ class ShowOne(command.ShowOne):
     ) -> int:
         """Make every value safe for the chosen format, then print."""
         cells = [safe_cell(value, parsed_args.formatter) for value in data]
+        if parsed_args.formatter == "table":
+            cells = ["\n".join(_folded(line) for line in str(cell).splitlines()) for cell in cells]
         return super().produce_output(parsed_args, column_names, cells)
 
 

@@ -274,7 +274,9 @@ def test_a_required_trait_says_nothing_of_a_server_without_a_host(fake: FakeClou
     assert fake.show()["serial_source"] == "unknown"
 
 
-def test_a_server_of_a_cell_that_is_down(fake: FakeCloud) -> None:
+@pytest.mark.parametrize("at_2_98", [200, 500])
+def test_a_server_of_a_cell_that_is_down(fake: FakeCloud, at_2_98: int) -> None:
+    """Nova 34 answers 500 at 2.98, and the minimal record below it."""
     record = {
         "id": SERVER_ID,
         "status": "UNKNOWN",
@@ -285,6 +287,9 @@ def test_a_server_of_a_cell_that_is_down(fake: FakeCloud) -> None:
     }
     fake.server()
     fake.http.get(f"{NOVA}/servers/{SERVER_ID}", json={"server": record})
+    if at_2_98 == 500:
+        new = {"OpenStack-API-Version": "compute 2.98"}
+        fake.http.get(f"{NOVA}/servers/{SERVER_ID}", request_headers=new, status_code=500)
     result = fake.openstack("unique", "serial", "show", SERVER_ID, "-f", "json")
     assert result.code == 0, result.err
     assert result.json["name"] is None

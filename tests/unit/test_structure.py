@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dependency rule: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import osc_uniqserial
+
+PACKAGE = Path(osc_uniqserial.__file__).parent
+
+#: Modules of this package that each module may import.
+ALLOWED: dict[str, set[str]] = {
+    "policy": set(),
+    "facts": {"policy"},
+    "report": {"facts", "policy"},
+    "metadefs": set(),
+    "rest": set(),
+    "cloud": {"facts", "policy", "rest"},
+    "catalog": {"metadefs", "rest"},
+    "hooks": {"policy"},
+}
+#: Modules that do nothing but think: standard library only, and what is named.
+PURE: dict[str, set[str]] = {
+    "policy": set(),
+    "facts": set(),
+    "report": set(),
+    "metadefs": {"jsonschema"},
+}
+
+
+def loaded_by(module: str, first: str = "") -> set[str]:
+    """Return what the import of a module loads, in a process of its own."""
+    code = (
+        f"import sys{first}\nbefore = set(sys.modules)\n"
+        f"import osc_uniqserial.{module}\nprint(*(set(sys.modules) - before))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_modules_import_only_what_is_below_them(module: str) -> None:
+    ours = {
+        name.removeprefix("osc_uniqserial.")
+        for name in loaded_by(module)
+        if name.startswith("osc_uniqserial.")
+    }
+    assert ours - {module, "namespaces"} <= ALLOWED[module]
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_need_the_standard_library_only(module: str) -> None:
+    first = "".join(f", {name}" for name in PURE[module])
+    foreign = {
+        name
+        for name in loaded_by(module, first)
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "osc_uniqserial"}
+    }
+    assert foreign == set()
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(str(node.module))
+    return found
+
+
+def test_only_rest_imports_the_sdk() -> None:
+    importers = {
+        path.name
+        for path in PACKAGE.glob("**/*.py")
+        for name in imports_of(path)
+        if name.split(".")[0] == "keystoneauth1"
+        # For types alone, cloud.py and catalog.py name the connection.
+        or name in ("openstack", "openstack.utils", "openstack.exceptions")
+    }
+    assert importers == {"rest.py"}
+
+
+def test_pure_modules_read_no_clock_and_log_nothing() -> None:
+    for module in PURE:
+        assert not imports_of(PACKAGE / f"{module}.py") & {"time", "datetime", "logging", "os"}
+
+
+def test_policy_is_valid_on_the_python_of_old_novas() -> None:
+    """Nova 26 (Zed) still supports Python 3.8; the driver will run this text there."""
+    ast.parse((PACKAGE / "policy.py").read_text(), feature_version=(3, 8))
