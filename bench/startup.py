@@ -29,12 +29,11 @@ def main() -> int:
         for name in ("without", "with"):
             home = Path(folder) / name
             venv.create(home, with_pip=True)
-            pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
-            # The plugin first, then not: both get the same dependencies.
-            subprocess.run([*pip, ROOT], check=True, capture_output=True)
+            pip = [str(home / "bin" / "python"), "-m", "pip", "--quiet"]
+            # The plugin in both, then out of one: they get the same dependencies.
+            subprocess.run([*pip, "install", str(ROOT)], check=True, capture_output=True)
             if name == "without":
-                uninstall = [home / "bin" / "python", "-m", "pip", "uninstall", "-qy"]
-                subprocess.run([*uninstall, "osc-uniqserial"], check=True)
+                subprocess.run([*pip, "uninstall", "--yes", "osc-uniqserial"], check=True)
             commands[name] = [home / "bin" / "openstack", "flavor", "set", "--help"]
         good = compare(
             "flavor set --help, plugin installed against not",

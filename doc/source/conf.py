@@ -2,7 +2,7 @@
 """Sphinx configuration."""
 
 project = "osc-uniqserial"
-copyright = "osc-uniqserial developers"  # noqa: A001
+copyright = "osc-uniqserial developers"
 extensions = ["openstackdocstheme", "cliff.sphinxext", "reno.sphinxext"]
 html_theme = "openstackdocs"
 html_show_sourcelink = False

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where everything of one cloud lies on disk."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The folder that holds the package: what the services' Python needs on its path.
+SOURCE_ROOT = Path(__file__).resolve().parent.parent
+
+#: Services in the order in which they are shown. Each is one process with one HTTP port.
+SERVICES = ("keystone", "glance", "placement", "neutron", "cinder", "nova")
+
+#: What each service's database files are called, without the suffix.
+DATABASES = (
+    "keystone",
+    "glance",
+    "placement",
+    "neutron",
+    "cinder",
+    "nova_api",
+    "nova_cell0",
+    "nova_cell1",
+    "nova_cell2",
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one cloud's folder."""
+
+    root: Path
+    #: The services' virtual environment, which other clouds may share.
+    venv: Path
+
+    @classmethod
+    def of(cls, root: str | os.PathLike[str] | None = None) -> "Layout":
+        """The layout of a folder, by default ``.devcloud`` beside the package."""
+        path = Path(root).absolute() if root else SOURCE_ROOT / ".devcloud"
+        shared = os.environ.get("DEVCLOUD_VENV")
+        return cls(path, Path(shared).absolute() if shared else path / "venv")
+
+    @property
+    def python(self) -> Path:
+        """The virtual environment's interpreter."""
+        return self.venv / "bin" / "python"
+
+    @property
+    def state_file(self) -> Path:
+        """What runs, for ``status``, ``down`` and tests."""
+        return self.root / "state.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked as long as a cloud starts or runs."""
+        return self.root / "lock"
+
+    @property
+    def clouds_yaml(self) -> Path:
+        """The client configuration."""
+        return self.root / "clouds.yaml"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the present or the last run."""
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Everything that is made fresh at each start."""
+        return self.root / "run"
+
+    @property
+    def etc(self) -> Path:
+        """Configuration files of the services."""
+        return self.run / "etc"
+
+    @property
+    def databases(self) -> Path:
+        """SQLite files."""
+        return self.run / "db"
+
+    def log(self, name: str) -> Path:
+        """The log file of a service or a step."""
+        return self.logs / f"{name}.log"
+
+    def config_dir(self, service: str) -> Path:
+        """The folder of one service's configuration files."""
+        return self.etc / service
+
+    def config_file(self, service: str) -> Path:
+        """The main configuration file of one service."""
+        # Glance reads a folder and insists on the name.
+        name = "glance-api" if service == "glance" else service
+        return self.config_dir(service) / f"{name}.conf"
+
+    def database(self, name: str) -> Path:
+        """One SQLite file."""
+        return self.databases / f"{name}.sqlite"

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial show`` on real services."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.cloud import Cloud, Json
+from tests.functional.proxy import Fault, Proxy
+
+Names = Callable[[str], str]
+TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
+REQUIRED = {"trait:CUSTOM_UNIQUE_SERIAL": "required"}
+
+
+@pytest.fixture(scope="module")
+def gold(cloud: Cloud, unique_name: Names) -> str:
+    return cloud.new_flavor(unique_name("gold"), TRUE)
+
+
+@pytest.fixture(scope="module")
+def images(cloud: Cloud, unique_name: Names) -> dict[str, str]:
+    return {
+        "unset": cloud.new_image(unique_name("img")),
+        "true": cloud.new_image(unique_name("img"), hw_unique_serial="true"),
+        "false": cloud.new_image(unique_name("img"), hw_unique_serial="false"),
+    }
+
+
+@pytest.fixture(scope="module")
+def flavors(cloud: Cloud, unique_name: Names, gold: str, plain_flavor: str) -> dict[str, str]:
+    return {
+        "unset": plain_flavor,
+        "true": gold,
+        "false": cloud.new_flavor(unique_name("host"), FALSE),
+    }
+
+
+@pytest.mark.parametrize(
+    ("host", "flavor", "image", "source", "decided_by", "honours"),
+    [
+        ("unique-1", "unset", "unset", "instance-uuid", "host", False),
+        ("unique-1", "false", "unset", "instance-uuid", "host", False),
+        ("auto-1", "true", "unset", "host-auto", "host", False),
+        ("os-1", "unset", "true", "host-os", "host", False),
+        ("hardware-1", "unset", "unset", "host-hardware", "host", False),
+        ("none-1", "true", "true", "absent", "host", False),
+        ("keys-1", "true", "false", "instance-uuid", "flavor", True),
+        ("keys-1", "unset", "true", "instance-uuid", "image", True),
+        ("keys-1", "false", "unset", "host-auto", "flavor", True),
+        ("keys-1", "unset", "unset", "host-auto", "host", True),
+        ("undeclared-1", "true", "unset", "unknown", "none", False),
+        ("mixed-1", "unset", "unset", "unknown", "none", False),
+        ("plain-fake-1", "true", "unset", "absent", "none", False),
+    ],
+)
+def test_every_kind_of_host(
+    cloud: Cloud,
+    unique_name: Names,
+    flavors: dict[str, str],
+    images: dict[str, str],
+    host: str,
+    flavor: str,
+    image: str,
+    source: str,
+    decided_by: str,
+    honours: bool,
+) -> None:
+    name = unique_name("server")
+    server = cloud.boot(name, flavors[flavor], images[image], host)
+    shown = cloud.show(name)
+    assert (shown["id"], shown["host"]) == (server, host)
+    assert (shown["serial_source"], shown["decided_by"]) == (source, decided_by)
+    assert shown["host_honours"] is honours
+    assert shown["expected_serial"] == (server if source == "instance-uuid" else None)
+    assert shown["evidence"]["flavor"] == "embedded-flavor"
+    assert shown["evidence"]["image"] == "current-image"
+
+
+def test_by_name_at_most_eight_requests(
+    cloud: Cloud, proxy: Proxy, unique_name: Names, gold: str, plain_image: str
+) -> None:
+    name = unique_name("server")
+    cloud.boot(name, gold, plain_image, "keys-1")
+    shown = cloud.show(name, clouds_yaml=proxy.clouds_yaml)
+    assert shown["survives_move"] is False
+    requests = proxy.api_requests()
+    print(*requests, sep="\n")
+    assert len(requests) <= 8
+    assert {line.split()[1] for line in requests} == {"GET"}
+
+
+def test_flavor_and_image_changed_since_boot(cloud: Cloud, unique_name: Names) -> None:
+    flavor_name = unique_name("flavor")
+    flavor = cloud.new_flavor(flavor_name, TRUE)
+    image = cloud.new_image(unique_name("img"))
+    server = cloud.boot(unique_name("server"), flavor, image, "keys-1")
+    cloud.set_extra_specs(flavor, FALSE)
+    shown = cloud.show(server)
+    assert shown["serial_source"] == "instance-uuid"
+    assert shown["pending"] == [
+        {"input": "flavor", "now": "true", "next": "false", "applied_by": "resize"}
+    ]
+    cloud.raw("nova", "DELETE", f"/v2.1/flavors/{flavor}")
+    run = cloud.openstack("unique", "serial", "show", "-f", "json", server)
+    shown = json.loads(run.stdout)
+    assert (shown["flavor_value"], shown["pending"]) == ("true", [])
+    assert f"'{flavor_name}' is not there any more" in run.stderr
+
+
+def test_image_deleted_since_boot(cloud: Cloud, unique_name: Names, plain_flavor: str) -> None:
+    image = cloud.new_image(unique_name("img"), hw_unique_serial="true")
+    server = cloud.boot(unique_name("server"), plain_flavor, image, "keys-1")
+    cloud.raw("glance", "DELETE", f"/v2/images/{image}")
+    run = cloud.openstack("unique", "serial", "show", "-f", "json", server)
+    shown = json.loads(run.stdout)
+    assert shown["evidence"]["image"] == "unreadable"
+    assert (shown["requested"], shown["serial_source"]) == (None, "unknown")
+    assert f"Image {image} could not be read: it was deleted." in run.stderr
+
+
+def test_a_junk_value_that_nova_stored(cloud: Cloud, unique_name: Names, plain_image: str) -> None:
+    flavor = cloud.new_flavor(unique_name("junk"), {"hw:unique_serial": "banana"})
+    server = cloud.boot(unique_name("server"), flavor, plain_image, "keys-1")
+    run = cloud.openstack("unique", "serial", "show", "-f", "json", server)
+    shown = json.loads(run.stdout)
+    assert (shown["requested"], shown["flavor_value"]) == ("unset", "banana")
+    assert shown["serial_source"] == "host-auto"
+    assert "counts as unset" in run.stderr
+
+
+def test_shelved_offloaded(cloud: Cloud, unique_name: Names, gold: str, plain_image: str) -> None:
+    server = cloud.boot(unique_name("server"), gold, plain_image, "keys-1")
+    cloud.action(server, shelve=None)
+    cloud.wait(server, "SHELVED_OFFLOADED")
+    shown = cloud.show(server)
+    assert (shown["host"], shown["serial_source"]) == (None, "unknown")
+    assert "no host now (status SHELVED_OFFLOADED)" in shown["why"]
+
+
+def test_a_server_that_failed_to_boot(cloud: Cloud, unique_name: Names, plain_image: str) -> None:
+    flavor = cloud.new_flavor(unique_name("huge"), {**TRUE, "trait:CUSTOM_NOWHERE": "required"})
+    body = {
+        "name": unique_name("server"),
+        "flavorRef": flavor,
+        "imageRef": plain_image,
+        "networks": "none",
+    }
+    answer = cloud.raw("nova", "POST", "/v2.1/servers", {"server": body})
+    server = answer.json()["server"]["id"]
+    cloud.wait(server, "ERROR")
+    shown = cloud.show(server)
+    assert (shown["host"], shown["serial_source"]) == (None, "unknown")
+
+
+def test_volume_backed(
+    cloud: Cloud, proxy: Proxy, unique_name: Names, plain_flavor: str, images: dict[str, str]
+) -> None:
+    name = unique_name("server")
+    root = cloud.new_volume(unique_name("root"), images["true"])
+    data = cloud.new_volume(unique_name("data"), images["false"])
+    server = cloud.boot_from_volumes(name, plain_flavor, root, data, host="keys-1")
+    assert cloud.get("nova", f"/v2.1/servers/{server}")["server"]["image"] == ""
+    shown = cloud.show(name, clouds_yaml=proxy.clouds_yaml)
+    assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "volume")
+    assert (shown["serial_source"], shown["decided_by"]) == ("instance-uuid", "image")
+    assert len(proxy.api_requests()) <= 10
+    cloud.openstack("volume", "set", "--image-property", "hw_unique_serial=no", root)
+    assert cloud.show(server)["image_value"] == "false"
+
+
+def test_a_plain_tenant(cloud: Cloud, unique_name: Names, plain_image: str) -> None:
+    steered = unique_name("steered")
+    unsteered = unique_name("unsteered")
+    for name, specs in ((steered, {**TRUE, **REQUIRED}), (unsteered, TRUE)):
+        cloud.new_flavor(name, specs)
+        cloud.openstack(
+            "--os-compute-api-version", "2.37", "server", "create", "--flavor", name,
+            "--image", plain_image, "--nic", "none", "--wait", name, cloud="devcloud-member",
+        )  # fmt: skip
+    for user in ("devcloud-member", "devcloud-reader"):
+        shown = cloud.show(unsteered, cloud=user)
+        assert (shown["host"], shown["serial_source"]) == (None, "unknown")
+        assert shown["evidence"]["host_mode"] == "unreadable"
+        shown = cloud.show(steered, cloud=user)
+        assert (shown["serial_source"], shown["survives_move"]) == ("instance-uuid", True)
+        assert shown["evidence"]["host_meets_unique"] == "required-trait"
+    run = cloud.openstack("unique", "serial", "show", steered, check=False)
+    assert run.returncode == 1
+    assert "--all-projects" in run.stderr
+    assert cloud.show("--all-projects", steered)["name"] == steered
+    run = cloud.openstack(
+        "unique", "serial", "show", "--all-projects", steered, cloud="devcloud-member", check=False
+    )
+    assert run.returncode == 1
+    assert "get_all_tenants" in run.stderr
+
+
+@contextlib.contextmanager
+def broken_cell(cloud: Cloud) -> Iterator[None]:
+    """Take cell2 down for a while: its database is no database any more."""
+    path = Path(cloud.state["databases"]["nova_cell2"])
+    good = path.read_bytes()
+    path.write_bytes(b"broken on purpose" * 1000)
+    try:
+        yield
+    finally:
+        path.write_bytes(good)
+
+
+def test_a_cell_that_is_down(cloud: Cloud, unique_name: Names, gold: str, plain_image: str) -> None:
+    name = unique_name("server")
+    server = cloud.boot(name, gold, plain_image, "cell2-1")
+    with broken_cell(cloud):
+        shown = cloud.show(server)
+        run = cloud.openstack("unique", "serial", "show", name, check=False)
+    assert (shown["id"], shown["name"], shown["status"]) == (server, None, "UNKNOWN")
+    assert shown["serial_source"] == "unknown"
+    assert "cell is down" in shown["why"]
+    assert run.returncode == 1
+    assert "found by its ID only" in run.stderr
+    deadline = time.monotonic() + 60
+    while cloud.get("nova", f"/v2.1/servers/{server}")["server"]["status"] == "UNKNOWN":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def test_declared_by_an_aggregate_and_given_by_the_user(
+    cloud: Cloud, unique_name: Names, gold: str, plain_flavor: str, plain_image: str
+) -> None:
+    asking = cloud.boot(unique_name("server"), gold, plain_image, "undeclared-1")
+    silent = cloud.boot(unique_name("server"), plain_flavor, plain_image, "undeclared-1")
+    assert cloud.show(asking)["serial_source"] == "unknown"
+    assert cloud.show(silent, "--host-mode", "undeclared-1=os")["serial_source"] == "host-os"
+    name = unique_name("aggregate")
+    cloud.openstack("aggregate", "create", "--unique-serial", name)
+    cloud.openstack("aggregate", "add", "host", name, "undeclared-1")
+    try:
+        shown = cloud.show(asking)
+        assert shown["serial_source"] == "instance-uuid"
+        assert shown["evidence"]["host_meets_unique"] == "declared"
+        # An aggregate says only what a request for unique gets.
+        assert cloud.show(silent)["serial_source"] == "unknown"
+    finally:
+        cloud.openstack("aggregate", "remove", "host", name, "undeclared-1")
+        cloud.openstack("aggregate", "delete", name)
+
+
+def test_ambiguous_and_unknown_names(
+    cloud: Cloud, unique_name: Names, plain_flavor: str, plain_image: str
+) -> None:
+    name = unique_name("twin")
+    twins = [cloud.boot(name, plain_flavor, plain_image) for _ in range(2)]
+    run = cloud.openstack("unique", "serial", "show", name, check=False)
+    assert run.returncode == 1
+    assert all(twin in run.stderr for twin in twins)
+    run = cloud.openstack("unique", "serial", "show", f"{name[:-1]}.", check=False)
+    assert (run.returncode, "no server" in run.stderr) == (1, True)
+
+
+def test_hostile_name(
+    cloud: Cloud, unique_name: Names, plain_flavor: str, plain_image: str
+) -> None:
+    name = unique_name("=1+1|$(id)`id`<script>[.*+")
+    server = cloud.boot(name, plain_flavor, plain_image, "os-1")
+    assert cloud.show(name)["id"] == server
+    for formatter in ("table", "value", "shell", "yaml"):
+        run = cloud.openstack("unique", "serial", "show", "-f", formatter, name)
+        if formatter == "shell":
+            assert 'name="=1+1|\\$(id)\\`id\\`' in run.stdout
+
+
+# --- a cloud that does not work ------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def victim(cloud: Cloud, unique_name: Names, gold: str, plain_image: str) -> Json:
+    name = unique_name("server")
+    return {"name": name, "id": cloud.boot(name, gold, plain_image, "keys-1")}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "evidence"),
+    [
+        ("GET /v2/images", "image"),
+        ("GET /resource_providers/.*/traits", "host_honours"),
+    ],
+)
+@pytest.mark.parametrize("status", [503, 0])
+def test_what_cannot_be_read_is_unreadable(
+    cloud: Cloud, proxy: Proxy, victim: Json, pattern: str, evidence: str, status: int
+) -> None:
+    proxy.faults.append(Fault(pattern, status=status))
+    run = cloud.openstack(
+        "unique", "serial", "show", "-f", "json", victim["name"], clouds_yaml=proxy.clouds_yaml
+    )
+    assert json.loads(run.stdout)["evidence"][evidence] == "unreadable"
+    assert "could not be read" in run.stderr
+    tried = [line for line in proxy.api_requests() if pattern.split()[1][:8] in line]
+    assert len(tried) <= 8 + 2
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_one_failure_is_repeated(cloud: Cloud, proxy: Proxy, victim: Json, status: int) -> None:
+    for pattern in ("GET /v2.1/servers/detail", "GET /v2/images", "GET /resource_providers/"):
+        proxy.faults.append(Fault(pattern, status=status, times=1))
+    shown = cloud.show(victim["name"], clouds_yaml=proxy.clouds_yaml)
+    assert shown["serial_source"] == "instance-uuid"
+    assert "unreadable" not in shown["evidence"].values()
+
+
+def test_nova_down_is_an_error_with_the_truth(cloud: Cloud, proxy: Proxy, victim: Json) -> None:
+    proxy.faults.append(Fault("GET /v2.1/servers", status=503))
+    run = cloud.openstack(
+        "unique", "serial", "show", victim["name"], check=False, clouds_yaml=proxy.clouds_yaml
+    )
+    assert run.returncode == 1
+    assert "Nova (compute) answered 503" in run.stderr
+    assert len(proxy.api_requests()) == 3
+
+
+def test_a_slow_cloud_still_answers(cloud: Cloud, proxy: Proxy, victim: Json) -> None:
+    proxy.faults.append(Fault("GET ", delay=0.5))
+    assert cloud.show(victim["name"], clouds_yaml=proxy.clouds_yaml)["host_honours"] is True
+
+
+@pytest.mark.parametrize("newest", ["2.69", "2.95"])
+def test_older_clouds(cloud: Cloud, proxy: Proxy, victim: Json, newest: str) -> None:
+    proxy.nova_newest = newest
+    shown = cloud.show(victim["name"], clouds_yaml=proxy.clouds_yaml)
+    assert shown["serial_source"] == "instance-uuid"
+    assert shown["evidence"]["image"] == "current-image"
+
+
+def test_older_than_train(cloud: Cloud, proxy: Proxy, victim: Json) -> None:
+    proxy.nova_newest = "2.65"
+    run = cloud.openstack(
+        "unique", "serial", "show", victim["name"], check=False, clouds_yaml=proxy.clouds_yaml
+    )
+    assert run.returncode == 1
+    assert "offers 2.65 at most; microversion 2.69" in run.stderr
