@@ -127,7 +127,8 @@ def _keystone(layout: Layout) -> Sections:
     return {
         "DEFAULT": {"use_stderr": True},
         "database": _database(layout, "keystone"),
-        "cache": {"enabled": False},
+        # One process, so memory is enough; without it every token costs half a second.
+        "cache": {"enabled": True, "backend": "oslo_cache.dict"},
         "token": {"provider": "fernet", "expiration": 86400},
         "fernet_tokens": {"key_repository": layout.etc / "keystone" / "fernet-keys"},
         "fernet_receipts": {"key_repository": layout.etc / "keystone" / "fernet-keys"},

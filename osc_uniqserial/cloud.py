@@ -28,7 +28,8 @@ COMPUTE_OLDEST = "2.69"
 COMPUTE_NEWEST = "2.98"
 #: The last one that does not look for them.
 COMPUTE_NO_FROZEN = "2.97"
-#: The last one with the CPU architecture of a hypervisor (2.88 drops cpu_info).
+#: The last one with the CPU architecture of a hypervisor. 2.88 drops it, and asks
+#: every host for its uptime instead.
 COMPUTE_HYPERVISORS = "2.87"
 #: The last one that OpenStackClient uses for flavors; 2.61 adds extra specs.
 COMPUTE_FLAVORS = "2.61"

@@ -157,6 +157,11 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
             f" so it decides: {shows}."
         )
     asker = _askers(facts, policy.requested)
+    if policy.requested is Setting.UNIQUE and policy.source is SerialSource.INSTANCE_UUID:
+        return (
+            f"The {asker} asks for a unique serial. {where[0].upper()}{where[1:]} does not honour"
+            f" the keys, but its {mode_text} gives the same: {shows}."
+        )
     wish = "a unique serial" if policy.requested is Setting.UNIQUE else "the host's own serial"
     return (
         f"The {asker} asks for {wish}, but {where} ({mode_text}) does not honour the keys,"
