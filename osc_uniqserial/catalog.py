@@ -25,16 +25,17 @@ _PAGES = 20
 class Interrupted(CloudError):
     """A plan was not carried out to its end; the text says how far it came."""
 
-    def __init__(self, steps: Sequence[Step], failed: int, error: WriteFailed) -> None:
+    def __init__(self, steps: Sequence[Step], failed: int, error: CloudError) -> None:
         step = steps[failed]
         reason = f"could not {step.words}: {error}"
-        if error.status == 403:
-            reason += (
-                f" (it takes the right {step.right} in Glance's policy,"
-                " which administrators have by default)"
-            )
-        if error.unsure:
-            reason += "; it may have been carried out all the same"
+        if isinstance(error, WriteFailed):
+            if error.status == 403:
+                reason += (
+                    f" (it takes the right {step.right} in Glance's policy,"
+                    " which administrators have by default)"
+                )
+            if error.unsure:
+                reason += "; it may have been carried out all the same"
         super().__init__(
             f"{reason}. Done before: {_words(steps[:failed])}."
             f" Not done: {_words(steps[failed:])}."
@@ -94,13 +95,33 @@ class Catalog:
     def carry_out(self, plan: Plan) -> None:
         """Take the steps of a plan, each once.
 
-        :raises Interrupted: at the first one that fails
+        Before a deletion the namespaces that it rests on are read again, so
+        that nothing goes that somebody added after the plan was made. Glance
+        cannot delete on a condition: what is added between that read and the
+        deletion, the next request, is still lost without a word.
+
+        :raises Interrupted: at the first one that fails, or that somebody else
+            took the ground from
         """
         for number, step in enumerate(plan.steps):
             try:
+                # The one to be deleted comes first in the step: read it last.
+                for seen in reversed(step.seen):
+                    self._check_unchanged(seen)
                 self._rest.send("image", step.method, step.path, step.body)
-            except WriteFailed as error:
+            except CloudError as error:
                 raise Interrupted(plan.steps, number, error) from error
+
+    def _check_unchanged(self, seen: Namespace) -> None:
+        now = self.read(seen.name)
+        if now is None:
+            raise CloudError(f"somebody else deleted or renamed namespace {seen.name} meanwhile")
+        changes = metadefs.changes(seen, now)
+        if changes:
+            raise CloudError(
+                f"somebody else changed namespace {seen.name} meanwhile"
+                f" ({', '.join(map(str, changes))}), and nothing of it was deleted"
+            )
 
     def survey(self, ours: Sequence[Namespace]) -> Survey:
         """Compare what Glance holds with our namespaces.

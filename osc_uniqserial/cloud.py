@@ -6,20 +6,24 @@ Every request here reads. Raw JSON is parsed at this edge; no SDK resource is bu
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import re
+import threading
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from osc_uniqserial import policy
-from osc_uniqserial.facts import Hypervisor, Moves, ServerFacts
+from osc_uniqserial.facts import Hypervisor, Moves, ServerFacts, has_sysinfo
 from osc_uniqserial.policy import Evidence, HostInput, HostMode, Setting, SettingInput, Value
-from osc_uniqserial.rest import CloudError, Json, Rest, Unreadable, version
+from osc_uniqserial.rest import CloudError, Json, Rest, Unreadable, parsing, version
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
+
+_Asked = TypeVar("_Asked")
+_Read = TypeVar("_Read")
 
 #: Train, the oldest Nova API that is supported.
 COMPUTE_OLDEST = "2.69"
@@ -57,8 +61,6 @@ class HostView:
     input: HostInput
     own: Hypervisor | None = None
     hypervisors: tuple[Hypervisor, ...] = ()
-    aggregates_read: bool = False
-    declaring_hosts: frozenset[str] = frozenset()
 
 
 class Cloud:
@@ -126,27 +128,27 @@ class Cloud:
     def _server(self, server_id: str, microversion: str) -> Json:
         path = f"/servers/{server_id}"
         try:
-            record: Json = self._rest.get("compute", path, microversion=microversion)["server"]
+            answer = self._rest.get("compute", path, microversion=microversion)
         except Unreadable as error:
             if error.status != 500 or microversion != COMPUTE_NEWEST:
                 raise
             # Nova 34 answers 500 at 2.98 for a server whose cell is down: it looks
             # for the frozen image properties in the very database that is down.
-            record = self._rest.get("compute", path, microversion=COMPUTE_NO_FROZEN)["server"]
+            answer = self._rest.get("compute", path, microversion=COMPUTE_NO_FROZEN)
+        with parsing("compute"):
+            record: Json = answer["server"]
         return record
 
     def read_server(self, record: Json, given: GivenModes) -> tuple[ServerFacts, HostView]:
         """Read what decides the serial of one server, the independent parts at once."""
         host = record.get("OS-EXT-SRV-ATTR:host") or None
         flavor_record: Json = record.get("flavor") or {}
-        with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-            flavor_now = pool.submit(self._flavor_now, flavor_record.get("original_name"))
-            image = pool.submit(self._image, record)
-            hypervisors = self._hypervisors() if host else ()
-            own = _own_hypervisor(hypervisors, host, record)
-            traits = self._own_traits(host, own, record) if host else None
-            image_part = image.result()
-            flavor_now_value = flavor_now.result()
+        flavor_now = _in_background(self._flavor_now, flavor_record.get("original_name"))
+        image_read = _in_background(self._image, record)
+        hypervisors = self._hypervisors() if host else ()
+        own = _own_hypervisor(hypervisors, host, record)
+        traits = self._own_traits(host, own, record) if host else None
+        image = image_read.result()
 
         specs: Mapping[str, str] | None = flavor_record.get("extra_specs")
         if specs is None:
@@ -157,40 +159,35 @@ class Cloud:
                 else "Nova did not return the server's flavor"
             )
         else:
-            flavor = SettingInput(
-                policy.parse(specs.get(policy.FLAVOR_KEY)), Evidence.EMBEDDED_FLAVOR
-            )
-        placed = bool(host or record.get("hostId"))
+            value = policy.parse(specs.get(policy.FLAVOR_KEY))
+            flavor = SettingInput(value, Evidence.EMBEDDED_FLAVOR)
+        requirements = _trait_requirements(specs or {}, image.properties if image.as_booted else {})
         facts = ServerFacts(
             id=str(record["id"]),
             name=record.get("name"),
             project_id=record.get("tenant_id"),
             status=str(record.get("status", "UNKNOWN")),
             host=host,
-            hypervisor_hostname=record.get("OS-EXT-SRV-ATTR:hypervisor_hostname") or None,
-            host_visible="OS-EXT-SRV-ATTR:host" in record,
+            # hostId is for everybody, and empty when there is no host.
+            host_visible="OS-EXT-SRV-ATTR:host" in record or record.get("hostId") == "",
             reachable="name" in record,
-            pinned_zone=record.get("pinned_availability_zone") or None,
             flavor_name=flavor_record.get("original_name"),
             flavor=flavor,
-            flavor_now=flavor_now_value,
-            image=image_part.input,
-            image_now=image_part.now,
-            traits=None if specs is None else _trait_requirements(specs, image_part.properties),
-            met_by_placement=placed
-            and (
-                policy.requires_unique(specs or {})
-                or (image_part.as_booted and policy.requires_unique(image_part.properties))
-            ),
-            guest_architecture=_architecture(image_part.properties),
+            flavor_now=flavor_now.result(),
+            image=image.input,
+            image_now=image.now,
+            traits={trait: need for trait, need in requirements.items() if trait in policy.TRAITS},
+            bounded=_bounded(record, specs, set(requirements)) or not image.as_booted,
+            guest_architecture=_architecture(image.properties),
         )
-        for what, used in (("flavor", flavor.value), ("image", image_part.input.value)):
+        for what, used in (("flavor", flavor.value), ("image", image.input.value)):
             if used is not None and used.setting is Setting.INVALID:
                 self.notes.append(
                     f"the {what}'s value {used.raw!r} is no boolean and counts as unset;"
                     f" write true or false with 'openstack {what} set'"
                 )
-        return facts, self._host_view(facts, own, hypervisors, traits, given)
+        placed = bool(host or record.get("hostId"))
+        return facts, self._host_view(facts, own, hypervisors, traits, given, placed)
 
     def _flavor_now(self, name: str | None) -> Value | None:
         """Return what the flavor of this name says today; None when it is not there."""
@@ -224,31 +221,39 @@ class Cloud:
         if policy.IMAGE_KEY in frozen:
             used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
         try:
-            current = self._rest.get("image", f"/images/{image['id']}")
+            with parsing("image"):
+                image_id = image["id"]
+            current = self._rest.get("image", f"/images/{image_id}")
         except Unreadable as error:
             reason = "it was deleted" if error.status == 404 else str(error)
-            self.notes.append(f"image {image['id']} could not be read: {reason}")
+            self.notes.append(f"the server's image could not be read: {reason}")
             return _ImagePart(used or SettingInput(None, Evidence.UNREADABLE), properties=frozen)
         now = policy.parse(current.get(policy.IMAGE_KEY))
         # ISO 8601 in UTC from both services: text compares like time.
         unchanged = str(current.get("updated_at", "")) <= str(record.get("created", ""))
         properties = {**current, **frozen}
-        if used is None:
-            return _ImagePart(
-                SettingInput(now, Evidence.CURRENT_IMAGE), None, properties, as_booted=unchanged
-            )
-        return _ImagePart(used, now, properties, as_booted=unchanged)
+        if used is not None:
+            return _ImagePart(used, now, properties, as_booted=unchanged)
+        if unchanged:
+            used = SettingInput(now, Evidence.CURRENT_IMAGE)
+            return _ImagePart(used, None, properties, as_booted=True)
+        self.notes.append(
+            f"image {image_id} was changed after the server was created, and this Nova"
+            " does not show what it said then"
+        )
+        return _ImagePart(SettingInput(None, Evidence.UNREADABLE), None, properties)
 
     def _root_volume(self, record: Json) -> _ImagePart:
         """Read the image metadata of the root volume, which Nova used at boot."""
         attached: list[Json] = record.get("os-extended-volumes:volumes_attached") or []
         try:
             volume_id = self._root_volume_id(record, attached)
-            volume: Json = self._rest.get("block_storage", f"/volumes/{volume_id}")["volume"]
+            answer = self._rest.get("block_storage", f"/volumes/{volume_id}")
+            with parsing("block_storage"):
+                properties: Json = answer["volume"].get("volume_image_metadata") or {}
         except Unreadable as error:
             self.notes.append(f"the root volume could not be read: {error}")
             return _ImagePart(SettingInput(None, Evidence.UNREADABLE))
-        properties: Json = volume.get("volume_image_metadata") or {}
         value = policy.parse(properties.get(policy.IMAGE_KEY))
         return _ImagePart(SettingInput(value, Evidence.VOLUME), None, properties)
 
@@ -257,9 +262,12 @@ class Cloud:
             raise Unreadable("Nova lists no volume of this server")
         if len(attached) == 1:
             return str(attached[0]["id"])
-        attachments: list[Json] = self._rest.get(
-            "compute", f"/servers/{record['id']}/os-volume_attachments", microversion=COMPUTE_OLDEST
-        )["volumeAttachments"]
+        attachments = self._rest.items(
+            "compute",
+            f"/servers/{record['id']}/os-volume_attachments",
+            "volumeAttachments",
+            microversion=COMPUTE_OLDEST,
+        )
         root = record.get("OS-EXT-SRV-ATTR:root_device_name")
         for attachment in attachments:
             device = str(attachment.get("device") or "")
@@ -271,17 +279,15 @@ class Cloud:
     # --- its host -------------------------------------------------------
 
     def _hypervisors(self) -> tuple[Hypervisor, ...]:
+        newest = self._hypervisor_version()
         try:
-            return tuple(
-                _hypervisor(item)
-                for item in self._rest.pages(
-                    "compute",
-                    "/os-hypervisors/detail",
-                    "hypervisors",
-                    {},
-                    self._hypervisor_version(),
+            with parsing("compute"):
+                return tuple(
+                    _hypervisor(item)
+                    for item in self._rest.pages(
+                        "compute", "/os-hypervisors/detail", "hypervisors", {}, newest
+                    )
                 )
-            )
         except Unreadable as error:
             self.notes.append(f"the hypervisors could not be read: {error}")
             return ()
@@ -293,10 +299,10 @@ class Cloud:
         """Return the traits of a host's resource provider, None when unreadable."""
         try:
             provider = own.id if own else self._provider_id(record)
-            answer = self._rest.get(
-                "placement", f"/resource_providers/{provider}/traits", microversion=PLACEMENT_TRAITS
+            path = f"/resource_providers/{provider}/traits"
+            return frozenset(
+                self._rest.items("placement", path, "traits", microversion=PLACEMENT_TRAITS)
             )
-            return frozenset(answer["traits"])
         except Unreadable as error:
             reason = (
                 "it has no resource provider in Placement" if error.status == 404 else str(error)
@@ -306,12 +312,17 @@ class Cloud:
 
     def _provider_id(self, record: Json) -> str:
         name = record.get("OS-EXT-SRV-ATTR:hypervisor_hostname") or ""
-        providers: list[Json] = self._rest.get(
-            "placement", "/resource_providers", {"name": name}, PLACEMENT_TRAITS
-        )["resource_providers"]
+        providers = self._rest.items(
+            "placement",
+            "/resource_providers",
+            "resource_providers",
+            {"name": name},
+            PLACEMENT_TRAITS,
+        )
         if not providers:
             raise Unreadable("no such resource provider", 404)
-        return str(providers[0]["uuid"])
+        with parsing("placement"):
+            return str(providers[0]["uuid"])
 
     def _host_view(
         self,
@@ -320,13 +331,24 @@ class Cloud:
         hypervisors: tuple[Hypervisor, ...],
         traits: frozenset[str] | None,
         given: GivenModes,
+        placed: bool,
     ) -> HostView:
         """Join the evidence about a host, best first: traits, given, declared."""
+        required = placed and facts.traits.get(policy.TRAIT_UNIQUE) == "required"
         if traits is None:
             unread = Evidence.UNREADABLE if facts.host or not facts.host_visible else None
             host = HostInput(mode_evidence=unread, honours_evidence=unread)
+            if required:
+                host = dataclasses.replace(
+                    host, meets_unique=True, meets_unique_evidence=Evidence.REQUIRED_TRAIT
+                )
         else:
             host = policy.host_from_traits(traits)
+            if required and policy.TRAIT_UNIQUE not in traits:
+                self.notes.append(
+                    f"the server was placed by a required trait {policy.TRAIT_UNIQUE},"
+                    f" but host {facts.host} does not have it any more"
+                )
         if host.contradiction:
             self.notes.append(
                 f"the traits of host {facts.host} contradict each other:"
@@ -336,40 +358,31 @@ class Cloud:
         mode = given.get(facts.host) if may_have_host else None
         if host.mode is None and mode is not None:
             host = dataclasses.replace(host, mode=mode, mode_evidence=Evidence.GIVEN)
-        if own is not None and not own.writes_sysinfo(facts.guest_architecture):
+        if not has_sysinfo(facts.guest_architecture) or (
+            own is not None and not own.writes_sysinfo(facts.guest_architecture)
+        ):
             host = dataclasses.replace(host, smbios=False)
-        if facts.met_by_placement and not host.meets_unique:
-            host = dataclasses.replace(
-                host, meets_unique=True, meets_unique_evidence=Evidence.REQUIRED_TRAIT
-            )
-        view = HostView(host, own, hypervisors)
         if facts.host and host.smbios and host.mode is None and not host.meets_unique:
-            view = self._with_declarations(view, facts.host)
-        return view
+            host = self._with_declaration(host, facts.host)
+        return HostView(host, own, hypervisors)
 
-    def _with_declarations(self, view: HostView, host: str) -> HostView:
-        """Add what host aggregates declare."""
+    def _with_declaration(self, known: HostInput, host: str) -> HostInput:
+        """Add what the aggregates of a host declare."""
         try:
-            aggregates: list[Json] = self._rest.get(
-                "compute", "/os-aggregates", microversion=COMPUTE_OLDEST
-            )["aggregates"]
+            aggregates = self._rest.items(
+                "compute", "/os-aggregates", "aggregates", microversion=COMPUTE_OLDEST
+            )
+            with parsing("compute"):
+                declared = policy.declared_by_aggregates(
+                    aggregate["metadata"] for aggregate in aggregates if host in aggregate["hosts"]
+                )
         except Unreadable as error:
             self.notes.append(f"the host aggregates could not be read: {error}")
-            return view
-        by_host: dict[str, list[Mapping[str, str]]] = {}
-        for aggregate in aggregates:
-            for member in aggregate["hosts"]:
-                by_host.setdefault(member, []).append(aggregate["metadata"])
-        declaring = frozenset(
-            name for name, metadata in by_host.items() if policy.declared_by_aggregates(metadata)
-        )
-        known = view.input
-        if host in declaring:
-            known = dataclasses.replace(
-                known, meets_unique=True, meets_unique_evidence=Evidence.DECLARED
-            )
+            return known
+        if not declared:
+            return known
         return dataclasses.replace(
-            view, input=known, aggregates_read=True, declaring_hosts=declaring
+            known, meets_unique=True, meets_unique_evidence=Evidence.DECLARED
         )
 
     # --- the other hosts ------------------------------------------------
@@ -381,112 +394,116 @@ class Cloud:
 
         At most three requests to Placement, whatever the number of hosts.
 
-        :returns: None when the other hosts could not be read
+        :returns: None when the other hosts were not looked at
         """
-        if wish is None or not view.hypervisors or view.own is None:
+        if wish is None or view.own is None or view.input.mode is None:
             return None
         others = {
             hypervisor.id: hypervisor.host
             for hypervisor in view.hypervisors
             if hypervisor.enabled and hypervisor.is_libvirt_qemu and hypervisor.id != view.own.id
         }
+        if not others:
+            return Moves(None)
         try:
-            return self._judge_moves(facts, wish, view, given, others)
+            return self._judge_moves(facts, wish, given, others)
         except Unreadable as error:
             self.notes.append(f"the other hosts could not be judged: {error}")
             return None
 
     def _judge_moves(
-        self,
-        facts: ServerFacts,
-        wish: Setting,
-        view: HostView,
-        given: GivenModes,
-        others: Mapping[str, str],
+        self, facts: ServerFacts, wish: Setting, given: GivenModes, others: Mapping[str, str]
     ) -> Moves:
+        """Judge by two sets: hosts that lack a steady trait, hosts that speak against it.
+
+        Only a trait of this project narrows them: it sits on the host's own
+        resource provider, while others may sit on a nested one.
+        """
         known = set(
-            self._rest.get(
-                "placement", "/traits", {"name": "in:" + ",".join(policy.TRAITS)}, PLACEMENT_TRAITS
-            )["traits"]
+            self._rest.items(
+                "placement",
+                "/traits",
+                "traits",
+                {"name": "in:" + ",".join(policy.TRAITS)},
+                PLACEMENT_TRAITS,
+            )
         )
         unique_mode = policy.mode_trait(HostMode.UNIQUE)
-        host_modes = sorted((set(policy.MODE_TRAITS) - {unique_mode}) & known)
         # Which traits say that a host gives the UUID depends on the request.
         steady = {unique_mode}
         if wish is Setting.UNIQUE:
             steady |= {policy.TRAIT_UNIQUE, policy.TRAIT_KEYS}
-        look_closer = bool(host_modes) and not view.aggregates_read
-        if wish is Setting.HOST and policy.TRAIT_KEYS in known:
-            look_closer = False
-            obeying = self._providers(others, facts, required=[policy.TRAIT_KEYS])
-            if obeying:
-                # A host that honours the keys would show its own identity.
-                return Moves(False, _names(obeying))
-        left = self._providers(others, facts, forbidden=sorted(steady & known))
-        # A host of another mode that claims a steady trait too contradicts itself.
-        other_mode: dict[str, str] = {}
-        if look_closer and (left or wish is not Setting.HOST):
-            any_of = self._placement_any_of(host_modes)
-            obey = {policy.TRAIT_KEYS} & known if wish is Setting.UNIQUE else set()
-            if any_of:
-                other_mode = self._providers(others, facts, [any_of], sorted(obey))
-        for provider, host in {**left, **other_mode}.items():
-            if given.get(host) is HostMode.UNIQUE or (
-                wish is Setting.UNIQUE and host in view.declaring_hosts
-            ):
-                left.pop(provider, None)
-                other_mode.pop(provider, None)
-        doubtful = {**left, **other_mode}
+        contrary = set(policy.MODE_TRAITS) - {unique_mode}
+        if wish is Setting.HOST:
+            # A host that honours the keys would show its own identity.
+            contrary.add(policy.TRAIT_KEYS)
+        obeying = {policy.TRAIT_KEYS} if wish is Setting.UNIQUE else set()
+
+        needs = {trait: need for trait, need in facts.traits.items() if trait in known}
+        left = self._providers(others, needs, forbidden=steady & known)
+        against = self._speaking_against(others, needs, contrary & known, obeying & known)
+        if against is None:
+            return Moves(None, _names(others))
+        changing = {}
+        for provider, host in list(left.items()):
+            mode = given.get(host)
+            if provider in against:
+                changing[provider] = host
+            elif mode is HostMode.UNIQUE:
+                del left[provider]
+            elif mode is not None and (wish is Setting.UNIQUE or policy.TRAIT_UNIQUE not in known):
+                # Without a trait a given mode counts; a stock host with only
+                # CUSTOM_UNIQUE_SERIAL is in mode unique whatever was given.
+                changing[provider] = host
+        doubtful = {**left, **against}
         if not doubtful:
             return Moves(True)
-        changing = {
-            provider: host
-            for provider, host in left.items()
-            if provider in other_mode or given.get(host)
-        }
-        # Some of these hosts may be out of bounds for a server that is pinned.
-        if changing and not facts.pinned_zone and facts.traits is not None:
+        if changing and not facts.bounded:
             return Moves(False, _names(changing))
         return Moves(None, _names(doubtful))
 
-    def _placement_any_of(self, traits: list[str]) -> str | None:
-        """Return the query for any of these traits; None before Placement 1.39."""
-        if len(traits) == 1:
-            return traits[0]
-        newest = self._rest.microversion("placement", PLACEMENT_ANY_TRAITS)
-        return f"in:{','.join(traits)}" if newest == PLACEMENT_ANY_TRAITS else None
+    def _speaking_against(
+        self,
+        among: Mapping[str, str],
+        needs: Mapping[str, str],
+        contrary: set[str],
+        obeying: set[str],
+    ) -> dict[str, str] | None:
+        """Return the hosts with any contrary trait; None where Placement is too old to ask."""
+        if not contrary:
+            return {}
+        query = ",".join(sorted(contrary))
+        if len(contrary) > 1:
+            if self._rest.microversion("placement", PLACEMENT_ANY_TRAITS) != PLACEMENT_ANY_TRAITS:
+                return None
+            query = f"in:{query}"
+        return self._providers(among, needs, query, obeying)
 
     def _providers(
         self,
         among: Mapping[str, str],
-        facts: ServerFacts,
-        required: Iterable[str] = (),
+        needs: Mapping[str, str],
+        required: str | None = None,
         forbidden: Iterable[str] = (),
     ) -> dict[str, str]:
-        """Return those of the providers that match, and that the server may use."""
-        needs = facts.traits or {}
-        terms = [f"!{trait}" for trait in forbidden]
-        terms += [
-            name if need == "required" else f"!{name}"
-            for name, need in needs.items()
-            if name not in policy.TRAITS
-        ]
-        microversion = PLACEMENT_FORBIDDEN_TRAITS
+        """Return those of the providers that match, and that the server's own needs allow."""
+        terms = [f"!{trait}" for trait in sorted(forbidden)]
+        terms += [trait if need == "required" else f"!{trait}" for trait, need in needs.items()]
+        newest = PLACEMENT_FORBIDDEN_TRAITS
         query = []
-        for term in required:
-            if term.startswith("in:"):
-                query.append(("required", term))
-                microversion = PLACEMENT_ANY_TRAITS
-            else:
-                terms.append(term)
+        if required and required.startswith("in:"):
+            # It stands alone, and the parameter is repeated.
+            query.append(("required", required))
+            newest = PLACEMENT_ANY_TRAITS
+        elif required:
+            terms.append(required)
         if terms:
             query.append(("required", ",".join(terms)))
-        answer = self._rest.get("placement", "/resource_providers", query, microversion)
-        return {
-            provider["uuid"]: among[provider["uuid"]]
-            for provider in answer["resource_providers"]
-            if provider["uuid"] in among
-        }
+        found = self._rest.items(
+            "placement", "/resource_providers", "resource_providers", query, newest
+        )
+        with parsing("placement"):
+            return {item["uuid"]: among[item["uuid"]] for item in found if item["uuid"] in among}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -501,6 +518,20 @@ class _ImagePart:
     now: Value | None = None
     properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     as_booted: bool = False
+
+
+def _in_background(read: Callable[[_Asked], _Read], asked: _Asked) -> Future[_Read]:
+    """Start a read in a thread of its own, which does not keep an interrupted command alive."""
+    future: Future[_Read] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(read(asked))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def _is_uuid(text: str) -> bool:
@@ -540,6 +571,18 @@ def _trait_requirements(specs: Mapping[str, Any], properties: Mapping[str, Any])
             if key.startswith("trait:") and value in ("required", "forbidden"):
                 found[key.removeprefix("trait:")] = str(value)
     return found
+
+
+def _bounded(record: Json, specs: Mapping[str, str] | None, requirements: set[str]) -> bool:
+    """Tell whether scheduling may keep a server from hosts in a way not looked at here."""
+    # Nova tells from 2.96 on whether a server may leave its availability zone.
+    if specs is None or record.get("pinned_availability_zone", "unknown") is not None:
+        return True
+    return bool(requirements - set(policy.TRAITS)) or any(
+        # Keys that AggregateInstanceExtraSpecsFilter reads, and traits of request groups.
+        ":" not in key or re.match(r"aggregate_instance_extra_specs:|trait[^:]+:", key)
+        for key in specs
+    )
 
 
 def _architecture(properties: Mapping[str, Any]) -> str | None:

@@ -23,19 +23,18 @@ class ServerFacts:
     :ivar name: None for a server of a cell that is down
     :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when
         this user may not see it (``host_visible`` is False)
-    :ivar hypervisor_hostname: names the host's resource provider
     :ivar reachable: False when the server's cell is down and Nova returned a
         minimal record
-    :ivar pinned_zone: availability zone that the server may not leave
     :ivar flavor_name: name of the flavor at boot or at the last resize
     :ivar flavor_now: what the flavor of that name says now; None when it was
         not found or not read
     :ivar image_now: what the image says now; None when not read, or when it
         is itself the evidence
-    :ivar traits: trait requirements that scheduling follows, ``required`` or
-        ``forbidden`` by trait name; None when they could not be read
-    :ivar met_by_placement: the server was placed by a required
-        CUSTOM_UNIQUE_SERIAL
+    :ivar traits: requirements of this project's own traits that scheduling
+        follows, ``required`` or ``forbidden`` by trait name, as far as known
+    :ivar bounded: something that is not looked at here may keep the server from
+        some hosts: an availability zone, other traits, aggregates, or an image
+        that is not as it was at boot
     :ivar guest_architecture: of the image; None when it follows the host
     """
 
@@ -44,17 +43,15 @@ class ServerFacts:
     project_id: str | None
     status: str
     host: str | None
-    hypervisor_hostname: str | None
     host_visible: bool
     reachable: bool
-    pinned_zone: str | None
     flavor_name: str | None
     flavor: SettingInput
     flavor_now: Value | None
     image: SettingInput
     image_now: Value | None
-    traits: dict[str, str] | None
-    met_by_placement: bool
+    traits: dict[str, str]
+    bounded: bool
     guest_architecture: str | None
 
 
@@ -88,17 +85,22 @@ class Hypervisor:
         Source: nova/virt/libvirt/driver.py, _configure_guest_by_virt_type:
         only virt_type kvm or qemu, and only for i686 and x86_64.
         """
-        architecture = guest_architecture or self.architecture or "x86_64"
-        return self.is_libvirt_qemu and architecture.lower() in _SYSINFO_ARCHITECTURES
+        return self.is_libvirt_qemu and has_sysinfo(guest_architecture or self.architecture)
+
+
+def has_sysinfo(architecture: str | None) -> bool:
+    """Whether guests of this architecture get ``<sysinfo>``; unknown ones are taken for x86."""
+    return architecture is None or architecture.lower() in _SYSINFO_ARCHITECTURES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moves:
     """What a cold move to another host would do to a serial that is unique now.
 
-    :ivar keeps: True when every host that scheduling allows gives the same
-        serial, False when one is known that does not, None when unknown
-    :ivar hosts: hosts that decided a False or that could not be judged, sorted
+    :ivar keeps: True when every other enabled host gives the same serial, False
+        when one is known that does not, None when unknown
+    :ivar hosts: hosts that decided a False or that could not be judged, sorted;
+        none with an unknown means that there is no other host
     """
 
     keeps: bool | None

@@ -20,6 +20,7 @@ from cliff import hooks
 from osc_lib import exceptions
 
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, parse
+from osc_uniqserial.text import safe_text
 
 LOG = logging.getLogger(__name__)
 
@@ -174,7 +175,11 @@ class _SetHook(_Hook):
         try:
             found = Rest(self._clients.sdk_connection).get("placement", "/traits", query, "1.6")
         except Unreadable as error:
-            LOG.warning("Whether any host has trait %s was not checked: %s.", TRAIT_UNIQUE, error)
+            LOG.warning(
+                "Whether any host has trait %s was not checked: %s.",
+                TRAIT_UNIQUE,
+                safe_text(str(error)),
+            )
             return
         if not found["traits"]:
             LOG.warning(
@@ -236,14 +241,28 @@ class CreateAggregate(_SetHook):
     def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
         """Check, and stand by for a failure between the command's two requests."""
         parsed_args = super().before(parsed_args)
-        if any(key in self.resource.keys for key in parsed_args.properties or {}):
+        if not set(self.resource.keys).isdisjoint(parsed_args.properties or {}):
             # The error of the second request reaches no hook: cliff calls none
             # after a command that raises. So it is met where it comes from.
+            command: Any = self.cmd
+            command.take_action = self._guarded(command.take_action)
+        return parsed_args
+
+    def _guarded(
+        self, take_action: Callable[[argparse.Namespace], Any]
+    ) -> Callable[[argparse.Namespace], Any]:
+        def guarded(parsed_args: argparse.Namespace) -> Any:
             compute = self._clients.compute
             compute.set_aggregate_metadata = self._reporting(
                 parsed_args.name, compute.set_aggregate_metadata
             )
-        return parsed_args
+            try:
+                return take_action(parsed_args)
+            finally:
+                # The client outlives the command in the interactive shell.
+                del compute.set_aggregate_metadata
+
+        return guarded
 
     @staticmethod
     def _reporting(name: str, send: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,7 +301,8 @@ class CreateFlavor(_SetHook):
         wanted = parsed_args.properties or {}
         columns, values = return_code
         row = dict(zip(columns, values, strict=True))
-        if "properties" not in row or not any(key in self.resource.keys for key in wanted):
+        ours = {*self.resource.keys, *self.resource.steering}
+        if "properties" not in row or ours.isdisjoint(wanted):
             return return_code
         column = row["properties"]
         stored = getattr(column, "machine_readable", lambda: column)() or {}
@@ -365,6 +385,7 @@ class CheckVolume(_Hook):
         given = getattr(parsed_args, "image_properties", None)
         if given:
             parsed_args.image_properties = checked(IMAGE, given)
+            _refuse_contradiction(IMAGE, parsed_args.image_properties)
             _tell_rewritten(given, parsed_args.image_properties)
         return parsed_args
 
@@ -383,7 +404,8 @@ def unfinished(
     )
     return exceptions.CommandError(
         f"The {noun} {name!r} exists now (ID {resource_id}), but not all of its properties"
-        f" were set ({reason}). To finish it: openstack {noun} set {options} {resource_id}"
+        f" were set ({safe_text(reason)})."
+        f" To finish it: openstack {noun} set {options} {resource_id}"
     )
 
 
@@ -427,7 +449,7 @@ def _refuse_contradiction(resource: _Resource, properties: Mapping[str, str]) ->
     steering = [
         f"{key}={properties[key]}"
         for key in resource.steering
-        if properties.get(key) in ("required", _AGGREGATE_SPEC_VALUE)
+        if key in properties and _reserves(key, properties[key])
     ]
     if steering and Setting.HOST in said.values():
         raise refusal(
@@ -439,6 +461,17 @@ def _refuse_contradiction(resource: _Resource, properties: Mapping[str, str]) ->
             f"{next(iter(said))}=true and {_TRAIT_SPEC}=forbidden contradict each other:"
             " no host that gives a unique serial number would be allowed"
         )
+
+
+def _reserves(key: str, text: str) -> bool:
+    """Tell whether a steering property keeps servers on hosts that give unique serials.
+
+    An aggregate extra spec is one value, or ``<or>`` before each of several
+    (nova/scheduler/filters/extra_specs_ops.py).
+    """
+    if key == _TRAIT_SPEC:
+        return text == "required"
+    return any(parse(word).setting is Setting.UNIQUE for word in text.split("<or>"))
 
 
 def _a(noun: str) -> str:

@@ -17,7 +17,8 @@ How Glance keeps them (glance/api/v2/metadef_namespaces.py, metadef_properties.p
   deleted.
 
 So a namespace whose content differs is made anew beside the stored one, with
-everything in it that is not ours, and then takes its place.
+everything in it that is not ours, and then takes its place. A deletion names
+what the plan knows of: it is not for what somebody added since.
 """
 
 from __future__ import annotations
@@ -550,6 +551,26 @@ def without_namespaces(ours: Iterable[Namespace], stored: Iterable[Namespace]) -
     return tuple(sorted({resource_type for resource_type, _target in wanted - there}))
 
 
+def changes(seen: Namespace, now: Namespace) -> tuple[Item, ...]:
+    """Return what was put into a namespace, taken out of it or changed in it.
+
+    The fields of the namespace itself do not count: they are ours to set, and
+    unprotecting it writes them all.
+    """
+    parts: tuple[tuple[Kind, Mapping[str, object], Mapping[str, object]], ...] = (
+        (Kind.ASSOCIATION, seen.associations, now.associations),
+        (Kind.PROPERTY, seen.properties, now.properties),
+        (Kind.OBJECT, seen.objects, now.objects),
+        (Kind.TAG, dict.fromkeys(seen.tags, True), dict.fromkeys(now.tags, True)),
+    )
+    return tuple(
+        Item(kind, name)
+        for kind, was, is_now in parts
+        for name in sorted(was.keys() | is_now.keys())
+        if was.get(name) != is_now.get(name)
+    )
+
+
 # --- what to do -----------------------------------------------------------
 
 
@@ -589,6 +610,9 @@ class Step:
 
     :ivar right: the rule of Glance's policy that allows it
     :ivar words: what it does
+    :ivar seen: namespaces that must still hold what is in these when the step
+        is taken: the one that a deletion takes, as it was planned from, and the
+        one that holds the same and stays
     """
 
     method: Literal["POST", "PUT", "DELETE"]
@@ -596,6 +620,7 @@ class Step:
     right: str
     words: str
     body: Json | None = None
+    seen: tuple[Namespace, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -679,7 +704,7 @@ def _discard(ours: Namespace, stored: Namespace, spare: Namespace) -> Plan:
         # Somebody made the namespace again before the installation was repeated.
         raise NotOurs(tuple(Row(spare.name, item, Action.KEPT) for item in lost))
     row = Row(spare.name, Item(Kind.NAMESPACE), Action.REMOVED)
-    return Plan((row,), (*_unprotect(spare), _delete(spare.name)))
+    return Plan((row,), (*_unprotect(spare), _delete(spare, stored)))
 
 
 def _rows(ours: Namespace, stored: Namespace) -> tuple[Row, ...]:
@@ -714,7 +739,7 @@ def _steps(ours: Namespace, stored: Namespace) -> tuple[Step, ...]:
     return (
         _create(spare),
         *_unprotect(stored),
-        _delete(stored.name),
+        _delete(stored, spare),
         _move(spare, merged),
     )
 
@@ -725,7 +750,7 @@ def _removal(ours: Namespace, stored: Namespace) -> Plan:
             Row(stored.name, Item(Kind.NAMESPACE), Action.REMOVED),
             *(Row(stored.name, item, Action.REMOVED_NOT_OURS) for item in foreign(ours, stored)),
         ),
-        (*_unprotect(stored), _delete(stored.name)),
+        (*_unprotect(stored), _delete(stored)),
     )
 
 
@@ -750,5 +775,8 @@ def _unprotect(stored: Namespace) -> tuple[Step, ...]:
     return (_put(stored.name, fields, f"unprotect namespace {stored.name}"),)
 
 
-def _delete(name: str) -> Step:
-    return Step("DELETE", path(name), "delete_metadef_namespace", f"delete namespace {name}")
+def _delete(*seen: Namespace) -> Step:
+    """Delete the first namespace; the second one holds what is in it, and stays."""
+    name = seen[0].name
+    words = f"delete namespace {name}"
+    return Step("DELETE", path(name), "delete_metadef_namespace", words, seen=seen)

@@ -13,6 +13,7 @@ from osc_uniqserial.policy import (
     TRAIT_UNIQUE,
     DecidedBy,
     EffectivePolicy,
+    Evidence,
     HostInput,
     HostMode,
     SerialSource,
@@ -33,6 +34,15 @@ _SHOWS = {
         "the guest shows its host's identity (the machine ID, or the hardware UUID without one)"
     ),
     SerialSource.ABSENT: "the guest has no serial number",
+}
+
+
+#: How a request for unique is known to be met where mode and driver are not.
+_PROMISES: dict[Evidence | None, str] = {
+    Evidence.DECLARED: "a host aggregate declares that its host meets this",
+    Evidence.REQUIRED_TRAIT: (
+        f"it was placed by a required trait {TRAIT_UNIQUE}, which only hosts that meet this have"
+    ),
 }
 
 
@@ -80,7 +90,11 @@ def pending_changes(facts: ServerFacts) -> tuple[Pending, ...]:
 
 
 def _differs(used: SettingInput, now: Value | None) -> bool:
-    return used.value is not None and now is not None and used.value.setting is not now.setting
+    return used.value is not None and now is not None and _meaning(used.value) is not _meaning(now)
+
+
+def _meaning(value: Value) -> Setting:
+    return Setting.UNSET if value.setting is Setting.INVALID else value.setting
 
 
 def _raw(value: Value | None) -> str | None:
@@ -89,7 +103,7 @@ def _raw(value: Value | None) -> str | None:
 
 def steered(facts: ServerFacts) -> bool:
     """Whether scheduling keeps the server on hosts that meet a request for unique."""
-    return facts.traits is not None and facts.traits.get(TRAIT_UNIQUE) == "required"
+    return facts.traits.get(TRAIT_UNIQUE) == "required"
 
 
 def needs_other_hosts(facts: ServerFacts, policy: EffectivePolicy) -> bool:
@@ -122,6 +136,16 @@ def build(facts: ServerFacts, host: HostInput, moves: Moves | None) -> ServerRep
     return ServerReport(facts, host, policy, survives, pending, " ".join(sentences))
 
 
+def assumes_option(facts: ServerFacts, host: HostInput) -> bool:
+    """Whether the answer rests on the default of an option that no API shows.
+
+    With ``[unique_serial] image_may_show_host = false`` on the host an image's
+    false counts as unset.
+    """
+    strict = resolve(facts.flavor, facts.image, host, image_may_show_host=False)
+    return strict.source is not resolve(facts.flavor, facts.image, host).source
+
+
 def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> str:
     """Say in one sentence where the serial comes from and what decided it."""
     where = f"host {facts.host}" if facts.host else "the host"
@@ -142,8 +166,10 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
             own_mode = f" (mode {mode.value})"
         return f"The {decider} asks for {wish} and {where} honours the keys, so {shows}{own_mode}."
     if policy.decided_by is DecidedBy.NONE:
-        if policy.requested is Setting.UNIQUE and host.meets_unique:
-            return f"A unique serial is asked for and {where} is known to give it, so {shows}."
+        if policy.requested is Setting.UNIQUE and host.meets_unique_evidence in _PROMISES:
+            promise = _PROMISES[host.meets_unique_evidence]
+            asker = _askers(facts, policy.requested)
+            return f"The {asker} asks for a unique serial, and {promise}, so {shows}."
         return f"Whatever the unknown inputs are, {shows}."
     mode_text = f"mode {host.mode.value}" if host.mode else "own mode"
     if policy.requested is Setting.UNSET:
@@ -157,6 +183,9 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
             f" so it decides: {shows}."
         )
     asker = _askers(facts, policy.requested)
+    if host.mode is None and host.meets_unique_evidence in _PROMISES:
+        promise = _PROMISES[host.meets_unique_evidence]
+        return f"The {asker} asks for a unique serial, and {promise}, so {shows}."
     if policy.requested is Setting.UNIQUE and policy.source is SerialSource.INSTANCE_UUID:
         return (
             f"The {asker} asks for a unique serial. {where[0].upper()}{where[1:]} does not honour"
@@ -188,8 +217,8 @@ def _unknown(facts: ServerFacts, host: HostInput) -> str:
                 f"The server has no host now (status {facts.status}), so no host mode applies yet."
             )
         return (
-            "The serial cannot be told: this user may not see the server's host"
-            " (it takes an administrator, or --host-mode '*=MODE')."
+            "The serial cannot be told: this user may not see the server's host, and so neither"
+            " its mode nor whether it honours the keys (it takes an administrator)."
         )
     missing = []
     if facts.flavor.value is None:
@@ -206,6 +235,8 @@ def _unknown(facts: ServerFacts, host: HostInput) -> str:
             f" (give it with --host-mode {facts.host}=MODE, or declare it"
             " as a CUSTOM_SYSINFO_SERIAL_ trait in the host's provider.yaml)"
         )
+    elif host.honours is None:
+        hint = " (its traits in Placement tell it; they take an administrator)"
     if host.contradiction:
         hint = f" (its traits contradict each other: {', '.join(host.contradiction)})"
     return f"The serial cannot be told without knowing {_and(missing)}{hint}."
@@ -232,14 +263,11 @@ def _outlook(
     if survives is False and moves:
         return f"It changes on a move to {_some(moves.hosts)}."
     if policy.source is SerialSource.INSTANCE_UUID:
-        if facts.pinned_zone and moves and moves.hosts:
-            return (
-                f"Whether it survives a move within availability zone {facts.pinned_zone}"
-                " was not checked."
-            )
         if moves and moves.hosts:
             return f"Whether it survives a move to {_some(moves.hosts)} is unknown."
-        return "Whether it survives a move is unknown: the other hosts could not be read."
+        if moves:
+            return "There is no other enabled host that it could move to."
+        return "Whether it survives a move is unknown."
     return None
 
 

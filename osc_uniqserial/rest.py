@@ -7,6 +7,7 @@ writes are sent once.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ Service = Literal["compute", "image", "placement", "block_storage"]
 #: Answers that a second try may cure.
 _RETRIABLE = [429, 500, 502, 503, 504]
 _RETRIES = 2
-#: Seconds without an answer after which a read is given up.
+#: Seconds without an answer after which a request is given up.
 _TIMEOUT = 60
 
 _SERVICE_NAMES: Mapping[Service, str] = {
@@ -35,6 +36,9 @@ _SERVICE_NAMES: Mapping[Service, str] = {
     "placement": "Placement",
     "block_storage": "Cinder (block storage)",
 }
+
+
+_NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface or version)"
 
 
 class CloudError(Exception):
@@ -67,6 +71,10 @@ class Rest:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # For discovery too, which takes no timeout of its own. The user's
+        # api_timeout, where there is one, stays.
+        if connection.session.timeout is None:
+            connection.session.timeout = _TIMEOUT
 
     def get(
         self,
@@ -83,23 +91,36 @@ class Rest:
                 params=params,
                 microversion=microversion,
                 raise_exc=True,
-                timeout=_TIMEOUT,
                 connect_retries=_RETRIES,
                 status_code_retries=_RETRIES,
                 retriable_status_codes=_RETRIABLE,
             )
-            document: Json = response.json()
+            document: object = response.json()
         except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
-            raise Unreadable(f"{name} is not in the service catalog") from error
+            raise Unreadable(f"{name} {_NO_ENDPOINT}") from error
         except ksa.HttpError as error:
             raise Unreadable(
-                f"{name} answered {error.http_status}: {_reason(error)}", error.http_status
+                f"{name} answered {error.http_status}: {_reason(error)}{_right(service, error)}",
+                error.http_status,
             ) from error
         except (ksa.ClientException, sdk.SDKException) as error:
             raise Unreadable(f"{name} could not be reached: {error}") from error
         except ValueError as error:
             raise Unreadable(f"{name} answered with something that is not JSON") from error
+        if not isinstance(document, dict):
+            raise Unreadable(f"{name} answered with something unexpected")
         return document
+
+    def items(
+        self,
+        service: Service,
+        path: str,
+        key: str,
+        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        microversion: str | None = None,
+    ) -> list[Any]:
+        """GET a document and return the list that it holds under a key."""
+        return _list(service, self.get(service, path, params, microversion), key)
 
     def send(
         self,
@@ -116,12 +137,11 @@ class Rest:
                 method,
                 json=body,
                 raise_exc=True,
-                timeout=_TIMEOUT,
                 connect_retries=0,
                 status_code_retries=0,
             )
         except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
-            raise WriteFailed(f"{name} is not in the service catalog") from error
+            raise WriteFailed(f"{name} {_NO_ENDPOINT}") from error
         except ksa.HttpError as error:
             status = error.http_status
             # A gateway's answer does not tell what happened behind it.
@@ -143,12 +163,15 @@ class Rest:
         query: dict[str, str] = dict(params)
         while True:
             page = self.get(service, path, query, microversion)
-            items: list[Json] = page.get(key, [])
+            items = _list(service, page, key)
             yield from items
-            links = page.get(f"{key}_links", [])
+            links = page.get(f"{key}_links") or []
             if not items or not any(link.get("rel") == "next" for link in links):
                 return
-            query["marker"] = str(items[-1]["id"])
+            marker = str(items[-1]["id"])
+            if marker == query.get("marker"):
+                raise Unreadable(f"{_SERVICE_NAMES[service]} returns the same page again and again")
+            query["marker"] = marker
 
     def microversion(self, service: Service, wanted: str) -> str | None:
         """Return the newest microversion up to ``wanted``; None when it is not told."""
@@ -159,6 +182,22 @@ class Rest:
         except (ksa.ClientException, sdk.SDKException):
             return None
         return newest
+
+
+@contextlib.contextmanager
+def parsing(service: Service) -> Iterator[None]:
+    """Turn what goes wrong with an answer of an unexpected form into Unreadable."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Unreadable(f"{_SERVICE_NAMES[service]} answered with something unexpected") from error
+
+
+def _list(service: Service, document: Json, key: str) -> list[Any]:
+    found = document.get(key)
+    if not isinstance(found, list):
+        raise Unreadable(f"{_SERVICE_NAMES[service]} answered without {key}")
+    return found
 
 
 def _reason(error: ksa.HttpError) -> str:
@@ -175,6 +214,13 @@ def _reason(error: ksa.HttpError) -> str:
     except sdk.HttpException as told:
         return told.details or error.message
     return error.message
+
+
+def _right(service: Service, error: ksa.HttpError) -> str:
+    """Return which right a refusal is about, where the service does not say it."""
+    if service == "placement" and error.http_status == 403:
+        return " Its default policy wants an administrator."
+    return ""
 
 
 def version(text: str) -> tuple[int | float, ...]:

@@ -17,6 +17,7 @@ from osc_uniqserial.catalog import Catalog
 from osc_uniqserial.commands import output
 from osc_uniqserial.metadefs import Detail, Namespace, Plan
 from osc_uniqserial.rest import CloudError
+from osc_uniqserial.text import safe_text
 
 _CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
 _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
@@ -59,7 +60,7 @@ class _Lister(output.Lister):
         try:
             return metadefs.load()
         except metadefs.Malformed as error:
-            raise exceptions.CommandError(output.safe_text(str(error))) from error
+            raise exceptions.CommandError(safe_text(str(error))) from error
 
 
 class _Writer(_Lister):
@@ -84,7 +85,7 @@ class _Writer(_Lister):
             if not parsed_args.dry_run:
                 catalog.carry_out(plan)
         except CloudError as error:
-            raise exceptions.CommandError(output.safe_text(str(error))) from error
+            raise exceptions.CommandError(safe_text(str(error))) from error
         return _PLAN_COLUMNS, [
             (
                 row.namespace,

@@ -7,31 +7,19 @@ import argparse
 import json
 import logging
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from openstackclient import command
 
+from osc_uniqserial.text import safe_text
+
 LOG = logging.getLogger(__name__)
 
-#: Unicode categories that can change what a terminal shows: control, format
-#: (right-to-left marks too), surrogate, line and paragraph separators.
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: First characters that make a spreadsheet run a cell as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 #: Sentences in a table are folded at this width.
 _WIDTH = 76
-
-
-def safe_text(text: str) -> str:
-    """Return text with every character that a terminal would obey made visible."""
-    return "".join(
-        char.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(char) in _UNSAFE
-        else char
-        for char in text
-    )
 
 
 def safe_cell(value: Any, formatter: str) -> Any:

@@ -16,6 +16,7 @@ from osc_uniqserial.cloud import Cloud
 from osc_uniqserial.commands import host_modes, output
 from osc_uniqserial.report import ServerReport
 from osc_uniqserial.rest import CloudError
+from osc_uniqserial.text import safe_text
 
 
 def _text(value: Enum | None) -> str | None:
@@ -90,7 +91,12 @@ class ShowUniqueSerial(output.ShowOne):
             if report.needs_other_hosts(facts, effective):
                 moves = cloud.read_moves(facts, effective.requested, view, given)
         except CloudError as error:
-            raise exceptions.CommandError(output.safe_text(str(error))) from error
+            raise exceptions.CommandError(safe_text(str(error))) from error
         about = report.build(facts, view.input, moves)
+        if report.assumes_option(facts, view.input):
+            cloud.notes.append(
+                f"this assumes [unique_serial] image_may_show_host = true, the default,"
+                f" on host {facts.host}; no API shows it"
+            )
         output.warn(cloud.notes)
         return tuple(COLUMNS), [getter(about) for getter in COLUMNS.values()]

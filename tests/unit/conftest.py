@@ -8,7 +8,7 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
@@ -96,15 +96,7 @@ class FakeCloud:
         }
         self.http.get(GLANCE, json={"versions": [glance]})
         self.http.get(f"{GLANCE}/", json={"versions": [glance]})
-        placement = {
-            "id": "v1.0",
-            "status": "CURRENT",
-            "min_version": "1.0",
-            "max_version": "1.39",
-            "links": [{"rel": "self", "href": ""}],
-        }
-        self.http.get(PLACEMENT, json={"versions": [placement]})
-        self.http.get(f"{PLACEMENT}/", json={"versions": [placement]})
+        self.placement_newest("1.39")
         cinder = {
             "id": "v3.0",
             "status": "CURRENT",
@@ -114,6 +106,18 @@ class FakeCloud:
         }
         for url in ("http://cinder.test/", "http://cinder.test/v3/", f"{CINDER}/", CINDER):
             self.http.get(url, json={"versions": [cinder]})
+
+    def placement_newest(self, newest: str) -> None:
+        """Set the newest microversion that Placement offers."""
+        placement = {
+            "id": "v1.0",
+            "status": "CURRENT",
+            "min_version": "1.0",
+            "max_version": newest,
+            "links": [{"rel": "self", "href": ""}],
+        }
+        for url in (PLACEMENT, f"{PLACEMENT}/"):
+            self.http.get(url, json={"versions": [placement]})
 
     # --- resources that commands find -------------------------------------
 
@@ -191,6 +195,7 @@ class FakeCloud:
             "status": "ACTIVE",
             "created": "2026-01-02T00:00:00Z",
             "hostId": "a1",
+            "pinned_availability_zone": None,
             "OS-EXT-SRV-ATTR:host": "compute-1",
             "OS-EXT-SRV-ATTR:hypervisor_hostname": "compute-1.example.org",
             "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
@@ -208,9 +213,17 @@ class FakeCloud:
         return record
 
     def hosts(
-        self, *traits: str, others: int = 0, changes: Mapping[str, Any] | None = None
+        self,
+        *traits: str,
+        others: Sequence[Sequence[str]] = (),
+        changes: Mapping[str, Any] | None = None,
+        other_changes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Answer for the server's host with these traits, and for other hosts."""
+        """Answer for the server's host with these traits, and for other hosts.
+
+        The others are "other-1" and so on, each with its own traits; Placement
+        matches them as the real one does.
+        """
         mine = {
             "id": PROVIDER_ID,
             "hypervisor_hostname": "compute-1.example.org",
@@ -218,7 +231,6 @@ class FakeCloud:
             "status": "enabled",
             "service": {"host": "compute-1"},
             "cpu_info": {"arch": "x86_64"},
-            **(changes or {}),
         }
         rest = [
             {
@@ -226,35 +238,42 @@ class FakeCloud:
                 "id": other_provider(number),
                 "hypervisor_hostname": f"other-{number}",
                 "service": {"host": f"other-{number}"},
+                **(other_changes or {}),
             }
-            for number in range(1, others + 1)
+            for number, _ in enumerate(others, 1)
         ]
+        mine.update(changes or {})
         self.http.get(f"{NOVA}/os-hypervisors/detail", json={"hypervisors": [mine, *rest]})
         self.http.get(
             f"{PLACEMENT}/resource_providers/{PROVIDER_ID}/traits", json={"traits": traits}
         )
         self.http.get(f"{NOVA}/os-aggregates", json={"aggregates": []})
+        by_provider = {PROVIDER_ID: set(traits)}
+        by_provider |= {other_provider(n): set(has) for n, has in enumerate(others, 1)}
+        known = set().union(*by_provider.values())
 
-    def placement(self, known: list[str], answers: dict[str, list[int]]) -> None:
-        """Answer which traits exist, and which other hosts match a ``required``.
+        def known_traits(request: Any, _context: Any) -> Json:
+            (name,) = parse_qs(urlparse(request.url).query)["name"]
+            return {"traits": sorted(known & set(name.removeprefix("in:").split(",")))}
 
-        ``answers`` maps the values of the query's ``required``, joined by "&",
-        to numbers of other hosts.
-        """
+        def providers(request: Any, context: Any) -> Json:
+            found = set(by_provider)
+            for wanted in parse_qs(urlparse(request.url).query).get("required", []):
+                any_of = wanted.startswith("in:")
+                terms = wanted.removeprefix("in:").split(",")
+                if not {term.lstrip("!") for term in terms} <= known:
+                    context.status_code = 400
+                    return {"errors": [{"detail": "No such trait(s)"}]}
+                found &= {
+                    provider
+                    for provider, has in by_provider.items()
+                    if (any if any_of else all)(
+                        (term[1:] not in has) if term[0] == "!" else term in has for term in terms
+                    )
+                }
+            return {"resource_providers": [{"uuid": provider} for provider in sorted(found)]}
 
-        def normal(terms: list[str]) -> frozenset[frozenset[str]]:
-            return frozenset(
-                frozenset([term] if term.startswith("in:") else term.split(",")) for term in terms
-            )
-
-        def providers(request: Any, _context: Any) -> Json:
-            wanted = parse_qs(urlparse(request.url).query).get("required", [""])
-            numbers = {normal(key.split("&")): value for key, value in answers.items()}[
-                normal(wanted)
-            ]
-            return {"resource_providers": [{"uuid": other_provider(n)} for n in numbers]}
-
-        self.http.get(f"{PLACEMENT}/traits", json={"traits": known})
+        self.http.get(f"{PLACEMENT}/traits", json=known_traits)
         self.http.get(f"{PLACEMENT}/resource_providers", json=providers)
 
     def show(self, *options: str) -> Json:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from osc_uniqserial import hooks
+from osc_uniqserial.policy import Setting
 from tests.unit.conftest import (
     CINDER,
     FLAVOR_ID,
@@ -126,7 +130,8 @@ def test_image_create(cloud: FakeCloud, tmp_path: Any) -> None:
         "image", "create", "--unique-serial", "--file", str(data), "--property", "a=b", "debian"
     )
     body = next(r.json() for r in cloud.sent("POST") if r.path == "/v2/images")
-    assert (body["hw_unique_serial"], body["a"]) == ("true", "b"), result.err
+    assert (body["hw_unique_serial"], body["a"]) == ("true", "b")
+    assert result.code == 0, result.err
 
 
 @pytest.mark.parametrize(
@@ -205,6 +210,16 @@ REFUSED = [
         "flavor",
         ["--property", "hw:unique_serial=no", "--unique-serial-hosts", "supported"],
         [TRAIT, "hw:unique_serial=false"],
+    ),
+    (
+        "flavor",
+        ["--no-unique-serial", "--property", f"{SCOPED}=true"],
+        [f"{SCOPED}=true", "hw:unique_serial=false"],
+    ),
+    (
+        "flavor",
+        ["--no-unique-serial", "--property", f"{SCOPED}=<or> false <or> yes"],
+        [SCOPED],
     ),
     ("flavor", ["--unique-serial", "--property", f"{TRAIT}=forbidden"], [f"{TRAIT}=forbidden"]),
     (
@@ -288,6 +303,12 @@ def test_aggregate_steering_tells_its_condition(cloud: FakeCloud) -> None:
     assert "AggregateInstanceExtraSpecsFilter" in result.err
 
 
+def test_a_flavor_that_is_only_steered_is_watched_too(cloud: FakeCloud) -> None:
+    cloud.http.post(f"{NOVA}/flavors/{FLAVOR_ID}/os-extra_specs", status_code=503)
+    result = cloud.openstack("flavor", "create", "--unique-serial-hosts", "supported", "gold")
+    assert (result.code, f"{TRAIT}=required" in result.err) == (1, True)
+
+
 def test_flavor_created_without_its_extra_specs_fails_and_tells_how_to_finish(
     cloud: FakeCloud,
 ) -> None:
@@ -310,6 +331,26 @@ def test_aggregate_created_without_its_metadata_fails_and_tells_how_to_finish(
     assert f"openstack aggregate set {options} 7" in result.err
 
 
+class Compute:
+    def set_aggregate_metadata(self, aggregate: object, metadata: object) -> None:
+        """Stand for the method of the SDK."""
+
+
+def test_the_watch_over_an_aggregate_ends_with_its_command() -> None:
+    """In the interactive shell the next command uses the same client."""
+    compute = Compute()
+    watched = []
+    command: Any = SimpleNamespace(
+        app=SimpleNamespace(client_manager=SimpleNamespace(compute=compute)),
+        take_action=lambda _args: watched.append("set_aggregate_metadata" in vars(compute)),
+    )
+    args = argparse.Namespace(unique_serial=Setting.UNIQUE, properties=None, name="a")
+    hooks.CreateAggregate(command=command).before(args)
+    command.take_action(args)
+    assert watched == [True]
+    assert "set_aggregate_metadata" not in vars(compute)
+
+
 def test_aggregate_that_could_not_be_created_says_nothing_else(cloud: FakeCloud) -> None:
     cloud.http.post(f"{NOVA}/os-aggregates", status_code=409)
     result = cloud.openstack("aggregate", "create", "--unique-serial", "rack1")
@@ -330,6 +371,15 @@ def test_volume_image_property_is_checked(cloud: FakeCloud) -> None:
         ("set", ["--image-property", "hw_unique_serial=banana"]),
         ("set", ["--image-property", "hw:unique_serial=true"]),
         ("set", ["--property", "hw_unique_serial=true"]),
+        (
+            "set",
+            [
+                "--image-property",
+                "hw_unique_serial=false",
+                "--image-property",
+                f"{TRAIT}=required",
+            ],
+        ),
         ("create", ["--size", "1", "--property", "hw_unique_serial=true"]),
         ("create", ["--size", "1", "--property", "hw:unique_serial=true"]),
     ],
@@ -378,7 +428,8 @@ def test_hooks_import_nothing_that_the_shell_has_not_loaded() -> None:
         "print(*sorted(set(sys.modules) - before))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["osc_uniqserial", "osc_uniqserial.hooks", "osc_uniqserial.policy"]
+    ours = [f"osc_uniqserial.{name}" for name in ("hooks", "policy", "text")]
+    assert run.stdout.split() == ["osc_uniqserial", *ours]
 
 
 def test_glance_is_not_asked_by_flavor_commands(cloud: FakeCloud) -> None:

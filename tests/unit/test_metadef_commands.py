@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
@@ -36,6 +37,7 @@ class HttpGlance(Glance):
     :ivar fail: number of the write that fails, from 1; 0 for none
     :ivar how: its status, or the exception that the connection ends with
     :ivar carried_out: the failing write has its effect all the same
+    :ivar meanwhile: what somebody else does right before a write, by its number
     """
 
     def __init__(self, fake: FakeCloud) -> None:
@@ -44,6 +46,7 @@ class HttpGlance(Glance):
         self.fail = 0
         self.how: int | Exception = 500
         self.carried_out = False
+        self.meanwhile: dict[int, Callable[[], object]] = {}
         self.page = 1000
         self._writes = 0
         pattern = re.compile(re.escape(BASE + metadefs.COLLECTION))
@@ -56,6 +59,7 @@ class HttpGlance(Glance):
             return json.dumps(self._list(parse_qs(url.query)))
         if request.method != "GET":
             self._writes += 1
+            self.meanwhile.pop(self._writes, lambda: None)()
             if self._writes == self.fail:
                 if self.carried_out:
                     self.request(request.method, path, request.text and request.json())
@@ -213,6 +217,86 @@ def test_somebody_else_created_it_meanwhile(glance: HttpGlance) -> None:
     result = glance.run("install")
     assert f"Done before: create namespace {MAIN.name}." in result.err
     assert f"Not done: create namespace {AGGREGATE.name}." in result.err
+
+
+ADDED: dict[str, Json] = {
+    "tag new": {"tags": [{"name": "t"}, {"name": "new"}]},
+    "object new": {"objects": [{"name": "new", "properties": {"p": BOOLEAN}}]},
+    "property new": {"properties": {**MAIN.document()["properties"], "new": BOOLEAN}},
+    "association OS::Nova::Server": {
+        "resource_type_associations": [
+            *MAIN.document()["resource_type_associations"],
+            {"name": "OS::Nova::Server", "prefix": "s:"},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("write", [1, 2])
+@pytest.mark.parametrize("item", ADDED)
+def test_install_does_not_delete_what_somebody_adds_meanwhile(
+    glance: HttpGlance, item: str, write: int
+) -> None:
+    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, AGGREGATE.document())
+    glance.meanwhile[write] = lambda: glance.stored[MAIN.name].update(ADDED[item])
+    result = glance.run("install")
+    assert (result.code, result.out) == (1, "")
+    assert f"could not delete namespace {MAIN.name}: somebody else changed" in result.err
+    assert item in result.err
+    assert "nothing of it was deleted" in result.err
+    done = f"create namespace {MAIN_SPARE}, unprotect namespace {MAIN.name}"
+    not_done = f"delete namespace {MAIN.name}, rename namespace {MAIN_SPARE} to {MAIN.name}"
+    assert f"Done before: {done}. Not done: {not_done}." in result.err
+    assert "run the same command again" in result.err
+    assert glance.fake.sent("DELETE") == []
+    rows = {row["Item"]: row["Action"] for row in glance.rows("install")}
+    assert (rows[item], rows["tag t"]) == ("kept (not ours)", "kept (not ours)")
+    assert glance.run("check").code == 0
+    assert set(glance.stored) == {each.name for each in OURS}
+
+
+def test_install_reads_twice_before_it_deletes(glance: HttpGlance) -> None:
+    glance.hold(definition(type="boolean"), AGGREGATE.document())
+    glance.run("install")
+    reads = [MAIN.name, MAIN_SPARE, AGGREGATE.name, f"{AGGREGATE.name}{metadefs.REPLACEMENT}"]
+    paths = [f"/v2{metadefs.path(name)}".lower() for name in (*reads, MAIN_SPARE, MAIN.name)]
+    assert [path.lower() for path in glance.fake.reads()] == paths
+    assert len(glance.fake.writes()) == 4
+
+
+def test_install_deletes_nothing_whose_replacement_is_gone(glance: HttpGlance) -> None:
+    # A second installation took it for the rest of an interrupted one.
+    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, AGGREGATE.document())
+    glance.meanwhile[2] = lambda: glance.stored.pop(MAIN_SPARE)
+    result = glance.run("install")
+    assert f"somebody else deleted or renamed namespace {MAIN_SPARE} meanwhile." in result.err
+    assert glance.fake.sent("DELETE") == []
+    assert glance.run("install").code == 0
+    assert glance.run("check").code == 0
+    assert glance.stored[MAIN.name]["tags"] == [{"name": "t"}]
+
+
+def test_a_replacement_that_took_its_place_meanwhile_is_not_thrown_away(
+    installed: HttpGlance,
+) -> None:
+    # Its installation was not interrupted: it was still running.
+    installed.hold(changed(namespace=MAIN_SPARE, protected=True))
+    installed.meanwhile[1] = lambda: installed.stored.pop(MAIN.name)
+    result = installed.run("install")
+    assert f"could not delete namespace {MAIN_SPARE}: somebody else deleted" in result.err
+    assert installed.fake.sent("DELETE") == []
+    assert installed.run("install").code == 0
+    assert installed.run("check").code == 0
+
+
+def test_install_does_not_delete_what_it_cannot_read_again(glance: HttpGlance) -> None:
+    glance.hold(definition(type="boolean"), AGGREGATE.document())
+    path = BASE + metadefs.path(MAIN.name)
+    glance.meanwhile[2] = lambda: glance.fake.http.get(path, status_code=500)
+    result = glance.run("install")
+    assert f"could not delete namespace {MAIN.name}: Glance (image) answered 500" in result.err
+    assert "all the same" not in result.err
+    assert glance.fake.sent("DELETE") == []
 
 
 def test_install_does_not_write_on_what_it_cannot_read(glance: HttpGlance) -> None:
@@ -402,6 +486,37 @@ def test_remove_refuses_before_any_write(installed: HttpGlance) -> None:
     assert installed.fake.writes() == []
     assert installed.run("remove", "--force").code == 0
     assert installed.stored == {}
+
+
+@pytest.mark.parametrize("item", ADDED)
+def test_remove_does_not_delete_what_somebody_adds_meanwhile(
+    installed: HttpGlance, item: str
+) -> None:
+    installed.meanwhile[1] = lambda: installed.stored[MAIN.name].update(ADDED[item])
+    result = installed.run("remove", "--force")
+    assert (result.code, result.out) == (1, "")
+    assert f"could not delete namespace {MAIN.name}: somebody else changed" in result.err
+    assert item in result.err
+    assert f"Done before: unprotect namespace {MAIN.name}. Not done: delete" in result.err
+    assert installed.fake.sent("DELETE") == []
+    result = installed.run("remove")
+    assert result.code == 1
+    assert f"{item} of {MAIN.name}" in result.err
+    assert installed.fake.sent("DELETE") == []
+    assert installed.run("remove", "--force").code == 0
+    assert installed.stored == {}
+
+
+def test_a_name_in_what_somebody_changed_is_made_safe(installed: HttpGlance) -> None:
+    tags = {"tags": [{"name": "\x1b[2Jt"}]}
+    installed.meanwhile[1] = lambda: installed.stored[MAIN.name].update(tags)
+    assert "(tag \\x1b[2Jt)" in installed.run("remove").err
+
+
+def test_remove_reads_again_what_it_deletes(installed: HttpGlance) -> None:
+    installed.run("remove")
+    assert len(installed.fake.reads()) == 4 + 2
+    assert len(installed.fake.writes()) == 4
 
 
 def test_remove_takes_a_left_replacement_along(installed: HttpGlance) -> None:

@@ -32,6 +32,7 @@ Json = dict[str, Any]
 OURS = metadefs.load()
 MAIN, AGGREGATE = OURS
 MAIN_SPARE = MAIN.name + REPLACEMENT
+AGGREGATE_SPARE = AGGREGATE.name + REPLACEMENT
 
 
 class Glance:
@@ -91,10 +92,23 @@ class Glance:
         return 200, document
 
     def carry_out(self, plan: Plan, stop_before: int | None = None) -> None:
-        """Take the steps of a plan; none may fail."""
+        """Take the steps of a plan; none may fail, nor meet what it was not made for."""
         for step in plan.steps[:stop_before]:
+            assert self.changes(step) == []
             status, _answer = self.request(step.method, step.path, step.body)
             assert status < 300, (status, step)
+
+    def changes(self, step: Step) -> list[str]:
+        """Return what a step was not made for."""
+        return [
+            item
+            for seen in step.seen
+            for item in (
+                map(str, metadefs.changes(seen, Namespace.parse(self.stored[seen.name])))
+                if seen.name in self.stored
+                else [f"{seen.name} is gone"]
+            )
+        ]
 
     def namespaces(self) -> dict[str, Namespace]:
         """Return what a reader of our names gets."""
@@ -304,6 +318,78 @@ def test_what_is_not_ours_is_no_difference() -> None:
     assert not metadefs.DIFFERENCES & {each.result for each in results.values()}
 
 
+# --- what changed since the plan was made ---------------------------------
+
+FULL = changed(
+    objects=[{"name": "o", "description": "d"}, {"name": "p"}],
+    tags=[{"name": "t"}, {"name": "u"}],
+)
+
+
+def meanwhile(**fields: Any) -> list[str]:
+    """Return the items that changed in a namespace with everything in it."""
+    now = copy.deepcopy(FULL) | fields
+    return [str(each) for each in metadefs.changes(Namespace.parse(FULL), Namespace.parse(now))]
+
+
+def test_nothing_changed() -> None:
+    assert meanwhile() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "items"),
+    [
+        ({"tags": [*FULL["tags"], {"name": "new"}]}, ["tag new"]),
+        ({"tags": FULL["tags"][:1]}, ["tag u"]),
+        ({"objects": [*FULL["objects"], {"name": "new"}]}, ["object new"]),
+        ({"objects": [{"name": "o", "description": "e"}, {"name": "p"}]}, ["object o"]),
+        (
+            {"properties": {**FULL["properties"], "new": {"title": "N", "type": "string"}}},
+            ["property new"],
+        ),
+        ({"properties": {"unique_serial": {"type": "string"}}}, ["property unique_serial"]),
+        (
+            {
+                "resource_type_associations": [
+                    *FULL["resource_type_associations"],
+                    {"name": "OS::Nova::Server"},
+                ]
+            },
+            ["association OS::Nova::Server"],
+        ),
+        (
+            {
+                "resource_type_associations": [
+                    entry | {"prefix": "x:"} if entry["name"] == "OS::Nova::Flavor" else entry
+                    for entry in FULL["resource_type_associations"]
+                ]
+            },
+            ["association OS::Nova::Flavor"],
+        ),
+        (
+            {"tags": [], "objects": FULL["objects"][1:]},
+            ["object o", "tag t", "tag u"],
+        ),
+    ],
+)
+def test_what_somebody_changed(fields: Json, items: list[str]) -> None:
+    assert meanwhile(**fields) == items
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"protected": False, "owner": "caller", "updated_at": "2027"},
+        {"display_name": None, "description": "other", "visibility": "private"},
+        {"objects": [entry | {"updated_at": "2027"} for entry in reversed(FULL["objects"])]},
+        {"tags": FULL["tags"][::-1]},
+        {"resource_type_associations": FULL["resource_type_associations"][::-1]},
+    ],
+)
+def test_what_is_no_change_of_content(fields: Json) -> None:
+    assert meanwhile(**fields) == []
+
+
 # --- the same key offered twice -------------------------------------------
 
 
@@ -407,6 +493,23 @@ def test_changed_content_is_made_anew_before_the_old_one_goes() -> None:
     assert plan.steps[0].body is not None
     assert plan.steps[0].body["namespace"] == MAIN_SPARE
     assert plan.steps[0].body["visibility"] == "private"
+
+
+def test_a_deletion_rests_on_what_it_takes_and_on_the_copy_that_stays() -> None:
+    spare = changed(namespace=MAIN_SPARE, protected=False)
+    plan = Glance(definition(type="boolean"), spare, AGGREGATE.document()).plan()
+    seen = {f"{step.method} {step.path.rpartition('/')[2]}": step.seen for step in plan.steps}
+    names = {name: [each.name for each in namespaces] for name, namespaces in seen.items()}
+    assert names == {
+        f"DELETE {MAIN_SPARE}": [MAIN_SPARE, MAIN.name],
+        "POST namespaces": [],
+        f"PUT {MAIN.name}": [],
+        f"DELETE {MAIN.name}": [MAIN.name, MAIN_SPARE],
+        f"PUT {MAIN_SPARE}": [],
+    }
+    stored, copied = seen[f"DELETE {MAIN.name}"]
+    assert stored.properties["unique_serial"]["type"] == "boolean"
+    assert copied.properties == MAIN.properties
 
 
 def test_no_step_writes_a_property_by_itself() -> None:
@@ -559,6 +662,27 @@ def test_an_interrupted_installation_loses_nothing_and_can_be_repeated(
         plan = glance.plan()
         glance.carry_out(plan, data.draw(st.integers(0, len(plan.steps))))
         assert theirs(glance.namespaces()) == before
+    glance.carry_out(glance.plan())
+    assert_installed(glance)
+    assert theirs(glance.namespaces()) == before
+
+
+@given(glances(), st.data())
+def test_what_somebody_adds_meanwhile_is_not_lost(glance: Glance, data: st.DataObject) -> None:
+    plan = glance.plan()
+    moment = data.draw(st.integers(0, len(plan.steps)))
+    glance.carry_out(plan, moment)
+    if not glance.stored:
+        return
+    name = data.draw(st.sampled_from(sorted(set(glance.stored) - {MAIN_SPARE, AGGREGATE_SPARE})))
+    document = glance.stored[name]
+    document["tags"] = [*document.get("tags", []), {"name": "meanwhile"}]
+    before = theirs(glance.namespaces())
+    for step in plan.steps[moment:]:
+        if glance.changes(step):
+            assert glance.changes(step) == ["tag meanwhile"]
+            break
+        assert glance.request(step.method, step.path, step.body)[0] < 300
     glance.carry_out(glance.plan())
     assert_installed(glance)
     assert theirs(glance.namespaces()) == before

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shlex
 from pathlib import Path
 
 import pytest
 import requests
 
+from osc_uniqserial.commands.output import safe_cell
 from tests.unit.conftest import (
     CINDER,
     GLANCE,
@@ -32,8 +31,7 @@ IMAGE_TRUE = {"hw_unique_serial": "true"}
 
 def test_flavor_asks_and_the_host_honours(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(U, K, M_AUTO)
-    fake.placement([U, K, M_AUTO], {f"!{U},!{K}": [], f"{M_AUTO},!{K}": []})
+    fake.hosts(U, K, M_AUTO, others=[[U, K, M_OS], [U, M_UNIQUE]])
     assert fake.show() == {
         "id": SERVER_ID,
         "name": "web",
@@ -89,12 +87,12 @@ def test_image_false_supersedes_a_unique_host(fake: FakeCloud) -> None:
     )
     assert shown["evidence"]["image"] == "frozen"
     assert "(mode auto)" in shown["why"]
+    assert "assumes [unique_serial] image_may_show_host = true" in fake.notes
 
 
 def test_the_frozen_image_counts_and_a_rebuild_is_pending(fake: FakeCloud) -> None:
     fake.server(frozen={"hw_unique_serial": "True"}, image={"hw_unique_serial": "false"})
     fake.hosts(U, K, M_OS)
-    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
     shown = fake.show()
     assert shown["image_value"] == "True"
     assert shown["serial_source"] == "instance-uuid"
@@ -102,6 +100,28 @@ def test_the_frozen_image_counts_and_a_rebuild_is_pending(fake: FakeCloud) -> No
         {"input": "image", "now": "True", "next": "false", "applied_by": "rebuild"}
     ]
     assert "a rebuild applies it" in shown["why"]
+
+
+@pytest.mark.parametrize("frozen", [None, {"hw_unique_serial": "false"}])
+def test_an_image_marked_after_boot_is_not_taken_for_what_the_guest_has(
+    fake: FakeCloud, frozen: dict[str, str] | None
+) -> None:
+    fake.server(frozen=frozen, image={**IMAGE_TRUE, "updated_at": "2026-03-01T00:00:00Z"})
+    fake.hosts(U, K, M_OS)
+    shown = fake.show()
+    if frozen:
+        assert (shown["requested"], shown["serial_source"]) == ("host", "host-os")
+        assert shown["pending"][0]["next"] == "true"
+    else:
+        assert (shown["requested"], shown["serial_source"]) == (None, "unknown")
+        assert shown["evidence"]["image"] == "unreadable"
+        assert "was changed after the server was created" in fake.notes
+
+
+def test_an_invalid_value_that_goes_away_is_not_pending(fake: FakeCloud) -> None:
+    fake.server(flavor={"hw:unique_serial": "banana"}, flavor_now={})
+    fake.hosts(M_OS)
+    assert fake.show()["pending"] == []
 
 
 def test_another_spelling_of_the_same_setting_is_not_pending(fake: FakeCloud) -> None:
@@ -124,7 +144,6 @@ def test_a_changed_flavor_waits_for_a_resize(fake: FakeCloud) -> None:
 def test_a_deleted_flavor_leaves_the_servers_copy(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
     fake.hosts(U, K, M_OS)
-    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
     fake.http.get(f"{NOVA}/flavors/detail", json={"flavors": []})
     shown = fake.show()
     assert (shown["flavor_value"], shown["serial_source"]) == ("true", "instance-uuid")
@@ -161,10 +180,9 @@ def test_a_deleted_image_is_unreadable_unless_frozen(fake: FakeCloud) -> None:
     shown = fake.show()
     assert shown["evidence"]["image"] == "unreadable"
     assert shown["serial_source"] == "unknown"
-    assert f"Image {IMAGE_ID} could not be read: it was deleted" in fake.notes
+    assert "server's image could not be read: it was deleted" in fake.notes
     fake.server(frozen=IMAGE_TRUE)
     fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", status_code=404)
-    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
     shown = fake.show()
     assert shown["evidence"]["image"] == "frozen"
     assert shown["serial_source"] == "instance-uuid"
@@ -193,8 +211,7 @@ def test_a_volume_backed_server_takes_its_root_volume(
         f"{CINDER}/volumes/{VOLUME_ID}",
         json={"volume": {"id": VOLUME_ID, "volume_image_metadata": IMAGE_TRUE}},
     )
-    fake.hosts(U, K, M_OS, others=2)
-    fake.placement([U, K, M_OS], {f"!{U},!{K}": [1], f"{M_OS},!{K}": [1]})
+    fake.hosts(U, K, M_OS, others=[[M_OS], []])
     shown = fake.show()
     assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "volume")
     assert (shown["serial_source"], shown["decided_by"]) == ("instance-uuid", "image")
@@ -265,6 +282,30 @@ def test_the_image_trait_counts_if_the_image_is_as_it_was_at_boot(
     image = {**IMAGE_TRUE, f"trait:{U}": "required", "updated_at": updated}
     fake.server(image=image, changes=TENANT)
     assert fake.show()["serial_source"] == source
+
+
+@pytest.mark.parametrize("traits", [[], [U, M_AUTO]])
+def test_a_required_trait_does_not_outrank_the_traits_that_were_read(
+    fake: FakeCloud, traits: list[str]
+) -> None:
+    fake.server(flavor={**TRUE, f"trait:{U}": "required"})
+    fake.hosts(*traits)
+    shown = fake.show()
+    assert shown["serial_source"] == "unknown"
+    assert ("does not have it any more" in fake.notes) is (not traits)
+
+
+def test_a_guest_that_is_not_x86_has_no_serial_for_a_tenant_either(fake: FakeCloud) -> None:
+    specs = {**TRUE, f"trait:{U}": "required"}
+    fake.server(flavor=specs, frozen={"hw_architecture": "aarch64"}, changes=TENANT)
+    assert fake.show()["serial_source"] == "absent"
+
+
+def test_a_tenants_server_without_a_host(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE, status="SHELVED_OFFLOADED", hostId="", changes=TENANT)
+    shown = fake.show("--host-mode", "*=unique")
+    assert (shown["host_mode"], shown["serial_source"]) == (None, "unknown")
+    assert "no host now (status SHELVED_OFFLOADED)" in shown["why"]
 
 
 def test_a_required_trait_says_nothing_of_a_server_without_a_host(fake: FakeCloud) -> None:
@@ -441,135 +482,145 @@ def test_bad_host_mode_files(fake: FakeCloud, tmp_path: Path, content: str, mess
 
 def test_an_aggregate_that_declares_it(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(others=2)
+    fake.hosts(others=[[U, K, M_OS]])
     declaring = {"hosts": ["compute-1", "other-1"], "metadata": {"hw:unique_serial": "true"}}
     fake.http.get(f"{NOVA}/os-aggregates", json={"aggregates": [declaring]})
-    fake.placement([], {"": [1, 2]})
     shown = fake.show()
     assert (shown["serial_source"], shown["host_mode"]) == ("instance-uuid", None)
     assert shown["evidence"]["host_meets_unique"] == "declared"
     assert shown["survives_move"] is None
-    assert "other-2" in shown["why"]
-    assert len(fake.reads()) == 8
+    assert "a host aggregate declares that its host meets this" in shown["why"]
+    assert len(fake.reads()) == 6
+
+
+def test_an_aggregate_says_nothing_of_servers_that_do_not_ask(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts()
+    declaring = {"hosts": ["compute-1"], "metadata": {"hw:unique_serial": "true"}}
+    fake.http.get(f"{NOVA}/os-aggregates", json={"aggregates": [declaring]})
+    assert fake.show()["serial_source"] == "unknown"
 
 
 # --- moves ---------------------------------------------------------------
 
+PROMISING: dict[str, list[str]] = {
+    "driver": [U, K, M_OS],
+    "stock-unique": [U, M_UNIQUE],
+    "only-mode": [M_UNIQUE],
+    "only-promise": [U],
+    "stock-auto": [M_AUTO],
+    "stock-os": [M_OS],
+    "silent": [],
+    "torn": [M_UNIQUE, M_AUTO],
+}
+
 
 @pytest.mark.parametrize(
-    ("specs", "traits", "known", "answers", "survives", "named"),
+    ("specs", "own", "others", "survives", "named"),
     [
-        # asked for unique: every other host meets it, one does not, one is not known
-        (
-            TRUE,
-            [U, K, M_OS],
-            [U, K, M_OS],
-            {f"!{U},!{K},!{K}": [], f"{M_OS},!{K}": []},
-            True,
-            "survives",
-        ),
-        (
-            TRUE,
-            [U, M_UNIQUE],
-            [U, M_UNIQUE, M_AUTO],
-            {f"!{M_UNIQUE},!{U}": [1, 2], M_AUTO: [2]},
-            False,
-            "other-2",
-        ),
-        (
-            TRUE,
-            [U, M_UNIQUE],
-            [U, M_UNIQUE, M_AUTO, M_OS],
-            {f"!{M_UNIQUE},!{U}": [1], f"in:{M_AUTO},{M_OS}": []},
-            None,
-            "other-1 is unknown",
-        ),
+        # asked for unique: a host that honours the keys or is in mode unique meets it
+        (TRUE, "driver", ["driver", "stock-unique", "only-mode", "only-promise"], True, "survives"),
+        (TRUE, "driver", ["driver", "stock-auto"], False, "other-2"),
+        (TRUE, "stock-unique", ["silent", "stock-auto", "stock-os"], False, "other-2 and other-3"),
+        (TRUE, "stock-unique", ["silent", "driver"], None, "other-1 is unknown"),
+        (TRUE, "driver", ["torn"], None, "other-1 is unknown"),
         # nothing asked for: only mode unique keeps it
-        ({}, [U, M_UNIQUE], [U, M_UNIQUE], {f"!{M_UNIQUE}": []}, True, "survives"),
-        (
-            {},
-            [U, K, M_UNIQUE],
-            [U, K, M_UNIQUE, M_AUTO],
-            {f"!{M_UNIQUE}": [1], M_AUTO: [1]},
-            False,
-            "other-1",
-        ),
-        # a host that claims mode unique and another one tells nothing
-        (
-            {},
-            [U, M_UNIQUE],
-            [U, M_UNIQUE, M_AUTO],
-            {f"!{M_UNIQUE}": [], M_AUTO: [2]},
-            None,
-            "other-2 is unknown",
-        ),
+        ({}, "stock-unique", ["stock-unique", "only-mode"], True, "survives"),
+        ({}, "stock-unique", ["driver"], False, "other-1"),
+        ({}, "stock-unique", ["silent"], None, "other-1 is unknown"),
+        ({}, "only-mode", ["torn", "only-mode"], None, "other-1 is unknown"),
         # asked for the host's own, on a stock host: a host that honours it changes it
-        (FALSE, [U, M_UNIQUE], [U, K, M_UNIQUE], {K: [2]}, False, "other-2"),
-        (FALSE, [U, M_UNIQUE], [U, K, M_UNIQUE], {K: [], f"!{M_UNIQUE}": []}, True, "survives"),
-        # the flavor's own trait requirements narrow the hosts
-        (
-            {"trait:HW_CPU_X86_AVX": "required", "trait:CUSTOM_OLD": "forbidden"},
-            [U, M_UNIQUE],
-            [U, M_UNIQUE],
-            {f"!{M_UNIQUE},HW_CPU_X86_AVX,!CUSTOM_OLD": []},
-            True,
-            "survives",
-        ),
+        (FALSE, "stock-unique", ["driver"], False, "other-1"),
+        (FALSE, "stock-unique", ["only-mode"], True, "survives"),
+        (FALSE, "stock-unique", ["stock-auto", "silent"], False, "other-1"),
+        # a requirement of this project's traits narrows the hosts
+        ({f"trait:{M_UNIQUE}": "required"}, "stock-unique", ["driver", "only-mode"], True, "surv"),
+        ({f"trait:{M_OS}": "forbidden"}, "stock-unique", ["driver", "only-mode"], True, "survives"),
+        # other limits of scheduling make a change uncertain, and prove nothing
+        ({"trait:HW_X": "required"}, "stock-unique", ["stock-auto"], None, "other-1 is unknown"),
+        ({"trait:HW_X": "forbidden"}, "stock-unique", ["only-mode"], True, "survives"),
+        ({"trait1:HW_X": "required"}, "stock-unique", ["stock-auto"], None, "is unknown"),
+        ({"aggregate_instance_extra_specs:a": "b"}, "stock-unique", ["stock-os"], None, "is unk"),
+        ({"unscoped": "b"}, "stock-unique", ["stock-os"], None, "is unknown"),
+        ({}, "stock-unique", [], None, "no other enabled host"),
     ],
 )
 def test_survives_move(
     fake: FakeCloud,
     specs: dict[str, str],
-    traits: list[str],
-    known: list[str],
-    answers: dict[str, list[int]],
+    own: str,
+    others: list[str],
     survives: bool | None,
     named: str,
 ) -> None:
     fake.server(flavor=specs)
-    fake.hosts(*traits, others=2)
-    fake.placement(known, answers)
+    fake.hosts(*PROMISING[own], others=[PROMISING[other] for other in others])
     shown = fake.show()
     assert shown["serial_source"] == "instance-uuid"
     assert shown["survives_move"] is survives
     assert named in shown["why"]
+    assert fake.notes == ""
     assert len(fake.reads()) <= 8
 
 
 def test_a_required_trait_steers_every_move(fake: FakeCloud) -> None:
     fake.server(flavor={**TRUE, f"trait:{U}": "required"})
-    fake.hosts(U, K, M_OS, others=2)
+    fake.hosts(U, K, M_OS, others=[[M_OS], []])
     assert fake.show()["survives_move"] is True
     assert not [path for path in fake.reads() if path.startswith("/traits")]
 
 
+def test_a_trait_that_an_image_got_later_steers_nothing(fake: FakeCloud) -> None:
+    image = {f"trait:{U}": "required", "updated_at": "2026-02-01T00:00:00Z"}
+    fake.server(frozen=IMAGE_TRUE, image={**IMAGE_TRUE, **image})
+    fake.hosts(U, K, M_OS, others=[[M_AUTO]])
+    assert fake.show()["survives_move"] is None
+
+
 def test_given_modes_count_for_moves(fake: FakeCloud) -> None:
     fake.server()
-    fake.hosts(M_UNIQUE, others=2)
-    fake.placement([M_UNIQUE], {f"!{M_UNIQUE}": [1, 2]})
+    fake.hosts(M_UNIQUE, others=[[], []])
     assert fake.show()["survives_move"] is None
     assert fake.show("--host-mode", "*=unique")["survives_move"] is True
     assert fake.show("--host-mode", "other-2=auto")["survives_move"] is False
 
 
-def test_a_pinned_zone_makes_other_hosts_uncertain(fake: FakeCloud) -> None:
-    fake.server(pinned_availability_zone="zone-1")
-    fake.hosts(M_UNIQUE, others=1)
-    fake.placement([M_UNIQUE, M_AUTO], {f"!{M_UNIQUE}": [1], M_AUTO: [1]})
+@pytest.mark.parametrize(
+    ("other", "given", "survives"),
+    [([M_AUTO], "*=unique", False), ([U], "*=auto", None), ([M_UNIQUE], "*=auto", True)],
+)
+def test_given_modes_do_not_outrank_the_traits_of_other_hosts(
+    fake: FakeCloud, other: list[str], given: str, survives: bool | None
+) -> None:
+    fake.server()
+    fake.hosts(M_UNIQUE, others=[other])
+    assert fake.show("--host-mode", given)["survives_move"] is survives
+
+
+@pytest.mark.parametrize("zone", ["zone-1", "untold"])
+def test_a_zone_makes_a_change_uncertain(fake: FakeCloud, zone: str) -> None:
+    """Before 2.96 Nova does not tell whether a server may leave its zone."""
+    fake.server(pinned_availability_zone=None if zone == "untold" else zone)
+    fake.hosts(M_UNIQUE, others=[[M_AUTO]])
+    assert fake.show()["survives_move"] is None
+
+
+def test_an_old_placement_cannot_prove_it(fake: FakeCloud) -> None:
+    fake.placement_newest("1.36")
+    fake.server()
+    fake.hosts(M_UNIQUE, others=[[M_UNIQUE, M_AUTO, M_OS]])
+    assert fake.show()["survives_move"] is None
+
+
+@pytest.mark.parametrize("change", [{"status": "disabled"}, {"hypervisor_type": "ironic"}])
+def test_disabled_and_foreign_hypervisors_are_no_target(
+    fake: FakeCloud, change: dict[str, str]
+) -> None:
+    fake.server()
+    fake.hosts(M_UNIQUE, others=[[M_AUTO]], other_changes=change)
     shown = fake.show()
     assert shown["survives_move"] is None
-    assert "zone-1" in shown["why"]
-
-
-def test_disabled_and_foreign_hypervisors_are_no_target(fake: FakeCloud) -> None:
-    fake.server()
-    fake.hosts(M_UNIQUE, others=2)
-    hypervisors = requests.get(f"{NOVA}/os-hypervisors/detail", timeout=5).json()["hypervisors"]
-    hypervisors[1]["status"] = "disabled"
-    hypervisors[2]["hypervisor_type"] = "ironic"
-    fake.http.get(f"{NOVA}/os-hypervisors/detail", json={"hypervisors": hypervisors})
-    fake.placement([M_UNIQUE], {f"!{M_UNIQUE}": [1, 2]})
-    assert fake.show()["survives_move"] is True
+    assert "no other enabled host" in shown["why"]
 
 
 # --- faults --------------------------------------------------------------
@@ -579,12 +630,11 @@ def test_disabled_and_foreign_hypervisors_are_no_target(fake: FakeCloud) -> None
 def test_a_service_that_is_not_in_the_catalog(fake: FakeCloud, missing: str) -> None:
     fake.server(flavor=TRUE)
     fake.hosts(U, K, M_OS)
-    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
     fake.catalog(*({"identity", "compute", "image", "placement"} - {missing}))
     shown = fake.show()
     part = "image" if missing == "image" else "host_mode"
     assert shown["evidence"][part] == "unreadable"
-    assert "is not in the service catalog" in fake.notes
+    assert "has no usable endpoint in the service catalog" in fake.notes
 
 
 @pytest.mark.parametrize(
@@ -595,7 +645,6 @@ def test_a_service_that_is_not_in_the_catalog(fake: FakeCloud, missing: str) -> 
 def test_a_read_that_fails_once_is_repeated(fake: FakeCloud, url: str, status: int) -> None:
     fake.server(flavor=TRUE, frozen={})
     fake.hosts(U, K, M_OS)
-    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
     good = requests.get(url, timeout=5).json()
     fake.http.get(url, [{"status_code": status}, {"json": good}])
     shown = fake.show()
@@ -610,7 +659,6 @@ def test_a_service_that_is_down_is_told(fake: FakeCloud, url: str) -> None:
     path = (
         f"/v2/images/{IMAGE_ID}" if url == GLANCE else f"/resource_providers/{PROVIDER_ID}/traits"
     )
-    fake.placement([U, K, M_OS], {f"!{U},!{K}": [], f"{M_OS},!{K}": []})
     down = fake.http.get(url + path, exc=requests.exceptions.ConnectionError)
     shown = fake.show()
     part = "image" if url == GLANCE else "host_honours"
@@ -625,6 +673,50 @@ def test_a_broken_answer_is_told(fake: FakeCloud) -> None:
     fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", text="<html>")
     assert fake.show()["evidence"]["image"] == "unreadable"
     assert "not JSON" in fake.notes
+
+
+@pytest.mark.parametrize(
+    ("url", "answer", "evidence"),
+    [
+        (f"{PLACEMENT}/resource_providers/{PROVIDER_ID}/traits", {}, "host_mode"),
+        (f"{PLACEMENT}/resource_providers/{PROVIDER_ID}/traits", [], "host_mode"),
+        (f"{NOVA}/os-hypervisors/detail", {"hypervisors": [{"id": 1}]}, None),
+        (f"{NOVA}/flavors/detail", {"flavors": None}, None),
+        (f"{GLANCE}/v2/images/{IMAGE_ID}", [], "image"),
+    ],
+)
+def test_answers_of_an_unexpected_form_are_unreadable(
+    fake: FakeCloud, url: str, answer: object, evidence: str | None
+) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(U, K, M_OS)
+    fake.http.get(url, json=answer)
+    name = "compute-1.example.org"
+    fake.http.get(
+        f"{PLACEMENT}/resource_providers?name={name}",
+        json={"resource_providers": [{"uuid": PROVIDER_ID}]},
+    )
+    shown = fake.show()
+    assert "answered with" in fake.notes
+    if evidence:
+        assert shown["evidence"][evidence] == "unreadable"
+
+
+def test_pages_that_repeat_come_to_an_end(fake: FakeCloud) -> None:
+    fake.server(flavor=TRUE)
+    fake.hosts(M_OS)
+    page = {"flavors": [{"id": "1", "name": "x"}], "flavors_links": [{"rel": "next", "href": ""}]}
+    fake.http.get(f"{NOVA}/flavors/detail", json=page)
+    assert fake.show()["serial_source"] == "host-os"
+    assert "the same page again and again" in fake.notes
+
+
+def test_every_request_has_a_timeout_discovery_too(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts(M_OS)
+    fake.show()
+    ours = [r for r in fake.http.request_history if "keystone" not in r.netloc]
+    assert {request.timeout for request in ours} == {60}
 
 
 def test_unknown_server(fake: FakeCloud) -> None:
@@ -715,18 +807,20 @@ def test_hostile_names_do_no_harm(fake: FakeCloud, formatter: str) -> None:
 
 
 def test_formulas_do_not_reach_a_spreadsheet() -> None:
-    from osc_uniqserial.commands.output import safe_cell
-
-    for text in ("=1+1", "+1", "-1", "@sum", "\t=1", "\r=1"):
-        cell = safe_cell(text, "csv")
-        row = io.StringIO()
-        csv.writer(row).writerow([cell])
-        assert row.getvalue()[0:2].strip('"').startswith(("'", "\\"))
+    for text in ("=1+1", "+1", "-1", "@sum"):
+        assert safe_cell(text, "csv") == f"'{text}"
+    assert safe_cell("\t=1", "csv") == "\\t=1"
     assert safe_cell(True, "csv") is True
     assert safe_cell(None, "csv") == ""
 
 
 def test_hostile_error_text_is_made_visible(fake: FakeCloud) -> None:
-    fake.server(name="a\x1b[2J")
-    result = fake.openstack("unique", "serial", "show", "a\x1b[3J")
-    assert "\x1b" not in result.err
+    fake.http.get(
+        f"{NOVA}/servers/detail",
+        status_code=403,
+        headers={"Content-Type": "application/json"},
+        json={"forbidden": {"message": "no\x1b[2J", "code": 403}},
+    )
+    result = fake.openstack("unique", "serial", "show", "web")
+    assert result.code == 1
+    assert "no\\x1b[2J" in result.err
