@@ -105,3 +105,11 @@ def test_pure_modules_read_no_clock_and_log_nothing() -> None:
 def test_policy_is_valid_on_the_python_of_old_novas() -> None:
     """Nova 26 (Zed) still supports Python 3.8; the driver will run this text there."""
     ast.parse((PACKAGE / "policy.py").read_text(), feature_version=(3, 8))
+
+
+def test_every_namespace_file_is_packaged() -> None:
+    """The package holds links: a new file in metadefs needs one."""
+    metadefs = PACKAGE.parent / "metadefs"
+    assert metadefs.is_dir()
+    packaged = {path.name: path.resolve() for path in (PACKAGE / "namespaces").glob("*.json")}
+    assert packaged == {path.name: path.resolve() for path in metadefs.iterdir()}
