@@ -100,8 +100,8 @@ class Catalog:
         cannot delete on a condition: what is added between that read and the
         deletion, the next request, is still lost without a word.
 
-        :raises Interrupted: at the first one that fails, or that somebody else
-            took the ground from
+        :raises Interrupted: at the first one that fails, and at a deletion whose
+            namespaces somebody else changed
         """
         for number, step in enumerate(plan.steps):
             try:
