@@ -122,7 +122,18 @@ def test_image_deleted_since_boot(cloud: Cloud, unique_name: Names, plain_flavor
     shown = json.loads(run.stdout)
     assert shown["evidence"]["image"] == "unreadable"
     assert (shown["requested"], shown["serial_source"]) == (None, "unknown")
-    assert f"Image {image} could not be read: it was deleted." in run.stderr
+    assert "The server's image could not be read: it was deleted." in run.stderr
+
+
+def test_image_marked_after_boot(cloud: Cloud, unique_name: Names, plain_flavor: str) -> None:
+    image = cloud.new_image(unique_name("img"))
+    server = cloud.boot(unique_name("server"), plain_flavor, image, "keys-1")
+    time.sleep(1.1)  # both services tell whole seconds
+    cloud.openstack("image", "set", "--unique-serial", image)
+    run = cloud.openstack("unique", "serial", "show", "-f", "json", server)
+    shown = json.loads(run.stdout)
+    assert (shown["requested"], shown["serial_source"]) == (None, "unknown")
+    assert "was changed after the server was created" in run.stderr
 
 
 def test_a_junk_value_that_nova_stored(cloud: Cloud, unique_name: Names, plain_image: str) -> None:
@@ -250,6 +261,56 @@ def test_declared_by_an_aggregate_and_given_by_the_user(
     finally:
         cloud.openstack("aggregate", "remove", "host", name, "undeclared-1")
         cloud.openstack("aggregate", "delete", name)
+
+
+@pytest.mark.parametrize(
+    ("specs", "options", "survives", "named"),
+    [
+        # real traits of the other hosts decide, whatever is given for them
+        ({}, ["--host-mode", "*=unique"], False, "keys-1"),
+        ({"trait:CUSTOM_SYSINFO_SERIAL_UNIQUE": "required"}, [], None, "mixed-1"),
+        (
+            {
+                "trait:CUSTOM_SYSINFO_SERIAL_UNIQUE": "required",
+                "trait:CUSTOM_SYSINFO_SERIAL_AUTO": "forbidden",
+            },
+            [],
+            True,
+            "survives",
+        ),
+        ({"aggregate_instance_extra_specs:a": "b"}, [], None, "auto-1"),
+        ({**TRUE, **REQUIRED}, [], True, "survives"),
+    ],
+)
+def test_moves(
+    cloud: Cloud,
+    unique_name: Names,
+    plain_image: str,
+    specs: dict[str, str],
+    options: list[str],
+    survives: bool | None,
+    named: str,
+) -> None:
+    flavor = cloud.new_flavor(unique_name("flavor"), specs)
+    server = cloud.boot(unique_name("server"), flavor, plain_image, "unique-1")
+    shown = cloud.show(server, *options)
+    assert shown["serial_source"] == "instance-uuid"
+    assert shown["survives_move"] is survives
+    assert named in shown["why"]
+
+
+def test_what_a_cold_migration_does(
+    cloud: Cloud, unique_name: Names, plain_flavor: str, plain_image: str
+) -> None:
+    """The answer follows the server to its new host."""
+    server = cloud.boot(unique_name("server"), plain_flavor, plain_image, "unique-1")
+    assert cloud.show(server)["serial_source"] == "instance-uuid"
+    cloud.action(server, migrate={"host": "os-1"})
+    cloud.wait(server, "VERIFY_RESIZE")
+    cloud.action(server, confirmResize=None)
+    cloud.wait(server, "ACTIVE")
+    shown = cloud.show(server)
+    assert (shown["host"], shown["serial_source"]) == ("os-1", "host-os")
 
 
 def test_ambiguous_and_unknown_names(
