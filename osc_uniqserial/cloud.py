@@ -10,13 +10,13 @@ import dataclasses
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from osc_uniqserial import policy
-from osc_uniqserial.facts import Hypervisor, Moves, ServerFacts, has_sysinfo
-from osc_uniqserial.policy import Evidence, HostInput, HostMode, Setting, SettingInput, Value
+from osc_uniqserial.facts import GivenModes, HostView, Hypervisor, ServerFacts, has_sysinfo
+from osc_uniqserial.policy import Evidence, HostInput, Setting, SettingInput, Value
 from osc_uniqserial.rest import CloudError, Json, Rest, Unreadable, parsing, version
 
 if TYPE_CHECKING:
@@ -38,43 +38,21 @@ COMPUTE_HYPERVISORS = "2.87"
 #: The last one that OpenStackClient uses for flavors; 2.61 adds extra specs.
 COMPUTE_FLAVORS = "2.61"
 PLACEMENT_TRAITS = "1.6"
-PLACEMENT_FORBIDDEN_TRAITS = "1.22"
-PLACEMENT_ANY_TRAITS = "1.39"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class GivenModes:
-    """Host modes that the user gave, by host; ``*`` stands for all others."""
-
-    by_host: Mapping[str, HostMode] = dataclasses.field(default_factory=dict)
-
-    def get(self, host: str | None) -> HostMode | None:
-        """Return the given mode of a host, None when none was given."""
-        default = self.by_host.get("*")
-        return default if host is None else self.by_host.get(host, default)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HostView:
-    """The present host of a server and the cloud around it, as far as it was read."""
-
-    input: HostInput
-    own: Hypervisor | None = None
-    hypervisors: tuple[Hypervisor, ...] = ()
 
 
 class Cloud:
     """Reads facts through an SDK connection.
 
+    :ivar rest: the APIs
     :ivar notes: what could not be read or looks wrong, in words for people
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._rest = Rest(connection)
+        self.rest = Rest(connection)
         self.notes: list[str] = []
 
     def _compute_microversion(self) -> str:
-        newest = self._rest.microversion("compute", COMPUTE_NEWEST)
+        newest = self.rest.microversion("compute", COMPUTE_NEWEST)
         if newest is None or version(newest) < version(COMPUTE_OLDEST):
             found = f"offers {newest} at most" if newest else "did not tell its microversions"
             raise CloudError(
@@ -105,7 +83,7 @@ class Cloud:
             params["all_tenants"] = "true"
         found = [
             record
-            for record in self._rest.pages(
+            for record in self.rest.pages(
                 "compute", "/servers/detail", "servers", params, microversion
             )
             if record.get("name") == name_or_id
@@ -128,13 +106,13 @@ class Cloud:
     def _server(self, server_id: str, microversion: str) -> Json:
         path = f"/servers/{server_id}"
         try:
-            answer = self._rest.get("compute", path, microversion=microversion)
+            answer = self.rest.get("compute", path, microversion=microversion)
         except Unreadable as error:
             if error.status != 500 or microversion != COMPUTE_NEWEST:
                 raise
             # Nova 34 answers 500 at 2.98 for a server whose cell is down: it looks
             # for the frozen image properties in the very database that is down.
-            answer = self._rest.get("compute", path, microversion=COMPUTE_NO_FROZEN)
+            answer = self.rest.get("compute", path, microversion=COMPUTE_NO_FROZEN)
         with parsing("compute"):
             record: Json = answer["server"]
         return record
@@ -171,7 +149,6 @@ class Cloud:
             # hostId is for everybody, and empty when there is no host.
             host_visible="OS-EXT-SRV-ATTR:host" in record or record.get("hostId") == "",
             reachable="name" in record,
-            flavor_name=flavor_record.get("original_name"),
             flavor=flavor,
             flavor_now=flavor_now.result(),
             image=image.input,
@@ -193,13 +170,15 @@ class Cloud:
         """Return what the flavor of this name says today; None when it is not there."""
         if name is None:
             return None
+        everything = {"is_public": "None"}
         try:
-            for flavor in self._rest.pages(
-                "compute", "/flavors/detail", "flavors", {"is_public": "None"}, COMPUTE_FLAVORS
-            ):
-                if flavor.get("name") == name:
-                    specs = flavor.get("extra_specs")
-                    return None if specs is None else policy.parse(specs.get(policy.FLAVOR_KEY))
+            with parsing("compute"):
+                for flavor in self.rest.pages(
+                    "compute", "/flavors/detail", "flavors", everything, COMPUTE_FLAVORS
+                ):
+                    if flavor.get("name") == name:
+                        specs = flavor.get("extra_specs")
+                        return None if specs is None else policy.parse(specs.get(policy.FLAVOR_KEY))
         except Unreadable as error:
             self.notes.append(f"what the flavor says now is unknown: {error}")
             return None
@@ -223,7 +202,7 @@ class Cloud:
         try:
             with parsing("image"):
                 image_id = image["id"]
-            current = self._rest.get("image", f"/images/{image_id}")
+            current = self.rest.get("image", f"/images/{image_id}")
         except Unreadable as error:
             reason = "it was deleted" if error.status == 404 else str(error)
             self.notes.append(f"the server's image could not be read: {reason}")
@@ -248,7 +227,7 @@ class Cloud:
         attached: list[Json] = record.get("os-extended-volumes:volumes_attached") or []
         try:
             volume_id = self._root_volume_id(record, attached)
-            answer = self._rest.get("block_storage", f"/volumes/{volume_id}")
+            answer = self.rest.get("block_storage", f"/volumes/{volume_id}")
             with parsing("block_storage"):
                 properties: Json = answer["volume"].get("volume_image_metadata") or {}
         except Unreadable as error:
@@ -262,7 +241,7 @@ class Cloud:
             raise Unreadable("Nova lists no volume of this server")
         if len(attached) == 1:
             return str(attached[0]["id"])
-        attachments = self._rest.items(
+        attachments = self.rest.items(
             "compute",
             f"/servers/{record['id']}/os-volume_attachments",
             "volumeAttachments",
@@ -284,7 +263,7 @@ class Cloud:
             with parsing("compute"):
                 return tuple(
                     _hypervisor(item)
-                    for item in self._rest.pages(
+                    for item in self.rest.pages(
                         "compute", "/os-hypervisors/detail", "hypervisors", {}, newest
                     )
                 )
@@ -301,7 +280,7 @@ class Cloud:
             provider = own.id if own else self._provider_id(record)
             path = f"/resource_providers/{provider}/traits"
             return frozenset(
-                self._rest.items("placement", path, "traits", microversion=PLACEMENT_TRAITS)
+                self.rest.items("placement", path, "traits", microversion=PLACEMENT_TRAITS)
             )
         except Unreadable as error:
             reason = (
@@ -312,7 +291,7 @@ class Cloud:
 
     def _provider_id(self, record: Json) -> str:
         name = record.get("OS-EXT-SRV-ATTR:hypervisor_hostname") or ""
-        providers = self._rest.items(
+        providers = self.rest.items(
             "placement",
             "/resource_providers",
             "resource_providers",
@@ -369,7 +348,7 @@ class Cloud:
     def _with_declaration(self, known: HostInput, host: str) -> HostInput:
         """Add what the aggregates of a host declare."""
         try:
-            aggregates = self._rest.items(
+            aggregates = self.rest.items(
                 "compute", "/os-aggregates", "aggregates", microversion=COMPUTE_OLDEST
             )
             with parsing("compute"):
@@ -384,126 +363,6 @@ class Cloud:
         return dataclasses.replace(
             known, meets_unique=True, meets_unique_evidence=Evidence.DECLARED
         )
-
-    # --- the other hosts ------------------------------------------------
-
-    def read_moves(
-        self, facts: ServerFacts, wish: Setting | None, view: HostView, given: GivenModes
-    ) -> Moves | None:
-        """Tell whether every other host would also give the server its UUID as serial.
-
-        At most three requests to Placement, whatever the number of hosts.
-
-        :returns: None when the other hosts were not looked at
-        """
-        if wish is None or view.own is None or view.input.mode is None:
-            return None
-        others = {
-            hypervisor.id: hypervisor.host
-            for hypervisor in view.hypervisors
-            if hypervisor.enabled and hypervisor.is_libvirt_qemu and hypervisor.id != view.own.id
-        }
-        if not others:
-            return Moves(None)
-        try:
-            return self._judge_moves(facts, wish, given, others)
-        except Unreadable as error:
-            self.notes.append(f"the other hosts could not be judged: {error}")
-            return None
-
-    def _judge_moves(
-        self, facts: ServerFacts, wish: Setting, given: GivenModes, others: Mapping[str, str]
-    ) -> Moves:
-        """Judge by two sets: hosts that lack a steady trait, hosts that speak against it.
-
-        Only a trait of this project narrows them: it sits on the host's own
-        resource provider, while others may sit on a nested one.
-        """
-        known = set(
-            self._rest.items(
-                "placement",
-                "/traits",
-                "traits",
-                {"name": "in:" + ",".join(policy.TRAITS)},
-                PLACEMENT_TRAITS,
-            )
-        )
-        unique_mode = policy.mode_trait(HostMode.UNIQUE)
-        # Which traits say that a host gives the UUID depends on the request.
-        steady = {unique_mode}
-        if wish is Setting.UNIQUE:
-            steady |= {policy.TRAIT_UNIQUE, policy.TRAIT_KEYS}
-        contrary = set(policy.MODE_TRAITS) - {unique_mode}
-        if wish is Setting.HOST:
-            # A host that honours the keys would show its own identity.
-            contrary.add(policy.TRAIT_KEYS)
-        obeying = {policy.TRAIT_KEYS} if wish is Setting.UNIQUE else set()
-
-        needs = {trait: need for trait, need in facts.traits.items() if trait in known}
-        left = self._providers(others, needs, forbidden=steady & known)
-        against = self._speaking_against(others, needs, contrary & known, obeying & known)
-        if against is None:
-            return Moves(None, _names(others))
-        changing = {}
-        for provider, host in list(left.items()):
-            mode = given.get(host)
-            if provider in against:
-                changing[provider] = host
-            elif mode is HostMode.UNIQUE:
-                del left[provider]
-            elif mode is not None and (wish is Setting.UNIQUE or policy.TRAIT_UNIQUE not in known):
-                # Without a trait a given mode counts; a stock host with only
-                # CUSTOM_UNIQUE_SERIAL is in mode unique whatever was given.
-                changing[provider] = host
-        doubtful = {**left, **against}
-        if not doubtful:
-            return Moves(True)
-        if changing and not facts.bounded:
-            return Moves(False, _names(changing))
-        return Moves(None, _names(doubtful))
-
-    def _speaking_against(
-        self,
-        among: Mapping[str, str],
-        needs: Mapping[str, str],
-        contrary: set[str],
-        obeying: set[str],
-    ) -> dict[str, str] | None:
-        """Return the hosts with any contrary trait; None where Placement is too old to ask."""
-        if not contrary:
-            return {}
-        query = ",".join(sorted(contrary))
-        if len(contrary) > 1:
-            if self._rest.microversion("placement", PLACEMENT_ANY_TRAITS) != PLACEMENT_ANY_TRAITS:
-                return None
-            query = f"in:{query}"
-        return self._providers(among, needs, query, obeying)
-
-    def _providers(
-        self,
-        among: Mapping[str, str],
-        needs: Mapping[str, str],
-        required: str | None = None,
-        forbidden: Iterable[str] = (),
-    ) -> dict[str, str]:
-        """Return those of the providers that match, and that the server's own needs allow."""
-        terms = [f"!{trait}" for trait in sorted(forbidden)]
-        terms += [trait if need == "required" else f"!{trait}" for trait, need in needs.items()]
-        newest = PLACEMENT_FORBIDDEN_TRAITS
-        query = []
-        if required and required.startswith("in:"):
-            # It stands alone, and the parameter is repeated.
-            query.append(("required", required))
-            newest = PLACEMENT_ANY_TRAITS
-        elif required:
-            terms.append(required)
-        if terms:
-            query.append(("required", ",".join(terms)))
-        found = self._rest.items(
-            "placement", "/resource_providers", "resource_providers", query, newest
-        )
-        with parsing("placement"):
-            return {item["uuid"]: among[item["uuid"]] for item in found if item["uuid"] in among}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -595,7 +454,3 @@ def _architecture(properties: Mapping[str, Any]) -> str | None:
         if properties.get(key):
             return str(properties[key])
     return None
-
-
-def _names(providers: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(set(providers.values())))

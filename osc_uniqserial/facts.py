@@ -8,8 +8,9 @@ it is shown (``osc_uniqserial.commands.columns``).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
-from osc_uniqserial.policy import SettingInput, Value
+from osc_uniqserial.policy import HostInput, HostMode, SettingInput, Value
 
 #: Guest architectures that get ``<sysinfo>``: i686 and x86_64 under every name
 #: that Nova folds into them (nova/objects/fields.py, Architecture.canonicalize).
@@ -25,9 +26,8 @@ class ServerFacts:
         this user may not see it (``host_visible`` is False)
     :ivar reachable: False when the server's cell is down and Nova returned a
         minimal record
-    :ivar flavor_name: name of the flavor at boot or at the last resize
-    :ivar flavor_now: what the flavor of that name says now; None when it was
-        not found or not read
+    :ivar flavor_now: what the flavor of its boot or last resize says now; None
+        when it was not found or not read
     :ivar image_now: what the image says now; None when not read, or when it
         is itself the evidence
     :ivar traits: requirements of this project's own traits that scheduling
@@ -45,7 +45,6 @@ class ServerFacts:
     host: str | None
     host_visible: bool
     reachable: bool
-    flavor_name: str | None
     flavor: SettingInput
     flavor_now: Value | None
     image: SettingInput
@@ -91,6 +90,27 @@ class Hypervisor:
 def has_sysinfo(architecture: str | None) -> bool:
     """Whether guests of this architecture get ``<sysinfo>``; unknown ones are taken for x86."""
     return architecture is None or architecture.lower() in _SYSINFO_ARCHITECTURES
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GivenModes:
+    """Host modes that the user gave, by host; ``*`` stands for all others."""
+
+    by_host: Mapping[str, HostMode] = dataclasses.field(default_factory=dict)
+
+    def get(self, host: str | None) -> HostMode | None:
+        """Return the given mode of a host, None when none was given."""
+        default = self.by_host.get("*")
+        return default if host is None else self.by_host.get(host, default)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostView:
+    """The present host of a server and the cloud around it, as far as it was read."""
+
+    input: HostInput
+    own: Hypervisor | None = None
+    hypervisors: tuple[Hypervisor, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

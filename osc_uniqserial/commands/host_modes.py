@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from osc_lib import exceptions
 
-from osc_uniqserial.cloud import GivenModes
+from osc_uniqserial.facts import GivenModes
 from osc_uniqserial.policy import HostMode
 
 _MODES = ", ".join(mode.value for mode in HostMode)

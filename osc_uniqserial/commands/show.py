@@ -11,11 +11,11 @@ from typing import Any
 
 from osc_lib import exceptions
 
-from osc_uniqserial import policy, report
+from osc_uniqserial import moves, policy, report
 from osc_uniqserial.cloud import Cloud
 from osc_uniqserial.commands import host_modes, output
 from osc_uniqserial.report import ServerReport
-from osc_uniqserial.rest import CloudError
+from osc_uniqserial.rest import CloudError, Unreadable
 from osc_uniqserial.text import safe_text
 
 
@@ -87,12 +87,15 @@ class ShowUniqueSerial(output.ShowOne):
             record = cloud.find_server(parsed_args.server, parsed_args.all_projects)
             facts, view = cloud.read_server(record, given)
             effective = policy.resolve(facts.flavor, facts.image, view.input)
-            moves = None
-            if report.needs_other_hosts(facts, effective):
-                moves = cloud.read_moves(facts, effective.requested, view, given)
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
-        about = report.build(facts, view.input, moves)
+        others = None
+        if report.needs_other_hosts(facts, effective):
+            try:
+                others = moves.judge(cloud.rest, facts, effective.requested, view, given)
+            except Unreadable as error:
+                cloud.notes.append(f"the other hosts could not be judged: {error}")
+        about = report.build(facts, view.input, others)
         if report.assumes_option(facts, view.input):
             cloud.notes.append(
                 f"this assumes [unique_serial] image_may_show_host = true, the default,"

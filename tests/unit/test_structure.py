@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "text": set(),
     "rest": set(),
     "cloud": {"facts", "policy", "rest"},
+    "moves": {"facts", "policy", "rest"},
     "catalog": {"metadefs", "rest"},
     "hooks": {"policy", "text"},
 }
