@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import abc
 import argparse
 import dataclasses
 import json
@@ -96,10 +97,11 @@ class _Writer(_Lister):
             for row in plan.rows
         ]
 
+    @abc.abstractmethod
     def _plan(
         self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
     ) -> Plan:
-        raise NotImplementedError
+        """Return what to do."""
 
 
 class InstallMetadefs(_Writer):
