@@ -157,6 +157,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.detail:
             print(error.detail.rstrip(), file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"devcloud: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("devcloud: interrupted", file=sys.stderr)
         return 130

@@ -6,14 +6,13 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from devcloud import cloud
-from devcloud.environment import make_venv, pip_install
+from devcloud.environment import interpreter, make_venv, pip_install
 from devcloud.errors import DevcloudError
 from devcloud.layout import SOURCE_ROOT, Layout
 
@@ -154,7 +153,7 @@ def _ensure_client(layout: Layout, progress: Callable[[str], None]) -> None:
     digest = hashlib.sha256()
     for name in ("setup.cfg", "pyproject.toml", "setup.py"):
         digest.update((SOURCE_ROOT / name).read_bytes())
-    digest.update(f"{sys.version}{SOURCE_ROOT}".encode())
+    digest.update(f"{interpreter()}{SOURCE_ROOT}".encode())
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
     stamp.unlink(missing_ok=True)

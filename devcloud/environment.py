@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The services' virtual environment: made when missing, renewed when the pins change."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from devcloud import process
@@ -18,16 +19,23 @@ from devcloud.layout import SOURCE_ROOT, Layout
 REQUIREMENTS = SOURCE_ROOT / "devcloud" / "requirements.txt"
 CONSTRAINTS = SOURCE_ROOT / "devcloud" / "constraints.txt"
 
+LOCK = "devcloud-lock"
+
 #: Published without wheels. Both build without a compiler: ovs leaves out its C parser then.
 SOURCE_ONLY = "ovs,simplegeneric"
 
 
 def fingerprint() -> str:
     """What a current environment's stamp says."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(interpreter().encode())
     for path in (REQUIREMENTS, CONSTRAINTS):
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def interpreter() -> str:
+    """The Python that an environment is made with: another one needs another environment."""
+    return f"{sys.version} {os.path.realpath(sys.base_prefix)}"
 
 
 def is_current(layout: Layout) -> bool:
@@ -39,11 +47,11 @@ def is_current(layout: Layout) -> bool:
     return stamp == fingerprint() and layout.python.exists()
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(layout: Layout) -> Iterator[None]:
     """Hold the environment, which clouds may share, while it or its templates are changed."""
     layout.venv.mkdir(parents=True, exist_ok=True)
-    with (layout.venv / "devcloud-lock").open("w") as lock:
+    with (layout.venv / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -56,9 +64,8 @@ def ensure(layout: Layout, progress: Callable[[str], None]) -> None:
     # Gone before anything changes: what is interrupted is never taken for complete.
     stamp.unlink(missing_ok=True)
     layout.log("install").unlink(missing_ok=True)
-    if not (layout.venv / "bin" / "pip").exists():
-        progress(f"making a virtual environment in {layout.venv}")
-        make_venv(layout, layout.venv)
+    progress(f"making a virtual environment in {layout.venv}")
+    make_venv(layout, layout.venv)
     progress("installing the services from PyPI (some minutes)")
     pip_install(
         layout,
@@ -71,7 +78,12 @@ def ensure(layout: Layout, progress: Callable[[str], None]) -> None:
 
 
 def make_venv(layout: Layout, home: Path) -> None:
-    """Make a virtual environment; the cloud's install log says what happened."""
+    """Make a virtual environment anew; the cloud's install log says what happened."""
+    for path in home.iterdir() if home.exists() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
     _run(
         layout,
         [sys.executable, "-m", "venv", home],
@@ -105,7 +117,12 @@ def _run(layout: Layout, argv: Sequence[str | os.PathLike[str]], failure: str) -
             code = child.wait()
         finally:
             if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+                # pip cleans up after an interrupt, if it gets the time.
+                os.killpg(child.pid, signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(timeout=5)
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    child.wait()
     if code != 0:
         raise DevcloudError(failure, log_tail(log))

@@ -93,13 +93,15 @@ class Cloud:
         if found:
             ids = ", ".join(sorted(str(record["id"]) for record in found))
             raise CloudError(
-                f"more than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
+                f"More than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
             )
         where = (
-            "in any project" if all_projects else "in this project (--all-projects looks in all)"
+            "in any project"
+            if all_projects
+            else "in this project (administrators: --all-projects looks in all)"
         )
         raise CloudError(
-            f"no server with the name or ID {name_or_id!r} {where};"
+            f"There is no server with the name or ID {name_or_id!r} {where};"
             " a server of a cell that is down is found by its ID only"
         )
 
@@ -316,6 +318,8 @@ class Cloud:
         required = placed and facts.traits.get(policy.TRAIT_UNIQUE) == "required"
         if traits is None:
             unread = Evidence.UNREADABLE if facts.host or not facts.host_visible else None
+            if facts.reachable and not facts.host_visible:
+                self.notes.append("the server's host is hidden from this user")
             host = HostInput(mode_evidence=unread, honours_evidence=unread)
             if required:
                 host = dataclasses.replace(
@@ -337,6 +341,13 @@ class Cloud:
         mode = given.get(facts.host) if may_have_host else None
         if host.mode is None and mode is not None:
             host = dataclasses.replace(host, mode=mode, mode_evidence=Evidence.GIVEN)
+        elif facts.host in given.by_host and host.mode is not mode:
+            self.notes.append(
+                f"the given mode of host {facts.host} was not used: its traits tell another"
+            )
+        hosts = {hypervisor.host for hypervisor in hypervisors}
+        for name in sorted(set(given.by_host) - hosts - {"*"}) if hosts else ():
+            self.notes.append(f"a mode was given for host {name!r}, but there is no such host")
         if not has_sysinfo(facts.guest_architecture) or (
             own is not None and not own.writes_sysinfo(facts.guest_architecture)
         ):

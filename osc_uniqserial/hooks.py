@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -35,22 +36,35 @@ _LOWER = {Setting.UNIQUE: "true", Setting.HOST: "false"}
 _TITLE = {Setting.UNIQUE: "True", Setting.HOST: "False"}
 
 
+#: Other spellings of the keys, without what separates their words.
+_NEAR_MISSES = ("hwuniqueserial", "uniqueserial")
+_SEPARATORS = re.compile(r"[^0-9A-Za-z]")
+
+
 @dataclasses.dataclass(frozen=True)
 class _Resource:
     """A resource that carries the setting.
 
     :ivar noun: its word in stock commands
     :ivar keys: each key that belongs on it, with the text that is written
-    :ivar unset: the property options that steer scheduling, to unset them
+    :ivar steering: the properties that steer scheduling
+    :ivar remedy: the right way to set it, for error messages
     """
 
     noun: str
     keys: Mapping[str, Mapping[Setting, str]]
     steering: tuple[str, ...] = ()
+    remedy: str = "use --unique-serial or --no-unique-serial"
 
 
 FLAVOR = _Resource("flavor", {FLAVOR_KEY: _LOWER}, (_TRAIT_SPEC, _AGGREGATE_SPEC))
 IMAGE = _Resource("image", {IMAGE_KEY: _LOWER}, (_TRAIT_SPEC,))
+VOLUME_IMAGE = _Resource(
+    "volume's image",
+    IMAGE.keys,
+    IMAGE.steering,
+    remedy=f"use --image-property {IMAGE_KEY}=true or {IMAGE_KEY}=false",
+)
 AGGREGATE = _Resource("aggregate", {FLAVOR_KEY: _LOWER, IMAGE_KEY: _TITLE})
 
 
@@ -384,8 +398,8 @@ class CheckVolume(_Hook):
                 )
         given = getattr(parsed_args, "image_properties", None)
         if given:
-            parsed_args.image_properties = checked(IMAGE, given)
-            _refuse_contradiction(IMAGE, parsed_args.image_properties)
+            parsed_args.image_properties = checked(VOLUME_IMAGE, given)
+            _refuse_contradiction(VOLUME_IMAGE, parsed_args.image_properties)
             _tell_rewritten(given, parsed_args.image_properties)
         return parsed_args
 
@@ -415,20 +429,26 @@ def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str
     :raises CommandError: for a value that is no boolean, or a misplaced key
     """
     result = dict(properties)
+    right = next(iter(resource.keys))
+    for key in properties:
+        if key not in (FLAVOR_KEY, IMAGE_KEY) and _SEPARATORS.sub("", key).lower() in _NEAR_MISSES:
+            raise refusal(
+                f"{key!r} has no effect on {_a(resource.noun)}: the key there is {right}"
+                f" ({resource.remedy})"
+            )
     for key in (FLAVOR_KEY, IMAGE_KEY):
         if key not in properties:
             continue
         if key not in resource.keys:
-            right = next(iter(resource.keys))
             raise refusal(
                 f"{key}={properties[key]} has no effect on {_a(resource.noun)}:"
-                f" the key there is {right} (--unique-serial sets it)"
+                f" the key there is {right} ({resource.remedy})"
             )
         setting = parse(properties[key]).setting
         if setting not in _LOWER:
             raise refusal(
                 f"{key}={properties[key]!r} is no boolean: write {key}=true or {key}=false"
-                f" on {_a(resource.noun)} (--unique-serial or --no-unique-serial)"
+                f" on {_a(resource.noun)} ({resource.remedy})"
             )
         result[key] = resource.keys[key][setting]
     return result

@@ -83,7 +83,9 @@ class _Writer(_Lister):
         catalog = self._catalog()
         try:
             plan = self._plan(ours, catalog, parsed_args)
-            if not parsed_args.dry_run:
+            if parsed_args.dry_run:
+                output.warn(["dry run: nothing was written"])
+            else:
                 catalog.carry_out(plan)
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
@@ -105,7 +107,7 @@ class _Writer(_Lister):
 
 
 class InstallMetadefs(_Writer):
-    """Make Glance offer the unique serial number in Horizon's metadata dialogs
+    """Make Glance offer the unique serial number in Horizon's metadata dialogs.
 
     Creates what is missing and brings an older copy up to date; what somebody
     else added to it stays. Running it again changes nothing. It takes an
@@ -125,7 +127,7 @@ class InstallMetadefs(_Writer):
 
 
 class RemoveMetadefs(_Writer):
-    """Remove the namespaces of the unique serial number from Glance
+    """Remove the namespaces of the unique serial number from Glance.
 
     Flavors, images, volumes and aggregates keep their settings. It takes an
     administrator.
@@ -154,7 +156,7 @@ class RemoveMetadefs(_Writer):
 
 
 class CheckMetadefs(_Lister):
-    """Compare the metadata definitions in Glance with those of this version
+    """Compare the metadata definitions in Glance with those of this version.
 
     Other namespaces that offer the same key are found too. Exit code 3 tells
     that something differs, 4 that nothing differs but not all could be read.

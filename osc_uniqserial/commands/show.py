@@ -60,7 +60,7 @@ COLUMNS: dict[str, Callable[[ServerReport], Any]] = {
 
 
 class ShowUniqueSerial(output.ShowOne):
-    """Show where a server's BIOS serial number comes from, and why
+    """Show where a server's BIOS serial number comes from, and why.
 
     The answer is for the next time that the guest's XML is generated on its
     present host: stop and start, hard reboot, resize, rebuild or migration.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from osc_uniqserial import hooks
-from osc_uniqserial.policy import Setting
+from osc_uniqserial.policy import IMAGE_KEY, Setting
 from tests.unit.conftest import (
     CINDER,
     FLAVOR_ID,
@@ -199,6 +199,9 @@ REFUSED = [
     ("flavor", ["--property", "hw:unique_serial="], ["hw:unique_serial=''"]),
     ("flavor", ["--property", "hw:unique_serial=None"], ["None"]),
     ("flavor", ["--property", "hw_unique_serial=true"], ["hw_unique_serial", "hw:unique_serial"]),
+    ("flavor", ["--property", "hw:uniqueserial=true"], ["'hw:uniqueserial'", "hw:unique_serial"]),
+    ("flavor", ["--property", "HW:Unique-Serial =true"], ["hw:unique_serial"]),
+    ("image", ["--property", "unique_serial=true"], ["'unique_serial'", "hw_unique_serial"]),
     (
         "flavor",
         ["--unique-serial", "--property", "hw:unique_serial=false"],
@@ -388,6 +391,11 @@ def test_volume_refusals(cloud: FakeCloud, command: str, options: list[str]) -> 
     result = cloud.openstack("volume", command, *options, "root")
     assert result.code == 1
     assert "Nothing was changed." in result.err
+    assert (
+        f"--image-property {IMAGE_KEY}=true" in result.err
+        or "contradict" in result.err
+        or (TRAIT in result.err)
+    )
     assert cloud.writes() == []
 
 

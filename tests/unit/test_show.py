@@ -447,6 +447,16 @@ def test_traits_outrank_given_modes(fake: FakeCloud) -> None:
     fake.server()
     fake.hosts(M_OS)
     assert fake.show("--host-mode", "compute-1=unique")["host_mode"] == "os"
+    assert "given mode of host compute-1 was not used" in fake.notes
+    fake.show("--host-mode", "compute-1=os", "--host-mode", "*=auto")
+    assert fake.notes == ""
+
+
+def test_a_mode_for_a_host_that_is_not_there_is_told(fake: FakeCloud) -> None:
+    fake.server()
+    fake.hosts()
+    fake.show("--host-mode", "compute1=auto")
+    assert "mode was given for host 'compute1', but there is no such host" in fake.notes
 
 
 @pytest.mark.parametrize(
@@ -723,7 +733,7 @@ def test_unknown_server(fake: FakeCloud) -> None:
     fake.server()
     result = fake.openstack("unique", "serial", "show", "no such")
     assert result.code == 1
-    assert "no server with the name or ID 'no such'" in result.err
+    assert "There is no server with the name or ID 'no such'" in result.err
     assert "--all-projects" in result.err
 
 
