@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import yaml
 from osc_lib import exceptions
 
-from osc_uniqserial.facts import GivenModes
 from osc_uniqserial.policy import HostMode
+
+if TYPE_CHECKING:
+    from osc_uniqserial.facts import GivenModes
 
 _MODES = ", ".join(mode.value for mode in HostMode)
 
@@ -42,6 +44,8 @@ def given(parsed_args: argparse.Namespace) -> GivenModes:
 
     :raises CommandError: when the file cannot be read or holds something else
     """
+    from osc_uniqserial.facts import GivenModes
+
     modes = dict(_read(parsed_args.host_modes_file)) if parsed_args.host_modes_file else {}
     for host, mode in parsed_args.host_modes:
         modes[host] = mode
@@ -61,6 +65,8 @@ def _pair(text: str) -> tuple[str, HostMode]:
 
 
 def _read(path: str) -> dict[str, HostMode]:
+    import yaml
+
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

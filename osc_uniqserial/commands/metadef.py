@@ -9,16 +9,16 @@ import dataclasses
 import json
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osc_lib import exceptions
 
-from osc_uniqserial import metadefs
-from osc_uniqserial.catalog import Catalog
 from osc_uniqserial.commands import output
-from osc_uniqserial.metadefs import Detail, Namespace, Plan
-from osc_uniqserial.rest import CloudError
 from osc_uniqserial.text import safe_text
+
+if TYPE_CHECKING:
+    from osc_uniqserial.catalog import Catalog
+    from osc_uniqserial.metadefs import Detail, Namespace, Plan
 
 _CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
 _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
@@ -38,6 +38,8 @@ def _details(details: Iterable[Detail], formatter: str) -> list[Any]:
 def _line(detail: Detail) -> str:
     if detail.stored is None and detail.expected is None:
         return detail.effect or detail.field
+    from osc_uniqserial import metadefs
+
     text = f"{detail.field}: {_value(detail.stored)}"
     if detail.field != metadefs.KEY:
         text += f", expected {_value(detail.expected)}"
@@ -54,10 +56,17 @@ def _value(value: Any) -> str:
 class _Lister(output.Lister):
     """What the three commands share."""
 
+    # The shell imports the modules of all commands at every start: what is heavy
+    # is imported where it is used.
+
     def _catalog(self) -> Catalog:
+        from osc_uniqserial.catalog import Catalog
+
         return Catalog(self.app.client_manager.sdk_connection)
 
     def _ours(self) -> tuple[Namespace, ...]:
+        from osc_uniqserial import metadefs
+
         try:
             return metadefs.load()
         except metadefs.Malformed as error:
@@ -79,6 +88,8 @@ class _Writer(_Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Plan from what is stored, carry it out, and return one row an item."""
+        from osc_uniqserial.rest import CloudError
+
         ours = self._ours()
         catalog = self._catalog()
         try:
@@ -117,6 +128,9 @@ class InstallMetadefs(_Writer):
     def _plan(
         self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
     ) -> Plan:
+        from osc_uniqserial import metadefs
+        from osc_uniqserial.rest import CloudError
+
         try:
             return metadefs.plan_install(ours, catalog.read_ours(ours))
         except metadefs.NotOurs as error:
@@ -146,6 +160,9 @@ class RemoveMetadefs(_Writer):
     def _plan(
         self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
     ) -> Plan:
+        from osc_uniqserial import metadefs
+        from osc_uniqserial.rest import CloudError
+
         try:
             return metadefs.plan_remove(ours, catalog.read_ours(ours), parsed_args.force)
         except metadefs.NotOurs as error:

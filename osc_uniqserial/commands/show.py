@@ -7,23 +7,23 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osc_lib import exceptions
 
-from osc_uniqserial import moves, policy, report
-from osc_uniqserial.cloud import Cloud
 from osc_uniqserial.commands import host_modes, output
-from osc_uniqserial.report import ServerReport
-from osc_uniqserial.rest import CloudError, Unreadable
 from osc_uniqserial.text import safe_text
+
+if TYPE_CHECKING:
+    from osc_uniqserial.policy import SettingInput
+    from osc_uniqserial.report import ServerReport
 
 
 def _text(value: Enum | None) -> str | None:
     return None if value is None else str(value.value)
 
 
-def _raw(used: policy.SettingInput) -> str | None:
+def _raw(used: SettingInput) -> str | None:
     return used.value.raw if used.value else None
 
 
@@ -81,6 +81,11 @@ class ShowUniqueSerial(output.ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read the facts, judge them, and return one value a column."""
+        # The shell imports the modules of all commands at every start.
+        from osc_uniqserial import moves, policy, report
+        from osc_uniqserial.cloud import Cloud
+        from osc_uniqserial.rest import CloudError, Unreadable
+
         given = host_modes.given(parsed_args)
         cloud = Cloud(self.app.client_manager.sdk_connection)
         try:

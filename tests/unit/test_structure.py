@@ -114,3 +114,19 @@ def test_every_namespace_file_is_packaged() -> None:
     assert metadefs.is_dir()
     packaged = {path.name: path.resolve() for path in (PACKAGE / "namespaces").glob("*.json")}
     assert packaged == {path.name: path.resolve() for path in metadefs.iterdir()}
+
+
+def test_commands_import_little() -> None:
+    """The shell imports the modules of all commands at every start, whatever it is to do."""
+    code = (
+        "import sys, openstackclient.shell, openstackclient.command\n"
+        "import osc_uniqserial.commands.show, osc_uniqserial.commands.metadef\n"
+        "print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert "jsonschema" not in loaded
+    ours = {name for name in loaded if name.startswith("osc_uniqserial.")}
+    light = {"commands", "commands.show", "commands.metadef", "commands.host_modes"}
+    light |= {"commands.output", "policy", "text"}
+    assert ours == {f"osc_uniqserial.{name}" for name in light}
