@@ -19,7 +19,7 @@ from oslo_privsep import priv_context  # noqa: E402
 BACKEND = "fake"
 
 
-class BackendDriver(driver.VolumeDriver):  # type: ignore[misc]
+class BackendDriver(driver.VolumeDriver):  # type: ignore[misc]  # Cinder has no types
     """A backend that does everything but keep data: the records in Cinder are real."""
 
     VERSION = "1.0.0"

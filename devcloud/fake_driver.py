@@ -11,7 +11,7 @@ from oslo_utils import versionutils
 from devcloud.hosts import BY_NAME, QEMU
 
 
-class DevcloudDriver(fake.FakeDriver):  # type: ignore[misc]
+class DevcloudDriver(fake.FakeDriver):  # type: ignore[misc]  # Nova has no types
     """The fake driver with the hypervisor hostname of the table, and stable node UUIDs."""
 
     def init_host(self, host: str) -> None:

@@ -91,7 +91,7 @@ def _let_contexts_carry_cells() -> None:
     rpc.RequestContextSerializer.deserialize_context = _deserialize_context
 
 
-class CellService(service.Service):  # type: ignore[misc]
+class CellService(service.Service):  # type: ignore[misc]  # Nova has no types
     """A service that lives in a cell."""
 
     cell: Any = None
