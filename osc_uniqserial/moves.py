@@ -18,19 +18,18 @@ _FORBIDDEN_TRAITS = "1.22"
 _ANY_OF_TRAITS = "1.39"
 
 
-def judge(
-    rest: Rest, facts: ServerFacts, wish: Setting | None, view: HostView, given: GivenModes
-) -> Moves | None:
+def judge(rest: Rest, facts: ServerFacts, view: HostView, given: GivenModes) -> Moves | None:
     """Tell whether every other host would also give the server its UUID as serial.
 
     Two sets decide: hosts that lack a steady trait, and hosts that speak against
     it. Only a trait of this project narrows them: it sits on the host's own
     resource provider, while others may sit on a nested one.
 
-    :param wish: what flavor and image ask for together
     :returns: None when the other hosts were not looked at
     :raises Unreadable: when Placement cannot be read
     """
+    # What flavor and image ask for wherever the guest is; a host may overrule an image.
+    wish = policy.resolve(facts.flavor, facts.image, policy.HostInput()).requested
     if wish is None or view.own is None or view.input.mode is None:
         return None
     others = {
@@ -51,8 +50,9 @@ def judge(
         steady |= {policy.TRAIT_UNIQUE, policy.TRAIT_KEYS}
         obeying = {policy.TRAIT_KEYS}
     elif wish is Setting.HOST:
-        # A host that honours the keys would show its own identity.
-        contrary.add(policy.TRAIT_KEYS)
+        # A host that honours the keys would show its own identity; not to an image, if it says so.
+        from_flavor = facts.flavor.value and facts.flavor.value.setting is Setting.HOST
+        contrary.add(policy.TRAIT_KEYS if from_flavor else policy.TRAIT_IMAGE_MAY_SHOW_HOST)
 
     needs = {trait: need for trait, need in facts.traits.items() if trait in known}
     left = _providers(rest, others, needs, forbidden=steady & known)

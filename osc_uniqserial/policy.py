@@ -16,7 +16,6 @@ import dataclasses
 import enum
 import itertools
 from collections.abc import Collection, Iterable, Mapping
-from typing import Optional, Union
 
 #: The flavor extra spec. Aggregates carry it too.
 FLAVOR_KEY = "hw:unique_serial"
@@ -32,6 +31,9 @@ FALSE_WORDS = ("0", "f", "false", "off", "n", "no")
 TRAIT_UNIQUE = "CUSTOM_UNIQUE_SERIAL"
 #: The host's compute driver obeys the keys.
 TRAIT_KEYS = "CUSTOM_UNIQUE_SERIAL_KEYS"
+#: On a host that honours the keys, an image's false may show the host's own serial: its compute
+#: option ``[unique_serial] image_may_show_host``, which no API shows otherwise.
+TRAIT_IMAGE_MAY_SHOW_HOST = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
 
 
 class Setting(enum.Enum):
@@ -93,7 +95,7 @@ MODE_TRAITS: Mapping[str, HostMode] = {
     "CUSTOM_SYSINFO_SERIAL_" + mode.name: mode for mode in HostMode
 }
 #: Every trait of this project.
-TRAITS = (TRAIT_UNIQUE, TRAIT_KEYS, *MODE_TRAITS)
+TRAITS = (TRAIT_UNIQUE, TRAIT_KEYS, TRAIT_IMAGE_MAY_SHOW_HOST, *MODE_TRAITS)
 
 _SOURCE_OF_MODE = {
     HostMode.UNIQUE: SerialSource.INSTANCE_UUID,
@@ -113,13 +115,13 @@ class Value:
     """
 
     setting: Setting
-    raw: Optional[str] = None
+    raw: str | None = None
 
 
 UNSET = Value(Setting.UNSET)
 
 
-def parse(raw: Union[str, bool, None]) -> Value:
+def parse(raw: str | bool | None) -> Value:
     """Parse the stored text of either key.
 
     :param raw: the stored text, None when the key is not there; Nova's API
@@ -142,8 +144,8 @@ def parse(raw: Union[str, bool, None]) -> Value:
 class SettingInput:
     """What a flavor or an image says; ``value`` is None when it is unknown."""
 
-    value: Optional[Value] = UNSET
-    evidence: Optional[Evidence] = None
+    value: Value | None = UNSET
+    evidence: Evidence | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,16 +158,19 @@ class HostInput:
         it here, whatever mode and honours are
     :ivar smbios: False when its guests have no ``<sysinfo>`` at all (not
         kvm/qemu, or neither i686 nor x86_64)
+    :ivar image_may_show_host: its compute option of that name; False makes an image's false
+        count as unset. Means something only where honours is True
     :ivar contradiction: traits that cannot all be true, sorted
     """
 
-    mode: Optional[HostMode] = None
-    honours: Optional[bool] = None
+    mode: HostMode | None = None
+    honours: bool | None = None
     meets_unique: bool = False
     smbios: bool = True
-    mode_evidence: Optional[Evidence] = None
-    honours_evidence: Optional[Evidence] = None
-    meets_unique_evidence: Optional[Evidence] = None
+    image_may_show_host: bool = True
+    mode_evidence: Evidence | None = None
+    honours_evidence: Evidence | None = None
+    meets_unique_evidence: Evidence | None = None
     contradiction: tuple[str, ...] = ()
 
 
@@ -180,11 +185,11 @@ class EffectivePolicy:
         when the guest has no SMBIOS, or when several inputs lead to it
     """
 
-    requested: Optional[Setting]
+    requested: Setting | None
     source: SerialSource
     decided_by: DecidedBy
 
-    def expected_serial(self, server_id: str) -> Optional[str]:
+    def expected_serial(self, server_id: str) -> str | None:
         """Return the serial that can be predicted: the server's UUID or None."""
         return server_id if self.source is SerialSource.INSTANCE_UUID else None
 
@@ -217,25 +222,16 @@ def _outcome(
     return _SOURCE_OF_MODE[mode], DecidedBy.HOST
 
 
-def resolve(
-    flavor: SettingInput,
-    image: SettingInput,
-    host: HostInput,
-    *,
-    image_may_show_host: bool = True,
-) -> EffectivePolicy:
+def resolve(flavor: SettingInput, image: SettingInput, host: HostInput) -> EffectivePolicy:
     """Resolve the effective policy of one guest on one host.
 
     Every value that an unknown input could have is tried; what all of them
     lead to is the answer, and where they differ the answer is unknown. Never
     a guess.
-
-    :param image_may_show_host: the compute option of that name; false makes
-        an image's false count as unset
     """
     flavors = _settings(flavor.value)
     images = _settings(image.value)
-    if not image_may_show_host:
+    if not host.image_may_show_host:
         images = {Setting.UNSET if said is Setting.HOST else said for said in images}
     wishes = {requested(*pair)[0] for pair in itertools.product(flavors, images)}
     wish = wishes.pop() if len(wishes) == 1 else None
@@ -263,7 +259,7 @@ def resolve(
     )
 
 
-def _settings(value: Optional[Value]) -> set[Setting]:
+def _settings(value: Value | None) -> set[Setting]:
     """Return what a value may say once invalid text counts as unset."""
     if value is None:
         return {Setting.UNIQUE, Setting.HOST, Setting.UNSET}
@@ -294,6 +290,7 @@ def host_from_traits(traits: Collection[str]) -> HostInput:
         mode=mode,
         honours=honours,
         meets_unique=meets_unique,
+        image_may_show_host=not honours or TRAIT_IMAGE_MAY_SHOW_HOST in traits,
         mode_evidence=Evidence.TRAIT if mode else None,
         honours_evidence=Evidence.TRAIT if honours else Evidence.TRAIT_ABSENT,
         meets_unique_evidence=Evidence.TRAIT if meets_unique else None,

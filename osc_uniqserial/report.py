@@ -136,16 +136,6 @@ def build(facts: ServerFacts, host: HostInput, moves: Moves | None) -> ServerRep
     return ServerReport(facts, host, policy, survives, pending, " ".join(sentences))
 
 
-def assumes_option(facts: ServerFacts, host: HostInput) -> bool:
-    """Whether the answer rests on the default of an option that no API shows.
-
-    With ``[unique_serial] image_may_show_host = false`` on the host an image's
-    false counts as unset.
-    """
-    strict = resolve(facts.flavor, facts.image, host, image_may_show_host=False)
-    return strict.source is not resolve(facts.flavor, facts.image, host).source
-
-
 def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> str:
     """Say in one sentence where the serial comes from and what decided it."""
     where = f"host {facts.host}" if facts.host else "the host"
@@ -169,10 +159,15 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
         if policy.requested is Setting.UNIQUE and host.meets_unique_evidence in _PROMISES:
             promise = _PROMISES[host.meets_unique_evidence]
             asker = _askers(facts, policy.requested)
-            return f"The {asker} asks for a unique serial, and {promise}, so {shows}."
+            return f"The {asker} for a unique serial, and {promise}, so {shows}."
         return f"Whatever the unknown inputs are, {shows}."
     mode_text = f"mode {host.mode.value}" if host.mode else "own mode"
     if policy.requested is Setting.UNSET:
+        if _image_is_overruled(facts, host):
+            return (
+                f"The image's false counts as not set on {where} ([unique_serial]"
+                f" image_may_show_host = false), so the host ({mode_text}) decides: {shows}."
+            )
         return (
             f"Neither flavor nor image asks for anything, so {where} ({mode_text})"
             f" decides: {shows}."
@@ -185,17 +180,22 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
     asker = _askers(facts, policy.requested)
     if host.mode is None and host.meets_unique_evidence in _PROMISES:
         promise = _PROMISES[host.meets_unique_evidence]
-        return f"The {asker} asks for a unique serial, and {promise}, so {shows}."
+        return f"The {asker} for a unique serial, and {promise}, so {shows}."
     if policy.requested is Setting.UNIQUE and policy.source is SerialSource.INSTANCE_UUID:
         return (
-            f"The {asker} asks for a unique serial. {where[0].upper()}{where[1:]} does not honour"
+            f"The {asker} for a unique serial. {where[0].upper()}{where[1:]} does not honour"
             f" the keys, but its {mode_text} gives the same: {shows}."
         )
     wish = "a unique serial" if policy.requested is Setting.UNIQUE else "the host's own serial"
     return (
-        f"The {asker} asks for {wish}, but {where} ({mode_text}) does not honour the keys,"
+        f"The {asker} for {wish}, but {where} ({mode_text}) does not honour the keys,"
         f" so it decides: {shows}."
     )
+
+
+def _image_is_overruled(facts: ServerFacts, host: HostInput) -> bool:
+    said = facts.image.value
+    return said is not None and said.setting is Setting.HOST and not host.image_may_show_host
 
 
 def _askers(facts: ServerFacts, wish: Setting) -> str:
@@ -204,7 +204,9 @@ def _askers(facts: ServerFacts, wish: Setting) -> str:
         for name, used in (("flavor", facts.flavor), ("image", facts.image))
         if used.value is not None and used.value.setting is wish
     ]
-    return " and the ".join(said) or "server"
+    if len(said) > 1:
+        return f"{' and the '.join(said)} ask"
+    return f"{said[0] if said else 'server'} asks"
 
 
 def _unknown(facts: ServerFacts, host: HostInput) -> str:

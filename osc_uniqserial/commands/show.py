@@ -97,14 +97,9 @@ class ShowUniqueSerial(output.ShowOne):
         others = None
         if report.needs_other_hosts(facts, effective):
             try:
-                others = moves.judge(cloud.rest, facts, effective.requested, view, given)
+                others = moves.judge(cloud.rest, facts, view, given)
             except Unreadable as error:
                 cloud.notes.append(f"the other hosts could not be judged: {error}")
         about = report.build(facts, view.input, others)
-        if report.assumes_option(facts, view.input):
-            cloud.notes.append(
-                f"this assumes [unique_serial] image_may_show_host = true, the default,"
-                f" on host {facts.host}; no API shows it"
-            )
         output.warn(cloud.notes)
         return tuple(COLUMNS), [getter(about) for getter in COLUMNS.values()]

@@ -189,11 +189,11 @@ def test_a_guest_without_sysinfo_has_no_serial(
 def test_image_may_show_host_false_makes_the_image_false_count_as_unset(
     mode: HostMode, expected: SerialSource
 ) -> None:
-    host = HostInput(mode, True)
-    result = policy.resolve(said("unset"), said("false"), host, image_may_show_host=False)
+    host = HostInput(mode, True, image_may_show_host=False)
+    result = policy.resolve(said("unset"), said("false"), host)
     assert result == policy.EffectivePolicy(Setting.UNSET, expected, DecidedBy.HOST)
     # The flavor belongs to the operator: its false still counts.
-    kept = policy.resolve(said("false"), said("false"), host, image_may_show_host=False)
+    kept = policy.resolve(said("false"), said("false"), host)
     assert (kept.requested, kept.decided_by) == (Setting.HOST, DecidedBy.FLAVOR)
 
 
@@ -290,6 +290,27 @@ def test_a_driver_meets_unique_in_every_mode(mode: HostMode) -> None:
     host = policy.host_from_traits({U, K, mode_trait(mode.name)})
     assert (host.mode, host.honours, host.meets_unique) == (mode, True, True)
     assert host.contradiction == ()
+
+
+@pytest.mark.parametrize("open_to_images", [True, False])
+def test_a_driver_tells_whether_an_image_may_show_its_host(open_to_images: bool) -> None:
+    traits = {U, K, mode_trait("AUTO")}
+    if open_to_images:
+        traits.add(policy.TRAIT_IMAGE_MAY_SHOW_HOST)
+    assert policy.host_from_traits(traits).image_may_show_host is open_to_images
+
+
+@given(settings, settings, modes)
+def test_an_unknown_driver_needs_no_third_value_of_its_option(
+    flavor: SettingInput, image: SettingInput, mode: HostMode | None
+) -> None:
+    possible = {
+        policy.resolve(flavor, image, HostInput(mode, obeys, image_may_show_host=may)).source
+        for obeys in (True, False)
+        for may in (True, False)
+    }
+    told = policy.resolve(flavor, image, HostInput(mode, None)).source
+    assert told is (possible.pop() if len(possible) == 1 else SerialSource.UNKNOWN)
 
 
 def test_a_stock_host_that_meets_unique_is_in_mode_unique() -> None:

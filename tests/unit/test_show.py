@@ -24,6 +24,7 @@ from tests.unit.conftest import (
 )
 
 U, K = "CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS"
+OPEN = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
 M_UNIQUE, M_AUTO, M_OS = (f"CUSTOM_SYSINFO_SERIAL_{mode}" for mode in ("UNIQUE", "AUTO", "OS"))
 TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
 IMAGE_TRUE = {"hw_unique_serial": "true"}
@@ -78,7 +79,7 @@ def test_flavor_asks_but_the_host_is_stock(fake: FakeCloud) -> None:
 
 def test_image_false_supersedes_a_unique_host(fake: FakeCloud) -> None:
     fake.server(frozen={"hw_unique_serial": "false"}, image={"hw_unique_serial": "false"})
-    fake.hosts(U, K, M_UNIQUE)
+    fake.hosts(U, K, OPEN, M_UNIQUE)
     shown = fake.show()
     assert (shown["requested"], shown["serial_source"], shown["decided_by"]) == (
         "host",
@@ -87,7 +88,19 @@ def test_image_false_supersedes_a_unique_host(fake: FakeCloud) -> None:
     )
     assert shown["evidence"]["image"] == "frozen"
     assert "(mode auto)" in shown["why"]
-    assert "assumes [unique_serial] image_may_show_host = true" in fake.notes
+
+
+def test_a_host_may_keep_images_from_showing_it(fake: FakeCloud) -> None:
+    fake.server(frozen={"hw_unique_serial": "false"}, image={"hw_unique_serial": "false"})
+    fake.hosts(U, K, M_UNIQUE)
+    shown = fake.show()
+    assert (shown["requested"], shown["serial_source"], shown["decided_by"]) == (
+        "unset",
+        "instance-uuid",
+        "host",
+    )
+    assert "The image's false counts as not set on host compute-1" in shown["why"]
+    assert "image_may_show_host = false" in shown["why"]
 
 
 def test_the_frozen_image_counts_and_a_rebuild_is_pending(fake: FakeCloud) -> None:
@@ -107,7 +120,7 @@ def test_an_image_marked_after_boot_is_not_taken_for_what_the_guest_has(
     fake: FakeCloud, frozen: dict[str, str] | None
 ) -> None:
     fake.server(frozen=frozen, image={**IMAGE_TRUE, "updated_at": "2026-03-01T00:00:00Z"})
-    fake.hosts(U, K, M_OS)
+    fake.hosts(U, K, OPEN, M_OS)
     shown = fake.show()
     if frozen:
         assert (shown["requested"], shown["serial_source"]) == ("host", "host-os")
@@ -571,6 +584,28 @@ def test_survives_move(
     assert named in shown["why"]
     assert fake.notes == ""
     assert len(fake.reads()) <= 8
+
+
+@pytest.mark.parametrize(
+    ("flavor", "other", "survives"),
+    [
+        ({}, [U, K, M_UNIQUE], True),
+        # It has the mode that keeps the serial and a driver that changes it: not told apart.
+        ({}, [U, K, OPEN, M_UNIQUE], None),
+        ({}, [U, K, M_AUTO], False),
+        ({}, [U, M_UNIQUE], True),
+        (FALSE, [U, K, M_UNIQUE], None),
+    ],
+)
+def test_only_some_hosts_let_an_image_show_them(
+    fake: FakeCloud, flavor: dict[str, str], other: list[str], survives: bool | None
+) -> None:
+    """The image asks for the host's own serial, and the present stock host gives the UUID."""
+    image = {"hw_unique_serial": "false"}
+    fake.server(flavor=flavor, frozen=image, image=image)
+    fake.hosts(U, M_UNIQUE, others=[other])
+    shown = fake.show()
+    assert (shown["serial_source"], shown["survives_move"]) == ("instance-uuid", survives)
 
 
 def test_a_required_trait_steers_every_move(fake: FakeCloud) -> None:

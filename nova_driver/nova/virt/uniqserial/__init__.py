@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where Nova looks for compute drivers: ``compute_driver = uniqserial.UniqueSerialLibvirtDriver``.
+
+Nova imports drivers from below ``nova.virt`` only, so this one file lies among Nova's own.
+"""
+
+try:
+    from nova_uniqserial.driver import UniqueSerialLibvirtDriver
+except Exception as error:
+    # Nova refuses to start on an ImportError, with this text: better than wrong serial numbers.
+    raise ImportError(
+        "nova-uniqserial is incomplete or does not fit this Nova, so nova-compute does not start:"
+        " guests could get a wrong serial number. Install it anew where Nova is installed (pip"
+        " install --force-reinstall --no-deps nova-uniqserial), or set compute_driver ="
+        f" libvirt.LibvirtDriver to run without it. Reason: {type(error).__name__}: {error}"
+    ) from error
+
+__all__ = ["UniqueSerialLibvirtDriver"]

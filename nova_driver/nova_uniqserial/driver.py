@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compute driver: libvirt's, with the serial number that flavor and image ask for.
+
+Source of what is overridden: nova/virt/libvirt/driver.py, _get_guest_config_sysinfo, the one
+method that sets the serial number; Nova calls it wherever it makes a domain's XML.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nova.conf
+from nova import exception
+from nova.objects import fields
+from nova.virt.libvirt import driver
+from oslo_log import log as logging
+
+from nova_uniqserial import image_meta
+from nova_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    HostInput,
+    HostMode,
+    SerialSource,
+    Setting,
+    SettingInput,
+    Value,
+    parse,
+    resolve,
+)
+from nova_uniqserial.traits import TraitsMixin
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+image_meta.register()
+
+#: Where Nova keeps the image properties that an instance was booted or rebuilt with
+#: (nova/utils.py, SM_IMAGE_PROP_PREFIX).
+_FROZEN_KEY = "image_" + IMAGE_KEY
+
+#: LibvirtDriver's method that reads a serial number of the host.
+_READERS = {
+    SerialSource.HOST_OS: "_get_host_sysinfo_serial_os",
+    SerialSource.HOST_HARDWARE: "_get_host_sysinfo_serial_hardware",
+    SerialSource.HOST_AUTO: "_get_host_sysinfo_serial_auto",
+}
+
+_HOW_TO_REPAIR = (
+    "Run systemd-machine-id-setup on the host, or choose another [libvirt]sysinfo_serial there and"
+    " restart nova-compute."
+)
+
+
+class UniqueSerialMixin(TraitsMixin):
+    """Gives guests the serial number of their effective policy. Comes before LibvirtDriver."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The stock method asks this for every guest, and an unreadable host identity would fail
+        # those that do not need it. What a guest gets is decided below.
+        self._sysinfo_serial_func = lambda: None
+        self._host_policy = HostInput(
+            mode=self._host_mode,
+            honours=True,
+            image_may_show_host=self._image_may_show_host,
+        )
+        #: Instances whose junk was logged, with the junk.
+        self._told: set[tuple[str, str, str]] = set()
+
+    def _writes_sysinfo(self) -> bool:
+        """Whether guests get ``<sysinfo>``, as in _configure_guest_by_virt_type."""
+        if CONF.libvirt.virt_type not in ("kvm", "qemu"):
+            return False
+        host: Any = self._host  # type: ignore[attr-defined]  # LibvirtDriver's
+        arch: str = host.get_capabilities().host.cpu.arch
+        return arch in (fields.Architecture.I686, fields.Architecture.X86_64)
+
+    def init_host(self, host: str) -> None:
+        """Start, and warn when the host's own identity cannot be read."""
+        super().init_host(host)
+        own = HostMode.AUTO if self._host_mode is HostMode.UNIQUE else self._host_mode
+        source = resolve(SettingInput(), SettingInput(), HostInput(own, honours=True)).source
+        if not self._writes_sysinfo() or source not in _READERS:
+            return
+        try:
+            self._read_host_serial(source)
+        except exception.InternalError as error:
+            guests = (
+                "ask for the host's serial number (false)"
+                if self._host_mode is HostMode.UNIQUE
+                else "do not ask for a unique serial number"
+            )
+            LOG.warning("Guests that %s cannot start on this host: %s", guests, error)
+
+    def _get_guest_config_sysinfo(self, instance: Any) -> Any:
+        """Return the stock sysinfo with the serial number of the effective policy."""
+        sysinfo = super()._get_guest_config_sysinfo(instance)  # type: ignore[misc]
+        sysinfo.system_serial = self._serial(instance)
+        return sysinfo
+
+    def _serial(self, instance: Any) -> str | None:
+        flavor, image = self._settings(instance)
+        policy = resolve(SettingInput(flavor), SettingInput(image), self._host_policy)
+        LOG.debug(
+            "Serial number: %s, decided by the %s (flavor: %s, image: %s, host mode: %s).",
+            policy.source.value,
+            policy.decided_by.value,
+            flavor.setting.value,
+            image.setting.value,
+            self._host_mode.value,
+            instance=instance,
+        )
+        if policy.source in _READERS:
+            return self._read_host_serial(policy.source)
+        return policy.expected_serial(instance.uuid)
+
+    def _settings(self, instance: Any) -> tuple[Value, Value]:
+        """Read the raw text of both keys: no request, both are with the instance already."""
+        flavor = instance.flavor
+        specs = flavor.extra_specs if "extra_specs" in flavor else {}
+        values = parse(specs.get(FLAVOR_KEY)), parse(instance.system_metadata.get(_FROZEN_KEY))
+        for key, value in zip((FLAVOR_KEY, IMAGE_KEY), values):
+            if value.setting is Setting.INVALID:
+                self._tell_of_junk(instance, key, str(value.raw))
+        return values
+
+    def _tell_of_junk(self, instance: Any, key: str, raw: str) -> None:
+        if (instance.uuid, key, raw) not in self._told:
+            self._told.add((instance.uuid, key, raw))
+            LOG.warning(
+                "%s is %r, which is neither true nor false: it counts as not set.",
+                key,
+                raw,
+                instance=instance,
+            )
+
+    def _read_host_serial(self, source: SerialSource) -> str:
+        """Read the host's own serial number.
+
+        :raises InternalError: as the stock driver does, with what to do
+        """
+        try:
+            serial: str = getattr(self, _READERS[source])()
+        except (exception.InternalError, OSError, ValueError) as error:
+            # ValueError: /etc/machine-id holds something that is no ID.
+            raise exception.InternalError(
+                f"The serial number of this host ({source.value}) cannot be read: {error}. "
+                + _HOW_TO_REPAIR
+            ) from error
+        return serial
+
+
+class UniqueSerialLibvirtDriver(UniqueSerialMixin, driver.LibvirtDriver):  # type: ignore[misc]
+    """What ``compute_driver = uniqserial.UniqueSerialLibvirtDriver`` loads."""

@@ -1,0 +1,1 @@
+../../osc_uniqserial/policy.py

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports to Placement what a compute host does with the keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nova.conf
+from nova.compute import provider_config
+from oslo_log import log as logging
+
+from nova_uniqserial import options
+from nova_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    TRAIT_IMAGE_MAY_SHOW_HOST,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    TRAITS,
+    HostMode,
+    mode_trait,
+)
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+options.register(CONF)
+
+
+class TraitsMixin:
+    """A compute driver that says on its resource provider that it honours the keys.
+
+    Comes before the compute driver among the bases of a class.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._host_mode = HostMode(CONF.libvirt.sysinfo_serial)
+        self._image_may_show_host: bool = CONF.unique_serial.image_may_show_host
+
+    def _writes_sysinfo(self) -> bool:
+        """Whether the guests of this host get a serial number at all."""
+        return True
+
+    def init_host(self, host: str) -> None:
+        """Start, and log what this host will do."""
+        super().init_host(host)  # type: ignore[misc]  # the compute driver's
+        if not self._writes_sysinfo():
+            LOG.warning(
+                "Guests of this host have no serial number ([libvirt]virt_type is %s): "
+                "%s and %s do nothing here, and no trait is reported.",
+                CONF.libvirt.virt_type,
+                FLAVOR_KEY,
+                IMAGE_KEY,
+            )
+        else:
+            LOG.info(
+                "%s and %s are honoured on this host. Host mode ([libvirt]sysinfo_serial): %s. "
+                "[unique_serial]image_may_show_host: %s.",
+                FLAVOR_KEY,
+                IMAGE_KEY,
+                self._host_mode.value,
+                str(self._image_may_show_host).lower(),
+            )
+        self._warn_of_declared_traits()
+
+    def _warn_of_declared_traits(self) -> None:
+        """Warn of traits of ours in provider.yaml: Nova adds those after the driver, for good."""
+        location = CONF.compute.provider_config_location
+        for provider in provider_config.get_provider_configs(location).values():
+            declared = set(provider.get("traits", {}).get("additional", ())) & set(TRAITS)
+            if declared:
+                LOG.warning(
+                    "%s in %s declares %s. The compute driver reports these traits by itself, and"
+                    " what the file says stays even when it is no longer true: remove them from"
+                    " the file and restart nova-compute.",
+                    provider.get("__source_file", "A file"),
+                    location,
+                    ", ".join(sorted(declared)),
+                )
+
+    def update_provider_tree(
+        self, provider_tree: Any, nodename: str, allocations: Any | None = None
+    ) -> None:
+        """Let the compute driver report first, then make the traits true.
+
+        Nova keeps custom traits that nobody removes, so those that no longer hold are removed
+        here: after a change of nova.conf the next report is right.
+
+        :param provider_tree: a ``nova.compute.provider_tree.ProviderTree``
+        :param nodename: the node's hypervisor hostname
+        :param allocations: see ``nova.virt.driver.ComputeDriver.update_provider_tree``
+        :raises ReshapeNeeded: the compute driver's, untouched
+        """
+        super().update_provider_tree(  # type: ignore[misc]  # the compute driver's
+            provider_tree, nodename, allocations=allocations
+        )
+        true = self._true_traits()
+        reported = set(provider_tree.data(nodename).traits) & set(TRAITS)
+        provider_tree.remove_traits(nodename, *sorted(reported - true))
+        provider_tree.add_traits(nodename, *sorted(true - reported))
+
+    def _true_traits(self) -> set[str]:
+        if not self._writes_sysinfo():
+            return set()
+        true = {TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(self._host_mode)}
+        if self._image_may_show_host:
+            true.add(TRAIT_IMAGE_MAY_SHOW_HOST)
+        return true
