@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from devcloud import databases, environment, process, state
@@ -19,8 +19,12 @@ STOP_TIMEOUT = 20.0
 Progress = Callable[[str], None]
 
 
-def up(layout: Layout, progress: Progress) -> bool:
-    """Start the cloud; False when it was up already."""
+def up(layout: Layout, progress: Progress, without: Collection[str] = ()) -> bool:
+    """Start the cloud; False when it was up already.
+
+    :param without: services that the caller runs itself. The catalog names their ports, which
+        stay reserved: whoever binds with SO_REUSEADDR may listen there.
+    """
     layout.root.mkdir(parents=True, exist_ok=True)
     lock = state.try_lock(layout.lock_file)
     if lock is None:
@@ -32,18 +36,20 @@ def up(layout: Layout, progress: Progress) -> bool:
         with environment.locked(layout):
             environment.ensure(layout, progress)
             template = databases.ensure_templates(layout, progress)
-        _start(layout, template, lock, progress)
+        _start(layout, template, lock, progress, without)
     finally:
         os.close(lock)
     return True
 
 
-def _start(layout: Layout, template: Path, lock: int, progress: Progress) -> None:
+def _start(
+    layout: Layout, template: Path, lock: int, progress: Progress, without: Collection[str]
+) -> None:
     progress("starting the services")
     layout.logs.mkdir(exist_ok=True)
     with layout.log("supervisor").open("wb") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "devcloud.supervisor", layout.root, template],
+            [sys.executable, "-m", "devcloud.supervisor", layout.root, template, *without],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -141,6 +141,16 @@ def write_files(files: Mapping[Path, str]) -> None:
         path.write_text(text)
 
 
+def link_driver(layout: Layout) -> None:
+    """Let the fake driver import the code of nova_driver, and nothing else find it.
+
+    A build leaves metadata beside that code: with its folder on the path Nova would load the
+    validator too, and be no stock Nova any more.
+    """
+    layout.lib.mkdir()
+    (layout.lib / "nova_uniqserial").symlink_to(SOURCE_ROOT / "nova_driver" / "nova_uniqserial")
+
+
 def write_keys(layout: Layout) -> None:
     """New Fernet keys: a staged one and a primary one, as keystone-manage makes them."""
     for name in ("fernet-keys", "credential-keys"):
@@ -153,7 +163,7 @@ def write_keys(layout: Layout) -> None:
 def service_environment(layout: Layout) -> dict[str, str]:
     """The environment of the services' processes: nothing of the caller's OpenStack settings."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("OS_", "PYTHON"))}
-    env["PYTHONPATH"] = str(SOURCE_ROOT)
+    env["PYTHONPATH"] = f"{SOURCE_ROOT}{os.pathsep}{layout.lib}"
     env["PATH"] = f"{layout.venv / 'bin'}:{env.get('PATH', '/usr/bin:/bin')}"
     # Proxies are for the world outside; everything here is on loopback.
     for key in [key for key in env if key.lower().endswith("_proxy")]:

@@ -111,7 +111,7 @@ def run_demo(layout: Layout, progress: Callable[[str], None], *, fresh: bool) ->
 
     demo.say(
         "Boot servers on hosts with different [libvirt]sysinfo_serial. Each host declares its"
-        " mode as a trait; keys-1 stands in for a host with the Nova part of this project."
+        " mode as a trait; keys-1 reports what a host with the Nova part of this project reports."
     )
     for server, flavor, image, host, _ in _SERVERS:
         print(f"{server}{suffix}: flavor {flavor}, image {image}, host {host or '(any)'}")

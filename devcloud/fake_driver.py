@@ -6,6 +6,7 @@ from typing import Any
 
 from nova.objects import fields
 from nova.virt import fake
+from nova_uniqserial.traits import TraitsMixin
 from oslo_utils import versionutils
 
 from devcloud.hosts import BY_NAME, QEMU
@@ -51,6 +52,10 @@ class QemuFakeDriver(DevcloudDriver):
     def default_root_device_name(self, instance: Any, image_meta: Any, root_bdm: Any) -> str:
         """What virtio disks are called."""
         return "/dev/vda"
+
+
+class ObeyingFakeDriver(TraitsMixin, QemuFakeDriver):
+    """Reports what nova-uniqserial's driver reports, by its own code."""
 
 
 def _node_uuid(node: str) -> str:

@@ -4,7 +4,6 @@
 from dataclasses import dataclass
 
 UNIQUE_SERIAL = "CUSTOM_UNIQUE_SERIAL"
-UNIQUE_SERIAL_KEYS = "CUSTOM_UNIQUE_SERIAL_KEYS"
 MODE_UNIQUE = "CUSTOM_SYSINFO_SERIAL_UNIQUE"
 MODE_AUTO = "CUSTOM_SYSINFO_SERIAL_AUTO"
 MODE_OS = "CUSTOM_SYSINFO_SERIAL_OS"
@@ -21,7 +20,8 @@ class Host:
 
     ``name`` is the service host, ``node`` its hypervisor hostname: clouds let them differ, so
     one host here does. ``traits`` are declared in a provider.yaml, as an operator would; a host
-    without traits has no such file.
+    without traits has no such file. A host with an ``obeying_mode`` has the code of nova-uniqserial
+    that reports traits, and this ``[libvirt]sysinfo_serial``.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Host:
     cell: str = "cell1"
     hypervisor_type: str = QEMU
     hypervisor_hostname: str | None = None
+    obeying_mode: str | None = None
 
     @property
     def node(self) -> str:
@@ -46,8 +47,7 @@ HOSTS: tuple[Host, ...] = (
     Host("hardware-1", (MODE_HARDWARE,)),
     Host("none-1", (MODE_NONE,)),
     Host("undeclared-1"),
-    # Declares what a host reports whose compute driver obeys the keys.
-    Host("keys-1", (UNIQUE_SERIAL, UNIQUE_SERIAL_KEYS, MODE_AUTO)),
+    Host("keys-1", obeying_mode="auto"),
     # Contradicts itself: two modes.
     Host("mixed-1", (MODE_AUTO, MODE_UNIQUE)),
     # Its hypervisor has no SMBIOS.

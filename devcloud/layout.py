@@ -76,6 +76,11 @@ class Layout:
         return self.run / "etc"
 
     @property
+    def lib(self) -> Path:
+        """Python code that only the services see."""
+        return self.run / "lib"
+
+    @property
     def databases(self) -> Path:
         """SQLite files."""
         return self.run / "db"

@@ -130,11 +130,14 @@ def start(layout: Layout) -> Any:
 
 def _start_compute(layout: Layout, host: Host, cell: Any) -> None:
     driver = "QemuFakeDriver" if host.hypervisor_type == QEMU else "DevcloudDriver"
+    if host.obeying_mode:
+        driver = "ObeyingFakeDriver"
     # These are read while the service is made, so each compute gets its own.
     overrides: tuple[tuple[str, str, str | None], ...] = (
         ("host", host.name, None),
         ("compute_driver", f"devcloud.{driver}", None),
         ("provider_config_location", str(provider_dir(layout, host.name)), "compute"),
+        ("sysinfo_serial", host.obeying_mode or "unique", "libvirt"),
     )
     for name, value, group in overrides:
         CONF.set_override(name, value, group=group)

@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
 
@@ -48,8 +49,11 @@ def _say(text: str) -> None:
 class Supervisor:
     """Starts the services, watches them, and ends them."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, without: Collection[str] = ()) -> None:
         self.layout = layout
+        self.services = tuple(service for service in SERVICES if service not in without)
+        #: Keep the ports of the other services from being taken, as long as the cloud runs.
+        self.reserved: list[socket.socket] = []
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.state = state.State(
             phase=state.STARTING,
@@ -98,19 +102,23 @@ class Supervisor:
             (layout.run / "glance" / folder).mkdir(parents=True)
         layout.logs.mkdir(exist_ok=True)
 
-        listeners = {service: _listen() for service in SERVICES}
+        listeners = {service: _bind() for service in SERVICES}
+        for service in self.services:
+            listeners[service].listen(1024)
         ports = {service: sock.getsockname()[1] for service, sock in listeners.items()}
         databases.write_files(render(layout, ports))
         databases.write_keys(layout)
+        databases.link_driver(layout)
         databases.install(template, layout, ports)
         self.state.ports = ports
         self.state.config = {name: str(layout.config_file(name)) for name in SERVICES}
         self.state.databases = {name: str(layout.database(name)) for name in DATABASES}
         # The slowest first.
-        for service in sorted(SERVICES, key=("nova", "cinder", "neutron").__contains__)[::-1]:
+        for service in sorted(self.services, key=("nova", "cinder", "neutron").__contains__)[::-1]:
             self._spawn(service, listeners[service])
-        for service, listener in listeners.items():
-            listener.close()
+        self.reserved = [listeners[name] for name in SERVICES if name not in self.services]
+        for service in self.services:
+            listeners[service].close()
             self.state.services[service] = state.ServiceState(
                 self.children[service].pid, f"http://127.0.0.1:{ports[service]}"
             )
@@ -139,14 +147,14 @@ class Supervisor:
 
     def _await_ready(self) -> None:
         answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for service in SERVICES:
+        for service in self.services:
             threading.Thread(
                 target=_probe,
                 args=(service, self.state.services[service].url, answers),
                 daemon=True,
             ).start()
         deadline = time.monotonic() + READY_TIMEOUT
-        waiting = set(SERVICES)
+        waiting = set(self.services)
         while waiting:
             if _caller_left():
                 raise _Stop
@@ -207,11 +215,10 @@ def process_fd(child: subprocess.Popen[bytes]) -> int:
     return os.pidfd_open(child.pid)
 
 
-def _listen() -> socket.socket:
+def _bind() -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
-    listener.listen(1024)
     return listener
 
 
@@ -236,13 +243,13 @@ def _caller_left() -> bool:
     return bool(readable)
 
 
-def main(root: str, template: str) -> int:
+def main(root: str, template: str, *without: str) -> int:
     """Run until told to end."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _on_signal)
     # The terminal may go away.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return Supervisor(Layout.of(root)).run(Path(template))
+    return Supervisor(Layout.of(root), without).run(Path(template))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,6 @@ class TestHosts:
         declared = {trait for host in hosts.HOSTS for trait in host.traits}
         assert declared == {
             hosts.UNIQUE_SERIAL,
-            hosts.UNIQUE_SERIAL_KEYS,
             hosts.MODE_UNIQUE,
             hosts.MODE_AUTO,
             hosts.MODE_OS,
@@ -62,13 +61,13 @@ class TestHosts:
         }
 
     def test_provider_yaml_declares_the_traits(self) -> None:
-        text = hosts.provider_yaml(hosts.BY_NAME["keys-1"])
+        text = hosts.provider_yaml(hosts.BY_NAME["unique-1"])
         assert text is not None
         (provider,) = yaml.safe_load(text)["providers"]
         assert provider["identification"] == {"uuid": "$COMPUTE_NODE"}
-        assert tuple(provider["traits"]["additional"]) == hosts.BY_NAME["keys-1"].traits
+        assert tuple(provider["traits"]["additional"]) == hosts.BY_NAME["unique-1"].traits
 
-    @pytest.mark.parametrize("name", ["undeclared-1", "plain-fake-1"])
+    @pytest.mark.parametrize("name", ["undeclared-1", "plain-fake-1", "keys-1"])
     def test_undeclared_hosts_have_none(self, name: str) -> None:
         assert hosts.provider_yaml(hosts.BY_NAME[name]) is None
 

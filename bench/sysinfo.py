@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver adds to the one method of Nova that it overrides.
+
+Usage, with the Python of an environment that has Nova and nova-uniqserial:
+python -m bench.sysinfo [RUNS]
+
+Both drivers make the sysinfo of the same instance, in turns. Nothing is asked of libvirt, but
+its Python module is there as on a compute host. Debug logging is off.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import nova.conf
+from nova import objects
+from nova.virt.libvirt import driver as libvirt_driver
+from nova.virt.uniqserial import UniqueSerialLibvirtDriver
+from oslo_utils import uuidutils
+
+CALLS = 500
+LIMIT_US = 50.0
+
+
+def seconds_a_call(make: Callable[[Any], Any], instance: Any) -> float:
+    """Return the mean time of one call."""
+    began = time.perf_counter()
+    for _ in range(CALLS):
+        make(instance)
+    return (time.perf_counter() - began) / CALLS
+
+
+def main(runs: int) -> int:
+    """Print one line a host mode; 1 when the driver adds more than the limit."""
+    nova.conf.CONF([], project="nova", default_config_files=[])
+    objects.register_all()
+    instance = objects.Instance(
+        uuid=uuidutils.generate_uuid(),
+        flavor=objects.Flavor(extra_specs={"hw:cpu_policy": "shared", "hw:unique_serial": "true"}),
+        system_metadata={
+            **{f"image_hw_property_{number}": "x" for number in range(20)},
+            "image_hw_unique_serial": "false",
+        },
+    )
+    worst = 0.0
+    for mode in ("unique", "none"):
+        nova.conf.CONF.set_override("sysinfo_serial", mode, group="libvirt")
+        makers = [
+            driver(None)._get_guest_config_sysinfo
+            for driver in (libvirt_driver.LibvirtDriver, UniqueSerialLibvirtDriver)
+        ]
+        samples: tuple[list[float], list[float]] = ([], [])
+        for number in range(runs + 1):
+            for which in (0, 1) if number % 2 else (1, 0):
+                taken = seconds_a_call(makers[which], instance)
+                if number:  # the first round warms the caches
+                    samples[which].append(taken)
+        stock, ours = (statistics.median(side) * 1e6 for side in samples)
+        worst = max(worst, ours - stock)
+        print(
+            f"sysinfo of one guest, host mode {mode}: stock {stock:.1f} us, ours {ours:.1f} us,"
+            f" ratio {ours / stock:.2f}, added {ours - stock:.1f} us (limit {LIMIT_US:.0f} us),"
+            f" medians of {runs} runs of {CALLS} calls in turns"
+        )
+    return int(worst > LIMIT_US)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 15))

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver, the validator and the image property on real Nova objects.
+
+Runs where Nova is installed, on Nova's own fake libvirt. Plain unittest: the oldest Nova comes
+with what its distribution has.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import tempfile
+from typing import Any
+from unittest import mock
+
+# First: it decides whether Nova runs with threads, and patches what it must.
+import nova.tests.unit
+
+# isort: split
+import nova.conf
+import nova_uniqserial.driver  # it registers the option that the tests set
+from nova import exception, objects, test
+from nova.api.validation.extra_specs import validators
+from nova.compute import provider_tree
+from nova.tests import fixtures
+from nova.virt import driver as virt_driver
+from nova.virt import fake
+from nova.virt.libvirt import driver as libvirt_driver
+from oslo_utils.fixture import uuidsentinel as uuids
+
+CONF = nova.conf.CONF
+
+OPEN = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
+KEYS = {"CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS", OPEN}
+MODES = ("unique", "os", "hardware", "auto", "none")
+MACHINE_ID = "0123456789abcdef0123456789abcdef"
+OS_SERIAL = "01234567-89ab-cdef-0123-456789abcdef"
+HARDWARE_SERIAL = "c0ffee00-0000-4000-8000-000000000001"
+NODE = "node-1"
+LOGGER = "nova_uniqserial"
+LIBVIRT_DRIVER = "nova.virt.libvirt.driver.LibvirtDriver"
+
+#: What a guest gets that asks for the host's own serial: the host has a machine ID.
+HOSTS_OWN = {
+    "unique": OS_SERIAL,
+    "os": OS_SERIAL,
+    "hardware": HARDWARE_SERIAL,
+    "auto": OS_SERIAL,
+    "none": None,
+}
+
+_exists = os.path.exists
+_open = open
+# Nova's fixture hides the machine ID, which is what is tested here.
+_read_machine_id = libvirt_driver.LibvirtDriver._get_host_sysinfo_serial_os
+
+
+class Base(test.NoDBTestCase):  # type: ignore[misc]  # Nova has no types
+    """Makes drivers on a host whose machine ID the test chooses."""
+
+    machine_id: str | None = MACHINE_ID
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.LibvirtFixture())
+        for target, replacement in (
+            ("os.path.exists", self._exists),
+            ("builtins.open", self._open),
+            (f"{LIBVIRT_DRIVER}._get_host_sysinfo_serial_os", _read_machine_id),
+            (f"{LIBVIRT_DRIVER}._get_host_sysinfo_serial_hardware", lambda _self: HARDWARE_SERIAL),
+        ):
+            patcher = mock.patch(target, replacement)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+
+    def _exists(self, path: Any) -> bool:
+        if path == "/etc/machine-id":
+            return self.machine_id is not None
+        return _exists(path)
+
+    def _open(self, path: Any, *args: Any, **kwargs: Any) -> Any:
+        if path == "/etc/machine-id":
+            return mock.mock_open(read_data=self.machine_id)()
+        return _open(path, *args, **kwargs)
+
+    def driver(self, mode: str, virt_type: str = "kvm", may_show: bool = True) -> Any:
+        """Load the driver as nova-compute does."""
+        self.flags(sysinfo_serial=mode, virt_type=virt_type, group="libvirt")
+        self.flags(image_may_show_host=may_show, group="unique_serial")
+        return virt_driver.load_compute_driver(
+            fake.FakeVirtAPI(), "uniqserial.UniqueSerialLibvirtDriver"
+        )
+
+
+def instance(flavor: str | None = None, image: str | None = None, uuid: str = uuids.one) -> Any:
+    """Return an instance without a context: whatever it would load from elsewhere fails."""
+    return objects.Instance(
+        uuid=uuid,
+        project_id=uuids.project,
+        flavor=objects.Flavor(extra_specs={} if flavor is None else {"hw:unique_serial": flavor}),
+        system_metadata={} if image is None else {"image_hw_unique_serial": image},
+    )
+
+
+class SerialTest(Base):
+    """What guests get."""
+
+    def test_every_combination(self) -> None:
+        for mode in MODES:
+            for may_show in (True, False):
+                loaded = self.driver(mode, may_show=may_show)
+                for flavor, image in itertools.product((None, "true", "false"), repeat=2):
+                    if "true" in (flavor, image):
+                        expected = uuids.one
+                    elif flavor == "false" or (image == "false" and may_show):
+                        expected = HOSTS_OWN[mode]
+                    else:
+                        expected = uuids.one if mode == "unique" else HOSTS_OWN[mode]
+                    sysinfo = loaded._get_guest_config_sysinfo(instance(flavor, image))
+                    self.assertEqual(
+                        expected, sysinfo.system_serial, (mode, may_show, flavor, image)
+                    )
+
+    def test_everything_else_is_the_stock_drivers(self) -> None:
+        ours = self.driver("os")
+        stock = virt_driver.load_compute_driver(fake.FakeVirtAPI(), "libvirt.LibvirtDriver")
+        for one in (instance(), instance("true")):
+            expected = stock._get_guest_config_sysinfo(one)
+            sysinfo = ours._get_guest_config_sysinfo(one)
+            sysinfo.system_serial = expected.system_serial
+            self.assertEqual(expected.to_xml(), sysinfo.to_xml())
+
+    def test_the_host_without_an_identity_of_its_own_shows_its_hardware(self) -> None:
+        self.machine_id = None
+        sysinfo = self.driver("unique")._get_guest_config_sysinfo(instance("false"))
+        self.assertEqual(HARDWARE_SERIAL, sysinfo.system_serial)
+
+    def test_junk_counts_as_unset_and_is_told_once_an_instance(self) -> None:
+        loaded = self.driver("os")
+        for junk in ("banana", "null", "", " ", "\x1b[2J", "truetrue", "x" * 255):
+            uuid = getattr(uuids, f"junk{len(junk)}{junk[:1]}")
+            one = instance(junk, junk, uuid)
+            with self.assertLogs(LOGGER, logging.WARNING) as logs:
+                for _ in range(3):
+                    self.assertEqual(OS_SERIAL, loaded._get_guest_config_sysinfo(one).system_serial)
+            self.assertEqual(2, len(logs.output), logs.output)
+            self.assertIn("hw:unique_serial is ", logs.output[0])
+            self.assertIn("hw_unique_serial is ", logs.output[1])
+            for line in logs.output:
+                self.assertIn("counts as not set", line)
+                self.assertNotIn("\x1b", line)
+
+    def test_the_spellings_of_oslo_are_accepted(self) -> None:
+        loaded = self.driver("os")
+        for text in ("True", "TRUE", "yes", "on", "1", "t", " true "):
+            for pair in ((text, None), (None, text)):
+                sysinfo = loaded._get_guest_config_sysinfo(instance(*pair))
+                self.assertEqual(uuids.one, sysinfo.system_serial, text)
+
+    def test_a_flavor_without_extra_specs(self) -> None:
+        bare = instance()
+        bare.flavor = objects.Flavor(name="bare")
+        sysinfo = self.driver("unique")._get_guest_config_sysinfo(bare)
+        self.assertEqual(uuids.one, sysinfo.system_serial)
+
+    def test_a_decision_is_logged_with_its_inputs(self) -> None:
+        loaded = self.driver("os")
+        with self.assertLogs(LOGGER, logging.DEBUG) as logs:
+            loaded._get_guest_config_sysinfo(instance(None, "true"))
+        (line,) = logs.output
+        self.assertIn("instance-uuid, decided by the image", line)
+        self.assertIn("(flavor: unset, image: unique, host mode: os)", line)
+
+
+class MachineIdTest(Base):
+    """A host whose identity cannot be read."""
+
+    def test_guests_that_need_it_fail_with_what_to_do(self) -> None:
+        for machine_id, mode, cause in (
+            (None, "os", "does not exist"),
+            ("", "os", "is empty"),
+            ("\n", "auto", "is empty"),
+            ("uninitialized\n", "os", "badly formed"),
+            ("", "unique", "is empty"),
+        ):
+            self.machine_id = machine_id
+            loaded = self.driver(mode)
+            error = self.assertRaises(
+                exception.InternalError, loaded._get_guest_config_sysinfo, instance("false")
+            )
+            self.assertIn(cause, str(error))
+            self.assertIn("systemd-machine-id-setup", str(error))
+
+    def test_guests_that_do_not_need_it_start(self) -> None:
+        """With the stock driver every guest of such a host fails."""
+        self.machine_id = ""
+        for mode in ("os", "auto"):
+            sysinfo = self.driver(mode)._get_guest_config_sysinfo(instance("true"))
+            self.assertEqual(uuids.one, sysinfo.system_serial)
+
+    def test_the_stock_driver_fails_them_all(self) -> None:
+        self.machine_id = ""
+        self.flags(sysinfo_serial="os", group="libvirt")
+        stock = virt_driver.load_compute_driver(fake.FakeVirtAPI(), "libvirt.LibvirtDriver")
+        self.assertRaises(
+            exception.InternalError, stock._get_guest_config_sysinfo, instance("true")
+        )
+
+    def _start(self, mode: str, virt_type: str = "kvm") -> list[str]:
+        loaded = self.driver(mode, virt_type)
+        with (
+            mock.patch.object(libvirt_driver.LibvirtDriver, "init_host"),
+            self.assertLogs(LOGGER, logging.INFO) as logs,
+        ):
+            loaded.init_host("host-1")
+        lines: list[str] = logs.output
+        return lines
+
+    def test_the_start_warns(self) -> None:
+        self.machine_id = ""
+        (line, warning) = self._start("os")
+        self.assertIn("Host mode ([libvirt]sysinfo_serial): os", line)
+        self.assertIn("do not ask for a unique serial number cannot start", warning)
+        (line, warning) = self._start("unique")
+        self.assertIn("ask for the host's serial number (false) cannot start", warning)
+
+    def test_the_start_says_one_line(self) -> None:
+        for mode in MODES:
+            (line,) = self._start(mode)
+            self.assertIn(
+                "hw:unique_serial and hw_unique_serial are honoured on this host. Host mode"
+                f" ([libvirt]sysinfo_serial): {mode}. [unique_serial]image_may_show_host: true.",
+                line,
+            )
+
+    def test_the_start_warns_where_guests_have_no_serial(self) -> None:
+        self.machine_id = ""
+        (warning,) = self._start("os", "lxc")
+        self.assertIn("Guests of this host have no serial number", warning)
+
+
+class TraitsTest(Base):
+    """What Placement is told."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.tree = provider_tree.ProviderTree()
+        self.tree.new_root(NODE, uuids.node, generation=0)
+        self.seen: list[set[str]] = []
+
+    def report(self, loaded: Any) -> set[str]:
+        """Let the driver report, with stock traits from the stock driver."""
+
+        def stock(_self: Any, tree: Any, nodename: str, allocations: Any = None) -> None:
+            self.seen.append(set(tree.data(nodename).traits))
+            tree.add_traits(nodename, "HW_CPU_X86_AVX")
+
+        with mock.patch.object(libvirt_driver.LibvirtDriver, "update_provider_tree", stock):
+            loaded.update_provider_tree(self.tree, NODE)
+        return set(self.tree.data(NODE).traits) - {"HW_CPU_X86_AVX"}
+
+    def test_every_mode(self) -> None:
+        for mode in MODES:
+            mode_trait = f"CUSTOM_SYSINFO_SERIAL_{mode.upper()}"
+            # The tree holds what the mode before reported: nova.conf changed.
+            self.assertEqual({*KEYS, mode_trait}, self.report(self.driver(mode)))
+            self.assertEqual(
+                {*KEYS, mode_trait} - {OPEN}, self.report(self.driver(mode, may_show=False))
+            )
+
+    def test_traits_of_others_stay(self) -> None:
+        self.tree.add_traits(NODE, "CUSTOM_LICENSED", "CUSTOM_SYSINFO_SERIAL_NONE")
+        reported = self.report(self.driver("os"))
+        self.assertEqual({*KEYS, "CUSTOM_SYSINFO_SERIAL_OS", "CUSTOM_LICENSED"}, reported)
+
+    def test_the_stock_driver_reports_first(self) -> None:
+        self.report(self.driver("os"))
+        self.assertEqual([set()], self.seen)
+
+    def test_nothing_where_guests_have_no_serial(self) -> None:
+        self.tree.add_traits(NODE, *KEYS, "CUSTOM_SYSINFO_SERIAL_OS")
+        self.assertEqual(set(), self.report(self.driver("os", "lxc")))
+
+    def test_nothing_where_the_host_is_no_pc(self) -> None:
+        loaded = self.driver("os")
+        caps = mock.Mock()
+        caps.host.cpu.arch = "aarch64"
+        with mock.patch.object(loaded._host, "get_capabilities", return_value=caps):
+            self.assertEqual(set(), self.report(loaded))
+
+    def test_a_reshape_passes(self) -> None:
+        loaded = self.driver("os")
+        with mock.patch.object(
+            libvirt_driver.LibvirtDriver,
+            "update_provider_tree",
+            side_effect=exception.ReshapeNeeded(),
+        ):
+            self.assertRaises(exception.ReshapeNeeded, loaded.update_provider_tree, self.tree, NODE)
+        self.assertEqual(set(), set(self.tree.data(NODE).traits))
+
+    def test_allocations_reach_the_stock_driver(self) -> None:
+        loaded = self.driver("os")
+        with mock.patch.object(libvirt_driver.LibvirtDriver, "update_provider_tree") as stock:
+            loaded.update_provider_tree(self.tree, NODE, allocations={"a": 1})
+        stock.assert_called_once_with(self.tree, NODE, allocations={"a": 1})
+
+    def test_traits_in_provider_yaml_are_warned_of(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(lambda: os.system(f"rm -r {folder}"))  # noqa: S605 - our own folder
+        self.flags(provider_config_location=folder, group="compute")
+        with _open(os.path.join(folder, "serial.yaml"), "w") as file:
+            file.write(
+                "meta: {schema_version: '1.0'}\n"
+                "providers:\n"
+                "  - identification: {uuid: $COMPUTE_NODE}\n"
+                "    traits: {additional: [CUSTOM_OTHER, CUSTOM_SYSINFO_SERIAL_AUTO]}\n"
+            )
+        loaded = self.driver("os")
+        with (
+            mock.patch.object(libvirt_driver.LibvirtDriver, "init_host"),
+            self.assertLogs(LOGGER, logging.WARNING) as logs,
+        ):
+            loaded.init_host("host-1")
+        (warning,) = logs.output
+        self.assertIn(f"serial.yaml in {folder} declares CUSTOM_SYSINFO_SERIAL_AUTO", warning)
+        self.assertNotIn("CUSTOM_OTHER", warning)
+
+
+class ValidatorTest(test.NoDBTestCase):  # type: ignore[misc]
+    """What nova-api accepts: the validator is found through its entry point."""
+
+    def test_booleans(self) -> None:
+        for text in ("true", "True", "false", "FALSE", "1", "0", "yes", "off"):
+            validators.validate("hw:unique_serial", text)
+
+    def test_anything_else(self) -> None:
+        for text in ("banana", "null", "", "2", "truetrue"):
+            self.assertRaises(
+                exception.ValidationError, validators.validate, "hw:unique_serial", text
+            )
+
+    def test_others_are_as_before(self) -> None:
+        validators.validate("hw:cpu_policy", "dedicated")
+        self.assertRaises(
+            exception.ValidationError, validators.validate, "hw:unique_serials", "true"
+        )
+
+
+class ImagePropertyTest(test.NoDBTestCase):  # type: ignore[misc]
+    """The field, as Nova's own readers see it."""
+
+    def test_read_from_an_image(self) -> None:
+        for text, expected in (("true", True), ("False", False), ("banana", False)):
+            meta = objects.ImageMeta.from_dict({"properties": {"hw_unique_serial": text}})
+            self.assertIs(expected, meta.properties.hw_unique_serial)
+        self.assertNotIn("hw_unique_serial", objects.ImageMeta.from_dict({}).properties)
+
+    def test_read_from_an_instance(self) -> None:
+        one = instance(image="true")
+        one.image_ref = ""
+        self.assertTrue(one.image_meta.properties.hw_unique_serial)
+
+    def test_registering_again_does_no_harm(self) -> None:
+        before = objects.ImageMetaProps
+        nova_uniqserial.driver.image_meta.register()
+        self.assertIs(before, objects.ImageMetaProps)
+        self.assertIn("hw_cpu_policy", before.fields)
