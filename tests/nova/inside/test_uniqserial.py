@@ -19,7 +19,6 @@ import nova.tests.unit
 
 # isort: split
 import nova.conf
-import nova_uniqserial.driver  # it registers the option that the tests set
 from nova import exception, objects, test
 from nova.api.validation.extra_specs import validators
 from nova.compute import provider_tree
@@ -27,9 +26,11 @@ from nova.tests import fixtures
 from nova.virt import driver as virt_driver
 from nova.virt import fake
 from nova.virt.libvirt import driver as libvirt_driver
+from nova_uniqserial import image_meta, options
 from oslo_utils.fixture import uuidsentinel as uuids
 
 CONF = nova.conf.CONF
+options.register(CONF)
 
 OPEN = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
 KEYS = {"CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS", OPEN}
@@ -112,7 +113,7 @@ class SerialTest(Base):
                 loaded = self.driver(mode, may_show=may_show)
                 for flavor, image in itertools.product((None, "true", "false"), repeat=2):
                     if "true" in (flavor, image):
-                        expected = uuids.one
+                        expected: str | None = uuids.one
                     elif flavor == "false" or (image == "false" and may_show):
                         expected = HOSTS_OWN[mode]
                     else:
@@ -363,6 +364,6 @@ class ImagePropertyTest(test.NoDBTestCase):  # type: ignore[misc]
 
     def test_registering_again_does_no_harm(self) -> None:
         before = objects.ImageMetaProps
-        nova_uniqserial.driver.image_meta.register()
+        image_meta.register()
         self.assertIs(before, objects.ImageMetaProps)
         self.assertIn("hw_cpu_policy", before.fields)
