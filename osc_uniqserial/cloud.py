@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from osc_uniqserial import policy
+from osc_uniqserial import hosts, policy
 from osc_uniqserial.facts import GivenModes, HostView, Hypervisor, ServerFacts, has_sysinfo
 from osc_uniqserial.policy import Evidence, HostInput, Setting, SettingInput, Value
-from osc_uniqserial.rest import CloudError, Json, Rest, Unreadable, parsing, version
+from osc_uniqserial.rest import COMPUTE_OLDEST, CloudError, Json, Rest, Unreadable, parsing
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -25,19 +25,13 @@ if TYPE_CHECKING:
 _Asked = TypeVar("_Asked")
 _Read = TypeVar("_Read")
 
-#: Train, the oldest Nova API that is supported.
-COMPUTE_OLDEST = "2.69"
 #: 2.98 shows the image properties that a server was built with. Later ones add
 #: scheduler hints, which cost more and tell nothing here.
 COMPUTE_NEWEST = "2.98"
 #: The last one that does not look for them.
 COMPUTE_NO_FROZEN = "2.97"
-#: The last one with the CPU architecture of a hypervisor. 2.88 drops it, and asks
-#: every host for its uptime instead.
-COMPUTE_HYPERVISORS = "2.87"
 #: The last one that OpenStackClient uses for flavors; 2.61 adds extra specs.
 COMPUTE_FLAVORS = "2.61"
-PLACEMENT_TRAITS = "1.6"
 
 
 class Cloud:
@@ -51,15 +45,6 @@ class Cloud:
         self.rest = Rest(connection)
         self.notes: list[str] = []
 
-    def _compute_microversion(self) -> str:
-        newest = self.rest.microversion("compute", COMPUTE_NEWEST)
-        if newest is None or version(newest) < version(COMPUTE_OLDEST):
-            found = f"offers {newest} at most" if newest else "did not tell its microversions"
-            raise CloudError(
-                f"Nova (compute) {found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed"
-            )
-        return newest
-
     # --- one server -----------------------------------------------------
 
     def find_server(self, name_or_id: str, all_projects: bool = False) -> Json:
@@ -68,7 +53,7 @@ class Cloud:
         :param all_projects: look for a name in every project (administrators)
         :raises CloudError: when there is no such server, or more than one
         """
-        microversion = self._compute_microversion()
+        microversion = self.rest.compute_microversion(COMPUTE_NEWEST)
         if _is_uuid(name_or_id):
             try:
                 return self._server(name_or_id, microversion)
@@ -260,21 +245,11 @@ class Cloud:
     # --- its host -------------------------------------------------------
 
     def _hypervisors(self) -> tuple[Hypervisor, ...]:
-        newest = self._hypervisor_version()
         try:
-            with parsing("compute"):
-                return tuple(
-                    _hypervisor(item)
-                    for item in self.rest.pages(
-                        "compute", "/os-hypervisors/detail", "hypervisors", {}, newest
-                    )
-                )
+            return hosts.read_hypervisors(self.rest)
         except Unreadable as error:
             self.notes.append(f"the hypervisors could not be read: {error}")
             return ()
-
-    def _hypervisor_version(self) -> str:
-        return min(COMPUTE_HYPERVISORS, self._compute_microversion(), key=version)
 
     def _own_traits(self, host: str, own: Hypervisor | None, record: Json) -> frozenset[str] | None:
         """Return the traits of a host's resource provider, None when unreadable."""
@@ -282,7 +257,7 @@ class Cloud:
             provider = own.id if own else self._provider_id(record)
             path = f"/resource_providers/{provider}/traits"
             return frozenset(
-                self.rest.items("placement", path, "traits", microversion=PLACEMENT_TRAITS)
+                self.rest.items("placement", path, "traits", microversion=hosts.PLACEMENT_TRAITS)
             )
         except Unreadable as error:
             reason = (
@@ -298,7 +273,7 @@ class Cloud:
             "/resource_providers",
             "resource_providers",
             {"name": name},
-            PLACEMENT_TRAITS,
+            hosts.PLACEMENT_TRAITS,
         )
         if not providers:
             raise Unreadable("no such resource provider", 404)
@@ -338,42 +313,26 @@ class Cloud:
                 f" {', '.join(host.contradiction)}"
             )
         may_have_host = facts.host is not None or not facts.host_visible
-        mode = given.get(facts.host) if may_have_host else None
-        if host.mode is None and mode is not None:
-            host = dataclasses.replace(host, mode=mode, mode_evidence=Evidence.GIVEN)
-        elif facts.host in given.by_host and host.mode is not mode:
-            self.notes.append(
-                f"the given mode of host {facts.host} was not used: its traits tell another"
-            )
-        hosts = {hypervisor.host for hypervisor in hypervisors}
-        for name in sorted(set(given.by_host) - hosts - {"*"}) if hosts else ():
-            self.notes.append(f"a mode was given for host {name!r}, but there is no such host")
+        if may_have_host:
+            host, note = hosts.with_given(host, facts.host, given)
+            self.notes += [note] if note else []
+        self.notes += hosts.strangers(given, hypervisors)
         if not has_sysinfo(facts.guest_architecture) or (
             own is not None and not own.writes_sysinfo(facts.guest_architecture)
         ):
             host = dataclasses.replace(host, smbios=False)
-        if facts.host and host.smbios and host.mode is None and not host.meets_unique:
+        if facts.host and hosts.needs_declaration(host):
             host = self._with_declaration(host, facts.host)
         return HostView(host, own, hypervisors)
 
     def _with_declaration(self, known: HostInput, host: str) -> HostInput:
         """Add what the aggregates of a host declare."""
         try:
-            aggregates = self.rest.items(
-                "compute", "/os-aggregates", "aggregates", microversion=COMPUTE_OLDEST
-            )
-            with parsing("compute"):
-                declared = policy.declared_by_aggregates(
-                    aggregate["metadata"] for aggregate in aggregates if host in aggregate["hosts"]
-                )
+            declared = host in hosts.read_declared(self.rest)
         except Unreadable as error:
             self.notes.append(f"the host aggregates could not be read: {error}")
             return known
-        if not declared:
-            return known
-        return dataclasses.replace(
-            known, meets_unique=True, meets_unique_evidence=Evidence.DECLARED
-        )
+        return hosts.with_declaration(known) if declared else known
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -409,18 +368,6 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def _hypervisor(item: Json) -> Hypervisor:
-    cpu = item.get("cpu_info")
-    return Hypervisor(
-        id=str(item["id"]),
-        hostname=str(item["hypervisor_hostname"]),
-        host=str(item["service"]["host"]),
-        enabled=item.get("status") == "enabled",
-        type=str(item.get("hypervisor_type", "")),
-        architecture=cpu.get("arch") if isinstance(cpu, dict) else None,
-    )
 
 
 def _own_hypervisor(

@@ -2,12 +2,13 @@
 """What was read from a cloud about its servers and hosts, typed and inert.
 
 Text in these objects is as the cloud stored it: untrusted. Make it safe where
-it is shown (``osc_uniqserial.commands.columns``).
+it is shown (``osc_uniqserial.commands.output``).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 
 from osc_uniqserial.policy import HostInput, HostMode, SettingInput, Value
@@ -62,6 +63,7 @@ class Hypervisor:
     :ivar hostname: hypervisor_hostname, the name of its resource provider
     :ivar host: the name of its compute service
     :ivar enabled: whether the scheduler may use it
+    :ivar up: whether its compute service reports
     :ivar type: what the driver reports: QEMU, VMware vCenter Server, ironic...
     :ivar architecture: of its CPU; None when it is not told
     """
@@ -70,6 +72,7 @@ class Hypervisor:
     hostname: str
     host: str
     enabled: bool
+    up: bool
     type: str
     architecture: str | None
 
@@ -102,6 +105,56 @@ class GivenModes:
         """Return the given mode of a host, None when none was given."""
         default = self.by_host.get("*")
         return default if host is None else self.by_host.get(host, default)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Host:
+    """A compute node with what is known of it, without a look at any server.
+
+    :ivar traits: this project's traits on its resource provider; None when it has no
+        provider, or when they were not read (:attr:`Fleet.traits_unread`)
+    :ivar declared: whether host aggregates declare that a request for unique is met here
+    """
+
+    hypervisor: Hypervisor
+    input: HostInput
+    traits: frozenset[str] | None
+    declared: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fleet:
+    """Every compute node of the cloud.
+
+    :ivar hosts: sorted by the name of their service
+    :ivar traits_unread: why the traits could not be read; None when they were
+    :ivar aggregates_unread: why the host aggregates could not be read; None when they were
+    :ivar notes: what looks wrong with what the user gave, in words for people
+    """
+
+    hosts: tuple[Host, ...]
+    traits_unread: str | None = None
+    aggregates_unread: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Validator(enum.Enum):
+    """What Nova's API does with the extra spec; NONE: it is too old to look at any."""
+
+    LOADED = "loaded"
+    MISSING = "missing"
+    NONE = "none"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unchecked:
+    """Something could not be checked.
+
+    :ivar hosts: the hosts that this is about, as far as known
+    """
+
+    reason: str
+    hosts: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from osc_uniqserial import policy
+from osc_uniqserial import hosts, policy
 from osc_uniqserial.facts import GivenModes, HostView, Moves, ServerFacts
 from osc_uniqserial.policy import HostMode, Setting
 from osc_uniqserial.rest import Rest, parsing
 
-_TRAITS = "1.6"
 _FORBIDDEN_TRAITS = "1.22"
 _ANY_OF_TRAITS = "1.39"
 
@@ -39,8 +38,7 @@ def judge(rest: Rest, facts: ServerFacts, view: HostView, given: GivenModes) -> 
     }
     if not others:
         return Moves(None)
-    ours = {"name": "in:" + ",".join(policy.TRAITS)}
-    known = set(rest.items("placement", "/traits", "traits", ours, _TRAITS))
+    known = hosts.existing_traits(rest)
     unique_mode = policy.mode_trait(HostMode.UNIQUE)
     # Which traits say that a host gives the UUID depends on the request.
     steady = {unique_mode}

@@ -41,6 +41,10 @@ _SERVICE_NAMES: Mapping[Service, str] = {
 _NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface or version)"
 
 
+#: Train, the oldest Nova API that is supported.
+COMPUTE_OLDEST = "2.69"
+
+
 class CloudError(Exception):
     """Something the user asked for cannot be done; the text says why."""
 
@@ -128,6 +132,7 @@ class Rest:
         method: Literal["POST", "PUT", "DELETE"],
         path: str,
         body: Json | None = None,
+        microversion: str | None = None,
     ) -> None:
         """Send one request that writes, once, or raise WriteFailed with the reason in words."""
         name = _SERVICE_NAMES[service]
@@ -136,6 +141,7 @@ class Rest:
                 path,
                 method,
                 json=body,
+                microversion=microversion,
                 raise_exc=True,
                 connect_retries=0,
                 status_code_retries=0,
@@ -181,6 +187,19 @@ class Rest:
             )
         except (ksa.ClientException, sdk.SDKException):
             return None
+        return newest
+
+    def compute_microversion(self, wanted: str) -> str:
+        """Return the newest microversion of Nova up to ``wanted``.
+
+        :raises CloudError: when Nova is older than Train, or does not tell
+        """
+        newest = self.microversion("compute", wanted)
+        if newest is None or version(newest) < version(COMPUTE_OLDEST):
+            found = f"offers {newest} at most" if newest else "did not tell its microversions"
+            raise CloudError(
+                f"Nova (compute) {found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed"
+            )
         return newest
 
 

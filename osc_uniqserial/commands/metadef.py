@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
 _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
-#: Exit codes of ``check``.
-_DIFFERENCES, _UNREADABLE = 3, 4
 #: How much of a long value people get to see.
 _WIDTH = 60
 
@@ -53,6 +51,19 @@ def _value(value: Any) -> str:
     return textwrap.shorten(text, _WIDTH, placeholder="...")
 
 
+def load_namespaces() -> tuple[Namespace, ...]:
+    """Return this version's namespaces.
+
+    :raises CommandError: when the package's files are not as they should be
+    """
+    from osc_uniqserial import metadefs
+
+    try:
+        return metadefs.load()
+    except metadefs.Malformed as error:
+        raise exceptions.CommandError(safe_text(str(error))) from error
+
+
 class _Lister(output.Lister):
     """What the three commands share."""
 
@@ -63,14 +74,6 @@ class _Lister(output.Lister):
         from osc_uniqserial.catalog import Catalog
 
         return Catalog(self.app.client_manager.sdk_connection)
-
-    def _ours(self) -> tuple[Namespace, ...]:
-        from osc_uniqserial import metadefs
-
-        try:
-            return metadefs.load()
-        except metadefs.Malformed as error:
-            raise exceptions.CommandError(safe_text(str(error))) from error
 
 
 class _Writer(_Lister):
@@ -90,7 +93,7 @@ class _Writer(_Lister):
         """Plan from what is stored, carry it out, and return one row an item."""
         from osc_uniqserial.rest import CloudError
 
-        ours = self._ours()
+        ours = load_namespaces()
         catalog = self._catalog()
         try:
             plan = self._plan(ours, catalog, parsed_args)
@@ -181,12 +184,12 @@ class CheckMetadefs(_Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read, compare, and return one row an item."""
-        survey = self._catalog().survey(self._ours())
+        survey = self._catalog().survey(load_namespaces())
         output.warn(survey.notes)
         if survey.differs:
-            self.exit_code = _DIFFERENCES
+            self.exit_code = output.FINDINGS
         elif survey.incomplete:
-            self.exit_code = _UNREADABLE
+            self.exit_code = output.UNCHECKED
         return _CHECK_COLUMNS, [
             (
                 found.namespace,

@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 _FORMULA = ("=", "+", "-", "@")
 #: Sentences in a table are folded at this width.
 _WIDTH = 76
+#: Exit codes: something was found; nothing was, but not all could be checked.
+FINDINGS, UNCHECKED = 3, 4
 
 
 def safe_cell(value: Any, formatter: str) -> Any:
@@ -69,8 +71,9 @@ def _human_line(value: Any) -> str:
     return _human_text(value)
 
 
-def _folded(line: str) -> str:
-    return textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False)
+def folded(text: str) -> list[str]:
+    """Return text as lines that fit into a table, safe to show."""
+    return textwrap.wrap(safe_text(text), _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def warn(notes: Iterable[str]) -> None:
@@ -88,7 +91,10 @@ class ShowOne(command.ShowOne):
         """Make every value safe for the chosen format, then print."""
         cells = [safe_cell(value, parsed_args.formatter) for value in data]
         if parsed_args.formatter == "table":
-            cells = ["\n".join(_folded(line) for line in str(cell).splitlines()) for cell in cells]
+            cells = [
+                "\n".join(part for line in str(cell).splitlines() for part in folded(line))
+                for cell in cells
+            ]
         return super().produce_output(parsed_args, column_names, cells)
 
 

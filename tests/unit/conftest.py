@@ -250,6 +250,10 @@ class FakeCloud:
         self.http.get(f"{NOVA}/os-aggregates", json={"aggregates": []})
         by_provider = {PROVIDER_ID: set(traits)}
         by_provider |= {other_provider(n): set(has) for n, has in enumerate(others, 1)}
+        self.placement(by_provider)
+
+    def placement(self, by_provider: Mapping[str, set[str]]) -> None:
+        """Answer for resource providers with these traits, as the real Placement does."""
         known = set().union(*by_provider.values())
 
         def known_traits(request: Any, _context: Any) -> Json:

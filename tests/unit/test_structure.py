@@ -20,10 +20,13 @@ ALLOWED: dict[str, set[str]] = {
     "facts": {"policy"},
     "report": {"facts", "policy"},
     "metadefs": set(),
+    "status": {"facts", "metadefs", "policy"},
     "text": set(),
     "rest": set(),
-    "cloud": {"facts", "policy", "rest"},
-    "moves": {"facts", "policy", "rest"},
+    "hosts": {"facts", "policy", "rest"},
+    "probe": {"facts", "policy", "rest"},
+    "cloud": {"facts", "hosts", "policy", "rest"},
+    "moves": {"facts", "hosts", "policy", "rest"},
     "catalog": {"metadefs", "rest"},
     "hooks": {"policy", "text"},
 }
@@ -36,6 +39,7 @@ PURE: dict[str, set[str]] = {
     "report": set(),
     "text": set(),
     "metadefs": {"jsonschema"},
+    "status": {"jsonschema"},
 }
 
 
@@ -121,6 +125,7 @@ def test_commands_import_little() -> None:
     code = (
         "import sys, openstackclient.shell, openstackclient.command\n"
         "import osc_uniqserial.commands.show, osc_uniqserial.commands.metadef\n"
+        "import osc_uniqserial.commands.status\n"
         "print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -128,5 +133,5 @@ def test_commands_import_little() -> None:
     assert "jsonschema" not in loaded
     ours = {name for name in loaded if name.startswith("osc_uniqserial.")}
     light = {"commands", "commands.show", "commands.metadef", "commands.host_modes"}
-    light |= {"commands.output", "policy", "text"}
+    light |= {"commands.status", "commands.output", "policy", "text"}
     assert ours == {f"osc_uniqserial.{name}" for name in light}
