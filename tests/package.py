@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build the wheel, hold its files against the list, and use it in a clean environment.
+"""Build both wheels, hold their files against lists, and use the client in a clean environment.
 
 Usage: python3 tests/package.py
 """
@@ -25,6 +25,7 @@ METADATA = {
 }
 COMMANDS = (
     "unique serial show",
+    "unique serial status",
     "unique serial metadef install",
     "unique serial metadef check",
     "unique serial metadef remove",
@@ -39,25 +40,48 @@ def run(*command: str | Path, folder: Path = ROOT) -> str:
     return done.stdout
 
 
+def build(python: Path, source: Path, folder: Path, expected: set[str]) -> Path:
+    """Build a wheel, which must hold these files and nothing else, and return it."""
+    run(python, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, source)
+    (wheel,) = folder.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    info = f"{wheel.name.split('-')[0]}-{wheel.name.split('-')[1]}.dist-info/"
+    about = {name.removeprefix(info) for name in names if name.startswith(info)}
+    files = {name for name in names if not name.startswith(info)}
+    for what, found, wanted in (("files", files, expected), ("metadata", about, METADATA)):
+        if found != wanted:
+            sys.exit(
+                f"{what} in {wheel.name}: unexpected {sorted(found - wanted)},"
+                f" missing {sorted(wanted - found)}"
+            )
+    print(f"{wheel.name}: {len(files)} files, as expected")
+    return wheel
+
+
+def check_driver(wheel: Path) -> None:
+    """The part inside Nova: the client's own rules, nothing of Nova's, and no requirements."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        if "Requires-Dist" in archive.read(metadata).decode():
+            sys.exit(f"{wheel.name} requires something: pip could bring another Nova")
+        rules = (ROOT / "osc_uniqserial" / "policy.py").read_bytes()
+        if archive.read("nova_uniqserial/policy.py") != rules:
+            sys.exit(f"{wheel.name} has other rules than the client")
+
+
 def main() -> None:
     """Check everything; exit with a message at the first thing that is wrong."""
-    expected = set(run("git", "ls-files", "osc_uniqserial").split())
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "venv"
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch) / "venv"
         venv.create(home, with_pip=True)
-        pip = (home / "bin" / "python", "-m", "pip", "--disable-pip-version-check")
-        run(*pip, "wheel", "--no-deps", "--wheel-dir", folder, ".")
-        (wheel,) = Path(folder).glob("*.whl")
-        names = set(zipfile.ZipFile(wheel).namelist())
-        info = f"{wheel.name.split('-')[0]}-{wheel.name.split('-')[1]}.dist-info/"
-        about = {name.removeprefix(info) for name in names if name.startswith(info)}
-        files = {name for name in names if not name.startswith(info)}
-        for what, found, wanted in (("files", files, expected), ("metadata", about, METADATA)):
-            if found != wanted:
-                sys.exit(
-                    f"{what} in {wheel.name}: unexpected {sorted(found - wanted)},"
-                    f" missing {sorted(wanted - found)}"
-                )
+        python = home / "bin" / "python"
+        pip = (python, "-m", "pip", "--disable-pip-version-check")
+        inside = run("git", "ls-files", "nova_uniqserial", "nova", folder=ROOT / "nova_driver")
+        check_driver(
+            build(python, ROOT / "nova_driver", Path(scratch) / "driver", set(inside.split()))
+        )
+        client = set(run("git", "ls-files", "osc_uniqserial").split())
+        wheel = build(python, ROOT, Path(scratch) / "client", client)
         run(*pip, "install", "--quiet", wheel)
         installed = {line.split("==")[0] for line in run(*pip, "freeze").lower().splitlines()}
         pulled_in = installed & {"nova", "glance", "pytest", "hypothesis", "requests-mock"}
@@ -74,7 +98,7 @@ def main() -> None:
             "from osc_uniqserial import metadefs; assert len(list(metadefs.load())) == 2",
             folder=home,
         )
-    print(f"{wheel.name}: {len(files)} files, as expected; it works in a clean environment")
+    print("the client works in a clean environment")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One stack for all end-to-end tests."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from devcloud.errors import DevcloudError
+from tests.e2e.stack import control
+from tests.e2e.stack.layout import Layout
+from tests.e2e.stack.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack that is up in E2E_STACK; without that one that is started and ended here."""
+    if "E2E_STACK" in os.environ:
+        layout = Layout.of()
+        if not control.running(layout):
+            pytest.exit(f"no stack is up in {layout.root} (E2E_STACK)", returncode=1)
+        yield Stack(layout)
+        return
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+
+    def say(text: str) -> None:
+        if terminal is not None:
+            terminal.write_line(f"stack: {text}")
+
+    with tempfile.TemporaryDirectory(prefix="e2e-", ignore_cleanup_errors=True) as folder:
+        try:
+            session = control.Session(Layout.of(folder), say)
+        except DevcloudError as error:
+            # Nothing could be tested: that is a failure, and the same one for every test.
+            pytest.exit(f"the stack did not start: {error}\n{error.detail}", returncode=1)
+        with session:
+            yield Stack(session.layout)
+
+
+@pytest.fixture(scope="session")
+def unique_name() -> Callable[[str], str]:
+    """Return a function that makes names which no other test uses, nor an earlier run."""
+    numbers = itertools.count(1)
+    run = f"{os.getpid():x}"
+    return lambda prefix: f"{prefix}-{run}-{next(numbers)}"
+
+
+@pytest.fixture
+def boot(stack: Stack, unique_name: Callable[[str], str]) -> Iterator[Callable[..., str]]:
+    """Return a function that boots a server; the server is deleted after the test.
+
+    It takes what ``Stack.boot`` takes, but the name.
+    """
+    made: list[str] = []
+
+    def boot_one(**options: str) -> str:
+        # Kept before it is active: one that fails is deleted, too.
+        made.append(
+            stack.create(
+                unique_name("guest"),
+                options.get("host"),
+                options.get("flavor_id"),
+                options.get("image_id"),
+            )
+        )
+        stack.wait(made[-1], "ACTIVE")
+        return made[-1]
+
+    yield boot_one
+    stack.delete(*made)

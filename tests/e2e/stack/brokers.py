@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova's database and message queue: Debian's servers, with data of their own.
+
+Both run as root in the supervisor's namespaces and listen on loopback or on a socket file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from devcloud import databases, environment
+from devcloud.errors import DevcloudError, log_tail
+from tests.e2e.stack import machine, nova_config
+from tests.e2e.stack.layout import Layout
+
+READY_TIMEOUT = 120.0
+
+
+def ensure_template(layout: Layout, progress: Callable[[str], None]) -> Path:
+    """MariaDB's data with Nova's tables and cells: made once for these packages, then copied."""
+    with environment.locked(layout.cloud):
+        target = layout.venv / "e2e-templates" / _template_fingerprint(layout)
+        if target.is_dir():
+            return target
+        progress("making Nova's databases (once for these packages)")
+        target.parent.mkdir(exist_ok=True)
+        for unfinished in target.parent.iterdir():
+            shutil.rmtree(unfinished)
+        # Short: the server's socket is in it.
+        with tempfile.TemporaryDirectory(prefix="e2e-db-") as scratch:
+            building = Layout(Path(scratch), layout.venv)
+            _build_template(building, layout)
+            new = target.with_name(".new")
+            shutil.copytree(building.mysql, new)
+            # Last and in one step: a folder with the right name is complete.
+            new.rename(target)
+    return target
+
+
+def _template_fingerprint(layout: Layout) -> str:
+    digest = hashlib.sha256()
+    digest.update(
+        subprocess.run(
+            ["mariadbd", "--version"], capture_output=True, check=True, env=_environment()
+        ).stdout
+    )
+    for path in layout.venv.glob("lib/python*/site-packages/nova-*.dist-info"):
+        digest.update(path.name.encode())
+    for name in ("brokers.py", "build_nova.py", "nova_config.py"):
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _build_template(building: Layout, layout: Layout) -> None:
+    building.logs.mkdir()
+    log = layout.log("database-nova")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+
+        def run(*argv: str | os.PathLike[str], env: dict[str, str]) -> None:
+            code = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, check=False
+            ).returncode
+            if code != 0:
+                raise DevcloudError("making Nova's databases failed", log_tail(log))
+
+        run(
+            shutil.which("mariadb-install-db", path=machine.PATH) or "mariadb-install-db",
+            *("--no-defaults", "--user=root", f"--datadir={building.mysql}"),
+            *("--skip-test-db", "--auth-root-authentication-method=normal"),
+            env=_environment(),
+        )
+        server = start_mariadb(building)
+        try:
+            await_mariadb(building, server)
+            nova_config.write_for_databases(building)
+            run(
+                building.python,
+                *("-m", "tests.e2e.stack.build_nova", building.nova_conf),
+                env=databases.service_environment(building.cloud),
+            )
+            # In order, so that the copies need no recovery.
+            server.terminate()
+            server.wait(timeout=60)
+        finally:
+            if server.poll() is None:
+                server.kill()
+                server.wait()
+
+
+def start_mariadb(layout: Layout) -> subprocess.Popen[bytes]:
+    """Start the server on the data in the stack's folder."""
+    return _start(
+        layout,
+        "mariadb",
+        [
+            shutil.which("mariadbd", path=machine.PATH) or "mariadbd",
+            "--no-defaults",
+            "--user=root",
+            f"--datadir={layout.mysql}",
+            f"--socket={layout.mysql_socket}",
+            f"--pid-file={layout.root / 'mysql.pid'}",
+            # Nothing but the socket file, which only root can reach.
+            "--skip-networking",
+            "--skip-grant-tables",
+            "--max-connections=500",
+            # The data is worth nothing after a power failure: do not wait for the disk.
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-doublewrite=0",
+            "--innodb-use-native-aio=0",
+            "--innodb-log-file-size=16M",
+            "--innodb-buffer-pool-size=128M",
+            "--performance-schema=OFF",
+            "--character-set-server=utf8mb4",
+            "--skip-log-bin",
+        ],
+        _environment(),
+    )
+
+
+def await_mariadb(layout: Layout, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server takes connections."""
+
+    def ready() -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(os.fspath(layout.mysql_socket)) == 0
+
+    _await(layout, "mariadb", server, ready)
+
+
+def start_rabbitmq(layout: Layout, port: int) -> subprocess.Popen[bytes]:
+    """Start the broker, its distribution and its port mapper, all on 127.0.0.1."""
+    layout.rabbit.mkdir(parents=True)
+    (layout.rabbit / "rabbitmq.conf").write_text(
+        "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n"
+    )
+    (layout.rabbit / "enabled_plugins").write_text("[].\n")
+    data = os.fspath(layout.rabbit)
+    return _start(
+        layout,
+        "rabbitmq",
+        # Not the one in /usr/sbin, which changes to another user.
+        ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
+        {
+            **_environment(),
+            "HOME": data,
+            "RABBITMQ_NODENAME": "e2e@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_CONFIG_FILE": f"{data}/rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{data}/advanced.config",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{data}/enabled_plugins",
+            "RABBITMQ_MNESIA_BASE": data,
+            "RABBITMQ_LOG_BASE": data,
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": f"{data}/pid",
+            "RABBITMQ_GENERATED_CONFIG_DIR": f"{data}/generated",
+            "RABBITMQ_FEATURE_FLAGS_FILE": f"{data}/feature_flags",
+            # A port mapper of its own: the system's, if there is one, is left alone.
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(free_port()),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-kernel inet_dist_use_interface {127,0,0,1}"
+                # Idle schedulers are not to burn what few cores there are.
+                " +sbwt none +sbwtdcpu none +sbwtdio none"
+            ),
+        },
+    )
+
+
+def await_rabbitmq(layout: Layout, server: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until the broker takes connections."""
+
+    def ready() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    _await(layout, "rabbitmq", server, ready)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": machine.PATH, "LANG": "C.UTF-8"}
+
+
+def _start(
+    layout: Layout, name: str, argv: list[str], env: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    with layout.log(name).open("wb") as log:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=layout.root,
+        )
+
+
+def _await(
+    layout: Layout, name: str, server: subprocess.Popen[bytes], ready: Callable[[], bool]
+) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT
+    while not ready():
+        if server.poll() is not None:
+            raise DevcloudError(f"{name} ended while starting", log_tail(layout.log(name)))
+        if time.monotonic() > deadline:
+            raise DevcloudError(f"{name} does not answer", log_tail(layout.log(name)))
+        time.sleep(0.05)
+
+
+def copy_template(template: Path, layout: Layout) -> None:
+    """Give the stack databases of its own."""
+    shutil.copytree(template, layout.mysql)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The services' virtual environment: the embedded cloud's, libvirt's bindings, our driver.
+
+It is not the environment of the embedded cloud's own tests, which stays stock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from devcloud import environment
+from devcloud.layout import SOURCE_ROOT
+from tests.e2e.stack.layout import Layout
+from tests.e2e.stack.machine import libvirt_version
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+DRIVER = SOURCE_ROOT / "nova_driver"
+
+#: Left by builds in the tree; no part of what is installed.
+_BUILT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "*.pyc")
+
+
+def ensure(layout: Layout, progress: Callable[[str], None]) -> None:
+    """Make the environment, or renew what is out of date in it."""
+    with environment.locked(layout.cloud):
+        environment.ensure(layout.cloud, progress)
+        _step(layout, "bindings", _bindings_fingerprint(), progress, _install_bindings)
+        _step(layout, "driver", driver_fingerprint(), progress, _install_driver)
+
+
+def _step(
+    layout: Layout,
+    name: str,
+    fingerprint: str,
+    progress: Callable[[str], None],
+    install: Callable[[Layout], None],
+) -> None:
+    # In the root of the environment: making it anew removes the stamps.
+    stamp = layout.venv / f"e2e-{name}-stamp"
+    if stamp.exists() and stamp.read_text() == fingerprint:
+        return
+    stamp.unlink(missing_ok=True)
+    progress(f"installing the {name}")
+    install(layout)
+    stamp.write_text(fingerprint)
+
+
+def _bindings_fingerprint() -> str:
+    return hashlib.sha256(REQUIREMENTS.read_bytes() + str(libvirt_version()).encode()).hexdigest()
+
+
+def _install_bindings(layout: Layout) -> None:
+    environment.pip_install(
+        layout.cloud,
+        layout.venv,
+        *("-r", REQUIREMENTS, "-c", environment.CONSTRAINTS),
+        # Published as source only. It builds with any libvirt that is not older than itself.
+        f"libvirt-python<={libvirt_version()}",
+    )
+
+
+def driver_fingerprint() -> str:
+    """What the installed driver was made from."""
+    digest = hashlib.sha256()
+    for path in sorted(DRIVER.rglob("*")):
+        name = path.relative_to(DRIVER)
+        built = any(part == "build" or part.endswith(".egg-info") for part in name.parts)
+        # A link, such as the one to policy.py, counts with what it points to.
+        if path.is_file() and not built and "__pycache__" not in name.parts:
+            digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _install_driver(layout: Layout) -> None:
+    # From a copy: a build in the tree leaves files behind, and takes old ones along.
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "nova_driver"
+        shutil.copytree(DRIVER, source, ignore=_BUILT)
+        # pbr takes versions from git, and the copy has none.
+        before = os.environ.get("PBR_VERSION")
+        os.environ["PBR_VERSION"] = "0.0.0"
+        try:
+            environment.pip_install(
+                layout.cloud, layout.venv, "--no-deps", "--force-reinstall", source
+            )
+        finally:
+            del os.environ["PBR_VERSION"]
+            if before is not None:
+                os.environ["PBR_VERSION"] = before

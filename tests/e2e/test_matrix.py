@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every combination of flavor, image and host: what was promised is what the guest reads.
+
+The guest is the judge: ``unique serial show``, libvirt and the specification must agree with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.stack.hosts import BY_NAME, HOSTS, STOCK_DRIVER, Host
+from tests.e2e.stack.stack import Stack
+
+#: What flavor and image say: nothing, true, false, and what is none of them.
+SAYS = (None, "true", "false")
+JUNK = "banana"
+
+
+def expected(host: Host, flavor: str | None, image: str | None) -> str:
+    """The serial source by the specification, written down a second time on purpose."""
+    own = {
+        "unique": "instance-uuid",
+        "auto": "host-auto",
+        "os": "host-os",
+        "hardware": "host-hardware",
+        "none": "absent",
+    }
+    if host.driver == STOCK_DRIVER:
+        return own[host.mode]
+    if "true" in (flavor, image):
+        return "instance-uuid"
+    image_counts = host.options.get("unique_serial", {}).get("image_may_show_host", True)
+    if flavor == "false" or (image == "false" and image_counts):
+        return own["auto" if host.mode == "unique" else host.mode]
+    return own[host.mode]
+
+
+def serial(host: Host, source: str, server: str) -> str | None:
+    """The serial number itself, from the table of hosts."""
+    machine_id = str(uuid.UUID(host.machine_id))
+    return {
+        "instance-uuid": server,
+        "host-auto": machine_id,
+        "host-os": machine_id,
+        "host-hardware": host.hardware_uuid,
+        "absent": None,
+    }[source]
+
+
+@pytest.fixture(scope="module")
+def flavors(stack: Stack, unique_name: Callable[[str], str]) -> dict[str | None, str]:
+    """A flavor for everything that one can say."""
+    return {
+        says: stack.new_flavor(unique_name("says"), {"hw:unique_serial": says} if says else None)
+        for says in (*SAYS, JUNK)
+    }
+
+
+@pytest.fixture(scope="module")
+def images(stack: Stack, unique_name: Callable[[str], str]) -> dict[str | None, str]:
+    """An image for everything that one can say."""
+    return {
+        says: stack.new_image(unique_name("says"), **({"hw_unique_serial": says} if says else {}))
+        for says in (*SAYS, JUNK)
+    }
+
+
+@pytest.fixture(scope="module", params=[host.name for host in HOSTS])
+def guests(
+    stack: Stack,
+    unique_name: Callable[[str], str],
+    flavors: dict[str | None, str],
+    images: dict[str | None, str],
+    request: pytest.FixtureRequest,
+) -> Iterator[tuple[Host, dict[tuple[str | None, str | None], str]]]:
+    """All guests of one host: they boot at the same time."""
+    host = BY_NAME[request.param]
+    combinations = [*itertools.product(SAYS, repeat=2), (JUNK, JUNK)]
+    made = {
+        (flavor, image): stack.create(
+            unique_name(host.name), host.name, flavors[flavor], images[image]
+        )
+        for flavor, image in combinations
+    }
+    yield host, made
+    stack.delete(*made.values())
+
+
+@pytest.mark.parametrize(("flavor", "image"), [*itertools.product(SAYS, repeat=2), (JUNK, JUNK)])
+def test_the_guest_has_what_was_promised(
+    stack: Stack,
+    guests: tuple[Host, dict[tuple[str | None, str | None], str]],
+    flavor: str | None,
+    image: str | None,
+) -> None:
+    host, servers = guests
+    server = servers[flavor, image]
+    stack.wait(server, "ACTIVE")
+    source = expected(host, flavor, image)
+
+    promised = stack.show(server)
+    assert promised["host"] == host.name
+    assert promised["host_honours"] is (host.driver != STOCK_DRIVER)
+    assert promised["host_mode"] == (None if host.driver == STOCK_DRIVER else host.mode)
+    assert (promised["flavor_value"], promised["image_value"]) == (flavor, image)
+    if image is not None:
+        assert promised["evidence"]["image"] == "frozen"
+    if host.driver == STOCK_DRIVER:
+        # No trait of it tells the mode, and nothing is guessed; told, it is known.
+        assert promised["serial_source"] == "unknown"
+        promised = stack.show(server, "--host-mode", f"{host.name}={host.mode}")
+    assert promised["serial_source"] == source
+
+    _boot, read = stack.guest_serial(server)
+    assert read == serial(host, source, server)
+    assert stack.domain_serial(server) == read
+    if source in ("instance-uuid", "absent"):
+        assert promised["expected_serial"] == read

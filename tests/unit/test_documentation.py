@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documentation claims is what is tested."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_operation_in_the_operators_guide_is_a_test_on_real_guests() -> None:
+    guide = (ROOT / "doc" / "source" / "nova.rst").read_text()
+    _, _, table = guide.partition("   * - Operation\n")
+    table, _, _ = table.partition("\nRoll back\n")
+    rows = set(re.findall(r"^   \* - (.*)$", table, re.MULTILINE))
+    tests = ast.parse((ROOT / "tests" / "e2e" / "test_operations.py").read_text()).body
+    names = {
+        node.name.removeprefix("test_").replace("_", " ")
+        for node in tests
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+    assert rows == names
+    assert len(rows) > 10
