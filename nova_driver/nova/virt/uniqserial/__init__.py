@@ -10,8 +10,8 @@ except Exception as error:
     # Nova refuses to start on an ImportError, with this text: better than wrong serial numbers.
     raise ImportError(
         "nova-uniqserial is incomplete or does not fit this Nova, so nova-compute does not start:"
-        " guests could get a wrong serial number. Install it anew where Nova is installed (pip"
-        " install --force-reinstall --no-deps nova-uniqserial), or set compute_driver ="
+        " guests could get a wrong serial number. Install nova-uniqserial anew into the folder that"
+        " holds Nova (its operator's guide tells how), or set compute_driver ="
         f" libvirt.LibvirtDriver to run without it. Reason: {type(error).__name__}: {error}"
     ) from error
 
