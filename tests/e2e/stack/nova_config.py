@@ -57,11 +57,12 @@ def write(path: Path, sections: Sections) -> None:
 def _embedded(layout: Layout, ports: Mapping[str, int]) -> Sections:
     """The embedded cloud's nova.conf: how to reach the other services."""
     text = render(layout.cloud, ports)[layout.cloud.config_file("nova")]
-    parser = configparser.ConfigParser(interpolation=None)
+    # For configparser the section DEFAULT is one that all others inherit; not for Nova.
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
     parser.read_string(text)
     return {
         name: dict(parser[name])
-        for name in (parser.default_section, *parser.sections())
+        for name in parser.sections()
         if name not in ("database", "api_database")
     }
 
