@@ -382,8 +382,7 @@ def _images(hosts: Sequence[Host], unread: str | None) -> Row:
             f"A tenant's image with {IMAGE_KEY}=false shows the host's identity to its guests"
             " (OSSN-0028), where they would have their own UUID",
             exposed,
-            "Set [unique_serial] image_may_show_host = false in these hosts' nova.conf, or"
-            f" protect the property {IMAGE_KEY} in Glance",
+            "Set [unique_serial] image_may_show_host = false in these hosts' nova.conf",
         )
     if unread:
         return Row(

@@ -46,6 +46,9 @@ _READERS = {
     SerialSource.HOST_AUTO: "_get_host_sysinfo_serial_auto",
 }
 
+#: Instances with junk that are remembered.
+_TOLD_AT_MOST = 1000
+
 _HOW_TO_REPAIR = (
     "Run systemd-machine-id-setup on the host, or choose another [libvirt]sysinfo_serial there and"
     " restart nova-compute."
@@ -68,20 +71,22 @@ class UniqueSerialMixin(TraitsMixin):
         #: Instances whose junk was logged, with the junk.
         self._told: set[tuple[str, str, str]] = set()
 
-    def _writes_sysinfo(self) -> bool:
-        """Whether guests get ``<sysinfo>``, as in _configure_guest_by_virt_type."""
+    def _why_no_serials(self) -> str | None:
+        """Say why guests get no ``<sysinfo>``, as _configure_guest_by_virt_type decides."""
         if CONF.libvirt.virt_type not in ("kvm", "qemu"):
-            return False
+            return f"[libvirt]virt_type is {CONF.libvirt.virt_type}"
         host: Any = self._host  # type: ignore[attr-defined]  # LibvirtDriver's
         arch: str = host.get_capabilities().host.cpu.arch
-        return arch in (fields.Architecture.I686, fields.Architecture.X86_64)
+        if arch not in (fields.Architecture.I686, fields.Architecture.X86_64):
+            return f"its architecture is {arch}"
+        return None
 
     def init_host(self, host: str) -> None:
         """Start, and warn when the host's own identity cannot be read."""
         super().init_host(host)
         own = HostMode.AUTO if self._host_mode is HostMode.UNIQUE else self._host_mode
         source = resolve(SettingInput(), SettingInput(), HostInput(own, honours=True)).source
-        if not self._writes_sysinfo() or source not in _READERS:
+        if self._why_no_serials() or source not in _READERS:
             return
         try:
             self._read_host_serial(source)
@@ -127,6 +132,9 @@ class UniqueSerialMixin(TraitsMixin):
 
     def _tell_of_junk(self, instance: Any, key: str, raw: str) -> None:
         if (instance.uuid, key, raw) not in self._told:
+            if len(self._told) >= _TOLD_AT_MOST:
+                # Tenants choose how many there are: rather tell again than keep them all.
+                self._told.clear()
             self._told.add((instance.uuid, key, raw))
             LOG.warning(
                 "%s is %r, which is neither true nor false: it counts as not set.",

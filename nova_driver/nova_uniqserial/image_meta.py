@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image property, as a field of Nova's image metadata object.
 
-With it, compute API 2.98 shows the value that an instance was booted with, and Nova's own readers
-(the scheduler's image filters) see it. The compute driver reads the raw text instead: this field
-turns any unknown text into False.
+With it, compute API 2.98 shows the value that a server was built with. The compute driver reads the
+raw text instead: this field turns any unknown text into False. Conductor and scheduler do not load
+it, and drop it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import nova.conf
+from nova import exception
 from nova.compute import provider_config
 from oslo_log import log as logging
 
@@ -27,6 +28,21 @@ LOG = logging.getLogger(__name__)
 options.register(CONF)
 
 
+def _host_mode() -> HostMode:
+    """Return ``[libvirt]sysinfo_serial``.
+
+    :raises ImportError: a mode of a newer Nova; it keeps nova-compute from starting, with this text
+    """
+    mode = CONF.libvirt.sysinfo_serial
+    try:
+        return HostMode(mode)
+    except ValueError:
+        raise ImportError(
+            f"[libvirt]sysinfo_serial is {mode}, which nova-uniqserial does not know: guests could"
+            " get a wrong serial number. Choose another mode, or upgrade nova-uniqserial."
+        ) from None
+
+
 class TraitsMixin:
     """A compute driver that says on its resource provider that it honours the keys.
 
@@ -35,21 +51,22 @@ class TraitsMixin:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._host_mode = HostMode(CONF.libvirt.sysinfo_serial)
+        self._host_mode = _host_mode()
         self._image_may_show_host: bool = CONF.unique_serial.image_may_show_host
 
-    def _writes_sysinfo(self) -> bool:
-        """Whether the guests of this host get a serial number at all."""
-        return True
+    def _why_no_serials(self) -> str | None:
+        """Say why the guests of this host get no serial number; None when they get one."""
+        return None
 
     def init_host(self, host: str) -> None:
         """Start, and log what this host will do."""
         super().init_host(host)  # type: ignore[misc]  # the compute driver's
-        if not self._writes_sysinfo():
+        reason = self._why_no_serials()
+        if reason:
             LOG.warning(
-                "Guests of this host have no serial number ([libvirt]virt_type is %s): "
-                "%s and %s do nothing here, and no trait is reported.",
-                CONF.libvirt.virt_type,
+                "Guests of this host have no serial number (%s): %s and %s do nothing here, and no"
+                " trait is reported.",
+                reason,
                 FLAVOR_KEY,
                 IMAGE_KEY,
             )
@@ -67,7 +84,12 @@ class TraitsMixin:
     def _warn_of_declared_traits(self) -> None:
         """Warn of traits of ours in provider.yaml: Nova adds those after the driver, for good."""
         location = CONF.compute.provider_config_location
-        for provider in provider_config.get_provider_configs(location).values():
+        try:
+            providers = provider_config.get_provider_configs(location)
+        except exception.ProviderConfigException:
+            # Nova has read the files before and ends by itself when they are bad.
+            return
+        for provider in providers.values():
             declared = set(provider.get("traits", {}).get("additional", ())) & set(TRAITS)
             if declared:
                 LOG.warning(
@@ -101,7 +123,7 @@ class TraitsMixin:
         provider_tree.add_traits(nodename, *sorted(true - reported))
 
     def _true_traits(self) -> set[str]:
-        if not self._writes_sysinfo():
+        if self._why_no_serials():
             return set()
         true = {TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(self._host_mode)}
         if self._image_may_show_host:

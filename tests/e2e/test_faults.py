@@ -166,9 +166,22 @@ def test_the_api_knows_the_key(stack: Stack, unique_name: Callable[[str], str]) 
 
 def test_status(stack: Stack) -> None:
     """One command sees what was installed where, and what is missing."""
+    stack.openstack("unique", "serial", "metadef", "install")
     run = stack.openstack("unique", "serial", "status", "-f", "json", check=False)
-    # stock-1 has no driver and tells nothing.
+    # stock-1 has no driver and tells nothing; unique-1 lets images show it.
     assert run.returncode == 3, run.stderr
-    rows = json.loads(run.stdout)
-    assert "stock-1" in json.dumps(rows)
-    assert "guarded-1" in json.dumps(rows)
+    found: dict[tuple[str, str], list[list[str]]] = {}
+    for row in json.loads(run.stdout):
+        details = row["Details"]
+        found.setdefault((row["Result"], details["id"]), []).append(details["hosts"])
+    honouring = sorted(name for name in BY_NAME if name != "stock-1")
+    modes = [["guarded-1", "unique-1"], ["os-1"], ["hardware-1"], ["auto-1", "auto-2"], ["none-1"]]
+    assert found == {
+        ("Success", "metadefs-current"): [[]],
+        ("Success", "validator-loaded"): [[]],
+        ("Success", "honours-keys"): modes,
+        ("Warning", "unknown-mode"): [["stock-1"]],
+        ("Warning", "image-may-show-host"): [["unique-1"]],
+        ("Success", "supported-hosts"): [honouring],
+        ("Info", "other-hosts"): [["stock-1"]],
+    }

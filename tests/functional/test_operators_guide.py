@@ -114,6 +114,21 @@ def test_tenants_cannot_set_a_protected_property(
     assert cloud.image(found["ID"])["hw_unique_serial"] == "true"
 
 
+def test_traits_stay_where_they_cannot_be_read(cloud: Cloud, tmp_path: Path) -> None:
+    """Setting what remains of nothing would remove all."""
+    stub = tmp_path / "openstack"
+    stub.write_text('#!/bin/sh\necho "$*" >>"$0.log"\nexit 1\n')
+    stub.chmod(0o755)
+    script = block("export OS_PLACEMENT_API_VERSION")
+    run = subprocess.run(
+        ["bash", "-c", script], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "UUID": "x"}
+    )
+    assert run.returncode != 0
+    assert (tmp_path / "openstack.log").read_text() == (
+        "resource provider trait list -f value -c name x\n"
+    )
+
+
 def test_stale_traits_are_removed(cloud: Cloud) -> None:
     """A host that lost its driver: here, one that never had it and says so all the same."""
     providers = cloud.get("placement", "/resource_providers?name=undeclared-1")

@@ -53,6 +53,42 @@ def test_the_folder_of_a_distribution(stock: End, wheel: Path, tmp_path: Path) -
     assert_found(dataclasses.replace(stock, site=site, environ=environ))
 
 
+def test_a_driver_without_its_rules_does_not_start(stock: End, wheel: Path, tmp_path: Path) -> None:
+    """Better no nova-compute than guests with a wrong serial number."""
+    site = ends.linked(stock, tmp_path / "dist-packages")
+    ends.run(sys.executable, "-m", "zipfile", "-e", wheel, site)
+    (site / "nova_uniqserial" / "policy.py").unlink()
+    environ = {**stock.environ, "PYTHONPATH": str(site)}
+    done = load(dataclasses.replace(stock, site=site, environ=environ))
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "nova-uniqserial is incomplete or does not fit this Nova" in said
+    assert "No module named 'nova_uniqserial.policy'" in said
+
+
+def test_nova_api_goes_on_without_a_broken_plugin(stock: End, wheel: Path, tmp_path: Path) -> None:
+    """It logs the failure and refuses the key as before; ``status`` finds it."""
+    site = ends.linked(stock, tmp_path / "dist-packages")
+    ends.run(sys.executable, "-m", "zipfile", "-e", wheel, site)
+    environ = {**stock.environ, "PYTHONPATH": str(site)}
+    end = dataclasses.replace(stock, site=site, environ=environ)
+    code = (
+        "import nova.tests.unit\n"
+        "from nova.api.validation.extra_specs import validators\n"
+        "print([name in validators.VALIDATORS for name in ('hw:unique_serial', 'hw:cpu_policy')])"
+    )
+
+    def known() -> str:
+        command = (end.python, "-c", code)
+        done = subprocess.run(command, env=end.environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert known() == "[True, True]"
+    (site / "nova_uniqserial" / "policy.py").unlink()
+    assert known() == "[False, True]"
+
+
 def test_nova_alone_does_not_have_it(stock: End) -> None:
     assert_not_found(stock)
 

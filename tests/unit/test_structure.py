@@ -112,6 +112,13 @@ def test_policy_is_valid_on_the_python_of_old_novas() -> None:
     ast.parse((PACKAGE / "policy.py").read_text(), feature_version=(3, 8))
 
 
+def test_the_driver_has_the_rules_of_the_client() -> None:
+    """One text, by a link: a copy could drift."""
+    linked = PACKAGE.parent / "nova_driver" / "nova_uniqserial" / "policy.py"
+    assert linked.is_symlink()
+    assert linked.resolve() == (PACKAGE / "policy.py").resolve()
+
+
 def test_every_namespace_file_is_packaged() -> None:
     """The package holds links: a new file in metadefs needs one."""
     metadefs = PACKAGE.parent / "metadefs"

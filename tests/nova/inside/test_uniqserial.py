@@ -19,14 +19,15 @@ import nova.tests.unit
 
 # isort: split
 import nova.conf
-from nova import exception, objects, test
+from nova import context, exception, objects, test
 from nova.api.validation.extra_specs import validators
 from nova.compute import provider_tree
+from nova.compute import utils as compute_utils
 from nova.tests import fixtures
 from nova.virt import driver as virt_driver
 from nova.virt import fake
 from nova.virt.libvirt import driver as libvirt_driver
-from nova_uniqserial import image_meta, options
+from nova_uniqserial import driver, image_meta, options, traits
 from oslo_utils.fixture import uuidsentinel as uuids
 
 CONF = nova.conf.CONF
@@ -152,6 +153,14 @@ class SerialTest(Base):
                 self.assertIn("counts as not set", line)
                 self.assertNotIn("\x1b", line)
 
+    def test_what_was_told_is_not_kept_for_ever(self) -> None:
+        loaded = self.driver("os")
+        with mock.patch.object(driver, "_TOLD_AT_MOST", 3):
+            for number in range(10):
+                one = instance("banana", None, getattr(uuids, f"many{number}"))
+                loaded._get_guest_config_sysinfo(one)
+        self.assertLessEqual(len(loaded._told), 3)
+
     def test_the_spellings_of_oslo_are_accepted(self) -> None:
         loaded = self.driver("os")
         for text in ("True", "TRUE", "yes", "on", "1", "t", " true "):
@@ -238,7 +247,9 @@ class MachineIdTest(Base):
     def test_the_start_warns_where_guests_have_no_serial(self) -> None:
         self.machine_id = ""
         (warning,) = self._start("os", "lxc")
-        self.assertIn("Guests of this host have no serial number", warning)
+        self.assertIn(
+            "Guests of this host have no serial number ([libvirt]virt_type is lxc)", warning
+        )
 
 
 class TraitsTest(Base):
@@ -289,6 +300,7 @@ class TraitsTest(Base):
         caps.host.cpu.arch = "aarch64"
         with mock.patch.object(loaded._host, "get_capabilities", return_value=caps):
             self.assertEqual(set(), self.report(loaded))
+            self.assertEqual("its architecture is aarch64", loaded._why_no_serials())
 
     def test_a_reshape_passes(self) -> None:
         loaded = self.driver("os")
@@ -327,6 +339,28 @@ class TraitsTest(Base):
         self.assertIn(f"serial.yaml in {folder} declares CUSTOM_SYSINFO_SERIAL_AUTO", warning)
         self.assertNotIn("CUSTOM_OTHER", warning)
 
+    def test_a_broken_provider_yaml_is_novas_business(self) -> None:
+        loaded = self.driver("os")
+        with (
+            mock.patch.object(libvirt_driver.LibvirtDriver, "init_host"),
+            mock.patch(
+                "nova.compute.provider_config.get_provider_configs",
+                side_effect=exception.ProviderConfigException(error="broken"),
+            ) as read,
+        ):
+            loaded.init_host("host-1")
+        read.assert_called_once()
+
+
+class StartTest(Base):
+    """What keeps nova-compute from starting."""
+
+    def test_a_host_mode_of_a_newer_nova(self) -> None:
+        with mock.patch.object(traits, "CONF") as conf:
+            conf.libvirt.sysinfo_serial = "tpm"
+            error = self.assertRaises(ImportError, traits._host_mode)
+        self.assertIn("sysinfo_serial is tpm, which nova-uniqserial does not know", str(error))
+
 
 class ValidatorTest(test.NoDBTestCase):  # type: ignore[misc]
     """What nova-api accepts: the validator is found through its entry point."""
@@ -346,6 +380,28 @@ class ValidatorTest(test.NoDBTestCase):  # type: ignore[misc]
         self.assertRaises(
             exception.ValidationError, validators.validate, "hw:unique_serials", "true"
         )
+
+
+class SnapshotTest(test.NoDBTestCase):  # type: ignore[misc]
+    """Snapshots inherit the property, unless nova.conf says as the guide does."""
+
+    def snapshot(self) -> dict[str, str]:
+        one = instance(image="true")
+        one.image_ref = ""
+        meta = compute_utils.initialize_instance_snapshot_metadata(
+            context.get_admin_context(), one, "snapshot"
+        )
+        properties: dict[str, str] = meta["properties"]
+        return properties
+
+    def test_inherited(self) -> None:
+        self.assertEqual("true", self.snapshot()["hw_unique_serial"])
+
+    def test_not_inherited(self) -> None:
+        guide = os.environ["OPERATORS_GUIDE_NOT_INHERITED"]
+        CONF.set_override("non_inheritable_image_properties", guide.split(","))
+        self.addCleanup(CONF.clear_override, "non_inheritable_image_properties")
+        self.assertNotIn("hw_unique_serial", self.snapshot())
 
 
 class ImagePropertyTest(test.NoDBTestCase):  # type: ignore[misc]

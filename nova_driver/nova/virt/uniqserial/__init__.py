@@ -11,8 +11,9 @@ except Exception as error:
     raise ImportError(
         "nova-uniqserial is incomplete or does not fit this Nova, so nova-compute does not start:"
         " guests could get a wrong serial number. Install nova-uniqserial anew into the folder that"
-        " holds Nova (its operator's guide tells how), or set compute_driver ="
-        f" libvirt.LibvirtDriver to run without it. Reason: {type(error).__name__}: {error}"
+        " holds Nova (its operator's guide tells how). To run without it, follow 'Roll back' in"
+        " that guide: servers would still be sent here for the traits that this host has."
+        f" Reason: {type(error).__name__}: {error}"
     ) from error
 
 __all__ = ["UniqueSerialLibvirtDriver"]
