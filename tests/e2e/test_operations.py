@@ -268,18 +268,21 @@ def test_a_changed_host_mode_waits_for_a_start(stack: Stack, boot: Callable[...,
     assert stack.show(guest.id)["host_mode"] == "auto"
 
 
-@pytest.mark.parametrize(("host", "need"), [(STOCK, "required"), (FIRST, "forbidden")])
+@pytest.mark.parametrize(
+    ("host", "lacks"),
+    [(STOCK, "CUSTOM_UNIQUE_SERIAL"), (FIRST, "CUSTOM_SYSINFO_SERIAL_NONE")],
+)
 def test_a_rebuild_that_no_host_may_take(
     stack: Stack,
     boot: Callable[..., str],
     unique_name: Callable[[str], str],
     host: str,
-    need: str,
+    lacks: str,
 ) -> None:
     """The guest goes on, but Nova keeps what the refused image says, for the next start."""
     demanding = stack.new_image(
         unique_name("demanding"),
-        **{"hw_unique_serial": "true", "trait:CUSTOM_UNIQUE_SERIAL": need},
+        **{"hw_unique_serial": "true", f"trait:{lacks}": "required"},
     )
     guest = Guest(stack, boot(host=host))
     plain = stack.server(guest.id)["image"]["id"]
@@ -287,7 +290,7 @@ def test_a_rebuild_that_no_host_may_take(
     guest.act("ERROR", rebuild={"imageRef": demanding})
     assert "No valid host" in stack.server(guest.id)["fault"]["message"]
     assert guest.reads() == identity(host)
-    stack.openstack("server", "set", "--state", "active", guest.id)
+    stack.openstack("server", "set", "--auto-approve", "--state", "active", guest.id)
     stack.wait(guest.id, "ACTIVE")
     assert guest.reads() == identity(host)
 
