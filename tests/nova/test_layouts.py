@@ -67,7 +67,7 @@ def test_a_driver_without_its_rules_does_not_start(stock: End, wheel: Path, tmp_
 
 
 def test_nova_api_goes_on_without_a_broken_plugin(stock: End, wheel: Path, tmp_path: Path) -> None:
-    """It logs the failure and refuses the key as before; ``status`` finds it."""
+    """It refuses the key as before; ``status`` finds it."""
     site = ends.linked(stock, tmp_path / "dist-packages")
     ends.run(sys.executable, "-m", "zipfile", "-e", wheel, site)
     environ = {**stock.environ, "PYTHONPATH": str(site)}
