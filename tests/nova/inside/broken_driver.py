@@ -8,7 +8,7 @@ from typing import Any
 from nova.virt.uniqserial import UniqueSerialLibvirtDriver
 
 
-class Broken(UniqueSerialLibvirtDriver):  # type: ignore[misc]
+class Broken(UniqueSerialLibvirtDriver):  # type: ignore[misc]  # Nova has no types
     """Forgets the serial number."""
 
     def _get_guest_config_sysinfo(self, instance: Any) -> Any:

@@ -362,7 +362,7 @@ class StartTest(Base):
         self.assertIn("sysinfo_serial is tpm, which nova-uniqserial does not know", str(error))
 
 
-class ValidatorTest(test.NoDBTestCase):  # type: ignore[misc]
+class ValidatorTest(test.NoDBTestCase):  # type: ignore[misc]  # Nova has no types
     """What nova-api accepts: the validator is found through its entry point."""
 
     def test_booleans(self) -> None:
@@ -382,7 +382,7 @@ class ValidatorTest(test.NoDBTestCase):  # type: ignore[misc]
         )
 
 
-class SnapshotTest(test.NoDBTestCase):  # type: ignore[misc]
+class SnapshotTest(test.NoDBTestCase):  # type: ignore[misc]  # Nova has no types
     """Snapshots inherit the property, unless nova.conf says as the guide does."""
 
     def snapshot(self) -> dict[str, str]:
@@ -404,7 +404,7 @@ class SnapshotTest(test.NoDBTestCase):  # type: ignore[misc]
         self.assertNotIn("hw_unique_serial", self.snapshot())
 
 
-class ImagePropertyTest(test.NoDBTestCase):  # type: ignore[misc]
+class ImagePropertyTest(test.NoDBTestCase):  # type: ignore[misc]  # Nova has no types
     """The field, as Nova's own readers see it."""
 
     def test_read_from_an_image(self) -> None:
