@@ -328,10 +328,11 @@ class Cloud:
     def _with_declaration(self, known: HostInput, host: str) -> HostInput:
         """Add what the aggregates of a host declare."""
         try:
-            declared = host in hosts.read_declared(self.rest)
+            found = hosts.of_host(hosts.read_aggregates(self.rest), host)
         except Unreadable as error:
             self.notes.append(f"the host aggregates could not be read: {error}")
             return known
+        declared = policy.declared_by_aggregates(each.metadata for each in found)
         return hosts.with_declaration(known) if declared else known
 
 

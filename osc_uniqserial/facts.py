@@ -11,6 +11,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 
+from osc_uniqserial import policy
 from osc_uniqserial.policy import HostInput, HostMode, SettingInput, Value
 
 #: Guest architectures that get ``<sysinfo>``: i686 and x86_64 under every name
@@ -66,6 +67,7 @@ class Hypervisor:
     :ivar up: whether its compute service reports
     :ivar type: what the driver reports: QEMU, VMware vCenter Server, ironic...
     :ivar architecture: of its CPU; None when it is not told
+    :ivar servers: how many there are on it, stopped ones too; None when it is not told
     """
 
     id: str
@@ -75,6 +77,7 @@ class Hypervisor:
     up: bool
     type: str
     architecture: str | None
+    servers: int | None = None
 
     @property
     def is_libvirt_qemu(self) -> bool:
@@ -108,18 +111,38 @@ class GivenModes:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A host aggregate.
+
+    :ivar zone: the availability zone that it makes; None when it makes none
+    :ivar hosts: names of compute services
+    """
+
+    id: str
+    name: str
+    zone: str | None
+    metadata: Mapping[str, str]
+    hosts: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Host:
     """A compute node with what is known of it, without a look at any server.
 
     :ivar traits: this project's traits on its resource provider; None when it has no
         provider, or when they were not read (:attr:`Fleet.traits_unread`)
-    :ivar declared: whether host aggregates declare that a request for unique is met here
+    :ivar aggregates: those that it is in, by name
     """
 
     hypervisor: Hypervisor
     input: HostInput
     traits: frozenset[str] | None
-    declared: bool
+    aggregates: tuple[Aggregate, ...] = ()
+
+    @property
+    def declared(self) -> bool:
+        """Whether host aggregates declare that a request for unique is met here."""
+        return policy.declared_by_aggregates(each.metadata for each in self.aggregates)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,12 +150,14 @@ class Fleet:
     """Every compute node of the cloud.
 
     :ivar hosts: sorted by the name of their service
+    :ivar aggregates: sorted by name
     :ivar traits_unread: why the traits could not be read; None when they were
     :ivar aggregates_unread: why the host aggregates could not be read; None when they were
     :ivar notes: what looks wrong with what the user gave, in words for people
     """
 
     hosts: tuple[Host, ...]
+    aggregates: tuple[Aggregate, ...] = ()
     traits_unread: str | None = None
     aggregates_unread: str | None = None
     notes: tuple[str, ...] = ()

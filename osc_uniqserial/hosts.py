@@ -8,10 +8,10 @@ but for the pages of the list of hypervisors.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from osc_uniqserial import policy
-from osc_uniqserial.facts import Fleet, GivenModes, Host, Hypervisor
+from osc_uniqserial.facts import Aggregate, Fleet, GivenModes, Host, Hypervisor
 from osc_uniqserial.policy import Evidence, HostInput
 from osc_uniqserial.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, parsing
 
@@ -35,14 +35,14 @@ def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
     """
     hypervisors = sorted(read_hypervisors(rest), key=lambda each: (each.host, each.hostname))
     traits: dict[str, frozenset[str]] = {}
-    declared: frozenset[str] = frozenset()
+    aggregates: tuple[Aggregate, ...] = ()
     traits_unread = aggregates_unread = None
     try:
         traits = read_traits(rest, {each.id for each in hypervisors})
     except Unreadable as error:
         traits_unread = str(error)
     try:
-        declared = read_declared(rest)
+        aggregates = read_aggregates(rest)
     except Unreadable as error:
         aggregates_unread = str(error)
     hosts = []
@@ -54,11 +54,16 @@ def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
         if note:
             notes[note] = None
         known = dataclasses.replace(known, smbios=hypervisor.writes_sysinfo(None))
-        if name in declared and needs_declaration(known):
-            known = with_declaration(known)
-        hosts.append(Host(hypervisor, known, found, name in declared))
+        host = Host(hypervisor, known, found, tuple(of_host(aggregates, name)))
+        if host.declared and needs_declaration(known):
+            host = dataclasses.replace(host, input=with_declaration(known))
+        hosts.append(host)
     return Fleet(
-        tuple(hosts), traits_unread, aggregates_unread, (*notes, *strangers(given, hypervisors))
+        tuple(hosts),
+        aggregates,
+        traits_unread,
+        aggregates_unread,
+        (*notes, *strangers(given, hypervisors)),
     )
 
 
@@ -113,21 +118,29 @@ def _provider_ids(rest: Rest, query: dict[str, str]) -> set[str]:
         return {str(item["uuid"]) for item in items}
 
 
-def read_declared(rest: Rest) -> frozenset[str]:
-    """Read which hosts aggregates declare to meet a request for unique.
+def read_aggregates(rest: Rest) -> tuple[Aggregate, ...]:
+    """Read every host aggregate, sorted by name: Nova has no pages of them.
 
-    :returns: names of compute services
     :raises Unreadable: when Nova does not tell
     """
-    aggregates = rest.items("compute", "/os-aggregates", "aggregates", microversion=COMPUTE_OLDEST)
-    metadata: dict[str, list[dict[str, str]]] = {}
+    items = rest.items("compute", "/os-aggregates", "aggregates", microversion=COMPUTE_OLDEST)
     with parsing("compute"):
-        for aggregate in aggregates:
-            for host in aggregate["hosts"]:
-                metadata.setdefault(str(host), []).append(aggregate["metadata"])
-        return frozenset(
-            host for host, said in metadata.items() if policy.declared_by_aggregates(said)
-        )
+        found = [
+            Aggregate(
+                id=str(item["id"]),
+                name=str(item["name"]),
+                zone=item.get("availability_zone"),
+                metadata={str(key): str(value) for key, value in item["metadata"].items()},
+                hosts=frozenset(map(str, item["hosts"])),
+            )
+            for item in items
+        ]
+    return tuple(sorted(found, key=lambda each: (each.name, each.id)))
+
+
+def of_host(aggregates: Iterable[Aggregate], host: str) -> Iterator[Aggregate]:
+    """Yield the aggregates that a host is in."""
+    return (each for each in aggregates if host in each.hosts)
 
 
 def of_down_cells(rest: Rest) -> tuple[str, ...]:
@@ -162,6 +175,7 @@ def _hypervisor(item: Json) -> Hypervisor:
         up=item.get("state") != "down",
         type=str(item.get("hypervisor_type", "")),
         architecture=cpu.get("arch") if isinstance(cpu, dict) else None,
+        servers=item.get("running_vms"),
     )
 
 

@@ -247,10 +247,18 @@ class FakeCloud:
         self.http.get(
             f"{PLACEMENT}/resource_providers/{PROVIDER_ID}/traits", json={"traits": traits}
         )
-        self.http.get(f"{NOVA}/os-aggregates", json={"aggregates": []})
+        self.aggregates()
         by_provider = {PROVIDER_ID: set(traits)}
         by_provider |= {other_provider(n): set(has) for n, has in enumerate(others, 1)}
         self.placement(by_provider)
+
+    def aggregates(self, *aggregates: Json) -> None:
+        """Answer with host aggregates of these hosts and this metadata."""
+        found = [
+            {"id": number, "name": f"rack-{number}", "availability_zone": None, **each}
+            for number, each in enumerate(aggregates, 1)
+        ]
+        self.http.get(f"{NOVA}/os-aggregates", json={"aggregates": found})
 
     def placement(self, by_provider: Mapping[str, set[str]]) -> None:
         """Answer for resource providers with these traits, as the real Placement does."""

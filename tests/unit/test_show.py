@@ -507,7 +507,7 @@ def test_an_aggregate_that_declares_it(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
     fake.hosts(others=[[U, K, M_OS]])
     declaring = {"hosts": ["compute-1", "other-1"], "metadata": {"hw:unique_serial": "true"}}
-    fake.http.get(f"{NOVA}/os-aggregates", json={"aggregates": [declaring]})
+    fake.aggregates(declaring)
     shown = fake.show()
     assert (shown["serial_source"], shown["host_mode"]) == ("instance-uuid", None)
     assert shown["evidence"]["host_meets_unique"] == "declared"
@@ -520,7 +520,7 @@ def test_an_aggregate_says_nothing_of_servers_that_do_not_ask(fake: FakeCloud) -
     fake.server()
     fake.hosts()
     declaring = {"hosts": ["compute-1"], "metadata": {"hw:unique_serial": "true"}}
-    fake.http.get(f"{NOVA}/os-aggregates", json={"aggregates": [declaring]})
+    fake.aggregates(declaring)
     assert fake.show()["serial_source"] == "unknown"
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osc_uniqserial import policy, status
-from osc_uniqserial.facts import Fleet, Host, Hypervisor, Unchecked, Validator
+from osc_uniqserial.facts import Aggregate, Fleet, Host, Hypervisor, Unchecked, Validator
 from osc_uniqserial.policy import HostInput, HostMode, Setting, SettingInput, Value
 from osc_uniqserial.status import Result
 from tests.unit.conftest import NOVA, PLACEMENT, FakeCloud, other_provider
@@ -50,7 +50,7 @@ class StatusCloud:
         self.glance.hold(*(each.document() for each in OURS))
         self.knows_the_key()
         self.hosts(a=Node())
-        self.aggregates()
+        self.fake.aggregates()
 
     def knows_the_key(self) -> None:
         def answer(request: Any, context: Any) -> Json:
@@ -89,9 +89,6 @@ class StatusCloud:
         }
         # Nested providers, of a device and of storage; they are no hosts.
         self.fake.placement({**providers, "nested": {U, K}, "elsewhere": {"HW_X"}})
-
-    def aggregates(self, *aggregates: Json) -> None:
-        self.fake.http.get(f"{NOVA}/os-aggregates", json={"aggregates": list(aggregates)})
 
     def rows(self, *options: str, code: int) -> list[Json]:
         result = self.fake.openstack("unique", "serial", "status", "-f", "json", *options)
@@ -353,7 +350,7 @@ def test_a_given_mode_does_not_replace_what_cannot_be_read(well: StatusCloud) ->
 
 def test_hosts_that_aggregates_declare(well: StatusCloud) -> None:
     well.hosts(a=Node(), b=Node(()), c=Node(()))
-    well.aggregates(
+    well.fake.aggregates(
         {"hosts": ["b", "c"], "metadata": {"hw:unique_serial": "true"}},
         {"hosts": ["c"], "metadata": {"hw_unique_serial": "False"}},
     )
@@ -409,7 +406,6 @@ def test_an_image_exposes_a_host_where_the_rules_say_so(mode: HostMode) -> None:
         Hypervisor("i", "n", "h", True, True, "QEMU", None),
         HostInput(mode=mode, honours=True, image_may_show_host=True),
         frozenset(),
-        False,
     )
     assert status._image_exposes(host) == (len(sources) == 2)
 
@@ -578,7 +574,9 @@ def hosts(draw: Callable[..., Any]) -> Host:
     traits = draw(st.none() | st.frozensets(st.sampled_from(policy.TRAITS)))
     known = HostInput() if traits is None else policy.host_from_traits(traits)
     known = dataclasses.replace(known, smbios=hypervisor.writes_sysinfo(None))
-    return Host(hypervisor, known, traits, declared)
+    metadata = {policy.FLAVOR_KEY: "true"} if declared else {}
+    aggregate = Aggregate("1", "rack", None, metadata, frozenset({name}))
+    return Host(hypervisor, known, traits, (aggregate,))
 
 
 @given(
@@ -589,7 +587,7 @@ def hosts(draw: Callable[..., Any]) -> Host:
 def test_every_check_and_every_host_has_a_row(
     fleet: list[Host], validator: Validator | Unchecked, aggregates: str | None
 ) -> None:
-    rows = status.judge([], validator, Fleet(tuple(fleet), None, aggregates))
+    rows = status.judge([], validator, Fleet(tuple(fleet), aggregates_unread=aggregates))
     assert {row.check for row in rows} == {
         status.METADEFS,
         status.VALIDATION,
