@@ -14,8 +14,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from osc_uniqserial import hosts, policy
-from osc_uniqserial.facts import GivenModes, HostView, Hypervisor, ServerFacts, has_sysinfo
+from osc_uniqserial import hosts, policy, records
+from osc_uniqserial.facts import (
+    UNREADABLE,
+    GivenModes,
+    HostView,
+    Hypervisor,
+    ImagePart,
+    Server,
+    ServerFacts,
+    has_sysinfo,
+)
 from osc_uniqserial.policy import Evidence, HostInput, Setting, SettingInput, Value
 from osc_uniqserial.rest import COMPUTE_OLDEST, CloudError, Json, Rest, Unreadable, parsing
 
@@ -104,54 +113,40 @@ class Cloud:
             record: Json = answer["server"]
         return record
 
-    def read_server(self, record: Json, given: GivenModes) -> tuple[ServerFacts, HostView]:
+    def read_server(self, record: Json, given: GivenModes) -> tuple[Server, ServerFacts, HostView]:
         """Read what decides the serial of one server, the independent parts at once."""
-        host = record.get("OS-EXT-SRV-ATTR:host") or None
+        server = records.server(record)
         flavor_record: Json = record.get("flavor") or {}
         flavor_now = _in_background(self._flavor_now, flavor_record.get("original_name"))
         image_read = _in_background(self._image, record)
-        hypervisors = self._hypervisors() if host else ()
-        own = _own_hypervisor(hypervisors, host, record)
-        traits = self._own_traits(host, own, record) if host else None
-        image = image_read.result()
+        hypervisors = self._hypervisors() if server.host else ()
+        own = _own_hypervisor(hypervisors, server.host, record)
+        traits = self._own_traits(server.host, own, record) if server.host else None
 
         specs: Mapping[str, str] | None = flavor_record.get("extra_specs")
         if specs is None:
-            flavor = SettingInput(None, Evidence.UNREADABLE)
             self.notes.append(
                 "the flavor's extra specs are hidden from this user"
                 if flavor_record
                 else "Nova did not return the server's flavor"
             )
-        else:
-            value = policy.parse(specs.get(policy.FLAVOR_KEY))
-            flavor = SettingInput(value, Evidence.EMBEDDED_FLAVOR)
-        requirements = _trait_requirements(specs or {}, image.properties if image.as_booted else {})
         facts = ServerFacts(
-            id=str(record["id"]),
-            name=record.get("name"),
-            project_id=record.get("tenant_id"),
-            status=str(record.get("status", "UNKNOWN")),
-            host=host,
-            # hostId is for everybody, and empty when there is no host.
-            host_visible="OS-EXT-SRV-ATTR:host" in record or record.get("hostId") == "",
-            reachable="name" in record,
-            flavor=flavor,
-            flavor_now=flavor_now.result(),
-            image=image.input,
-            image_now=image.now,
-            traits={trait: need for trait, need in requirements.items() if trait in policy.TRAITS},
-            bounded=_bounded(record, specs, set(requirements)) or not image.as_booted,
-            guest_architecture=_architecture(image.properties),
+            status=server.status,
+            host=server.host,
+            host_visible=records.shows_host(record),
+            reachable=records.is_reachable(record),
+            pinned=records.is_pinned(record),
+            flavor=records.flavor_part(specs, flavor_now.result()),
+            image=image_read.result(),
         )
-        for what, used in (("flavor", flavor.value), ("image", image.input.value)):
-            if used is not None and used.setting is Setting.INVALID:
+        for what, used in (("flavor", facts.flavor.used), ("image", facts.image.used)):
+            if used.value is not None and used.value.setting is Setting.INVALID:
                 self.notes.append(
-                    f"the {what}'s value {used.raw!r} is no boolean and counts as unset;"
+                    f"the {what}'s value {used.value.raw!r} is no boolean and counts as unset;"
                     f" write true or false with 'openstack {what} set'"
                 )
-        placed = bool(host or record.get("hostId"))
-        return facts, self._host_view(facts, own, hypervisors, traits, given, placed)
+        placed = records.has_host(record)
+        return server, facts, self._host_view(facts, own, hypervisors, traits, given, placed)
 
     def _flavor_now(self, name: str | None) -> Value | None:
         """Return what the flavor of this name says today; None when it is not there."""
@@ -175,13 +170,13 @@ class Cloud:
         )
         return None
 
-    def _image(self, record: Json) -> _ImagePart:
+    def _image(self, record: Json) -> ImagePart:
         """Read what the server's image, or its root volume, says."""
         image = record.get("image")
         if image == "":
             return self._root_volume(record)
         if not image:
-            return _ImagePart(SettingInput(None, Evidence.UNREADABLE))
+            return ImagePart()
         frozen: Mapping[str, Any] = image.get("properties") or {}
         used: SettingInput | None = None
         if policy.IMAGE_KEY in frozen:
@@ -193,23 +188,23 @@ class Cloud:
         except Unreadable as error:
             reason = "it was deleted" if error.status == 404 else str(error)
             self.notes.append(f"the server's image could not be read: {reason}")
-            return _ImagePart(used or SettingInput(None, Evidence.UNREADABLE), properties=frozen)
+            return records.image_part(used or UNREADABLE, None, frozen, as_booted=False)
         now = policy.parse(current.get(policy.IMAGE_KEY))
         # ISO 8601 in UTC from both services: text compares like time.
         unchanged = str(current.get("updated_at", "")) <= str(record.get("created", ""))
         properties = {**current, **frozen}
         if used is not None:
-            return _ImagePart(used, now, properties, as_booted=unchanged)
+            return records.image_part(used, now, properties, as_booted=unchanged)
         if unchanged:
             used = SettingInput(now, Evidence.CURRENT_IMAGE)
-            return _ImagePart(used, None, properties, as_booted=True)
+            return records.image_part(used, None, properties, as_booted=True)
         self.notes.append(
             f"image {image_id} was changed after the server was created, and this Nova"
             " does not show what it said then"
         )
-        return _ImagePart(SettingInput(None, Evidence.UNREADABLE), None, properties)
+        return records.image_part(UNREADABLE, None, properties, as_booted=False)
 
-    def _root_volume(self, record: Json) -> _ImagePart:
+    def _root_volume(self, record: Json) -> ImagePart:
         """Read the image metadata of the root volume, which Nova used at boot."""
         attached: list[Json] = record.get("os-extended-volumes:volumes_attached") or []
         try:
@@ -219,9 +214,10 @@ class Cloud:
                 properties: Json = answer["volume"].get("volume_image_metadata") or {}
         except Unreadable as error:
             self.notes.append(f"the root volume could not be read: {error}")
-            return _ImagePart(SettingInput(None, Evidence.UNREADABLE))
+            return ImagePart()
         value = policy.parse(properties.get(policy.IMAGE_KEY))
-        return _ImagePart(SettingInput(value, Evidence.VOLUME), None, properties)
+        used = SettingInput(value, Evidence.VOLUME)
+        return records.image_part(used, None, properties, as_booted=False)
 
     def _root_volume_id(self, record: Json, attached: list[Json]) -> str:
         if not attached:
@@ -267,7 +263,7 @@ class Cloud:
             return None
 
     def _provider_id(self, record: Json) -> str:
-        name = record.get("OS-EXT-SRV-ATTR:hypervisor_hostname") or ""
+        name = record.get(records.NODE) or ""
         providers = self.rest.items(
             "placement",
             "/resource_providers",
@@ -290,7 +286,7 @@ class Cloud:
         placed: bool,
     ) -> HostView:
         """Join the evidence about a host, best first: traits, given, declared."""
-        required = placed and facts.traits.get(policy.TRAIT_UNIQUE) == "required"
+        required = placed and facts.needs.get(policy.TRAIT_UNIQUE) == "required"
         if traits is None:
             unread = Evidence.UNREADABLE if facts.host or not facts.host_visible else None
             if facts.reachable and not facts.host_visible:
@@ -317,8 +313,8 @@ class Cloud:
             host, note = hosts.with_given(host, facts.host, given)
             self.notes += [note] if note else []
         self.notes += hosts.strangers(given, hypervisors)
-        if not has_sysinfo(facts.guest_architecture) or (
-            own is not None and not own.writes_sysinfo(facts.guest_architecture)
+        if not has_sysinfo(facts.image.architecture) or (
+            own is not None and not own.writes_sysinfo(facts.image.architecture)
         ):
             host = dataclasses.replace(host, smbios=False)
         if facts.host and hosts.needs_declaration(host):
@@ -334,20 +330,6 @@ class Cloud:
             return known
         declared = policy.declared_by_aggregates(each.metadata for each in found)
         return hosts.with_declaration(known) if declared else known
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _ImagePart:
-    """What was read of an image.
-
-    :ivar now: what the image says now, where ``input`` is the frozen value
-    :ivar as_booted: the image has not changed since the server was created
-    """
-
-    input: SettingInput
-    now: Value | None = None
-    properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    as_booted: bool = False
 
 
 def _in_background(read: Callable[[_Asked], _Read], asked: _Asked) -> Future[_Read]:
@@ -374,42 +356,8 @@ def _is_uuid(text: str) -> bool:
 def _own_hypervisor(
     hypervisors: tuple[Hypervisor, ...], host: str | None, record: Json
 ) -> Hypervisor | None:
-    node = record.get("OS-EXT-SRV-ATTR:hypervisor_hostname")
+    node = record.get(records.NODE)
     for hypervisor in hypervisors:
         if hypervisor.host == host and hypervisor.hostname == node:
             return hypervisor
-    return None
-
-
-def _trait_requirements(specs: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, str]:
-    """Return the traits that scheduling requires or forbids for a server."""
-    found = {}
-    for source in (properties, specs):
-        for key, value in source.items():
-            if key.startswith("trait:") and value in ("required", "forbidden"):
-                found[key.removeprefix("trait:")] = str(value)
-    return found
-
-
-def _bounded(record: Json, specs: Mapping[str, str] | None, requirements: set[str]) -> bool:
-    """Tell whether scheduling may keep a server from hosts in a way not looked at here."""
-    # Nova tells from 2.96 on whether a server may leave its availability zone.
-    if specs is None or record.get("pinned_availability_zone", "unknown") is not None:
-        return True
-    return bool(requirements - set(policy.TRAITS)) or any(
-        # Keys that AggregateInstanceExtraSpecsFilter reads, and traits of request groups.
-        ":" not in key or re.match(r"aggregate_instance_extra_specs:|trait[^:]+:", key)
-        for key in specs
-    )
-
-
-def _architecture(properties: Mapping[str, Any]) -> str | None:
-    """Return the guest's architecture as its image gives it.
-
-    Source: nova/virt/libvirt/driver.py, _check_emulation_arch; ``architecture``
-    is the old name of hw_architecture (nova/objects/image_meta.py).
-    """
-    for key in ("hw_emulation_architecture", "hw_architecture", "architecture"):
-        if properties.get(key):
-            return str(properties[key])
     return None

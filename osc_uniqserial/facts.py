@@ -14,30 +14,21 @@ from collections.abc import Mapping
 from osc_uniqserial import policy
 from osc_uniqserial.policy import HostInput, HostMode, SettingInput, Value
 
+#: A setting that this user cannot see.
+UNREADABLE = SettingInput(None, policy.Evidence.UNREADABLE)
+
 #: Guest architectures that get ``<sysinfo>``: i686 and x86_64 under every name
 #: that Nova folds into them (nova/objects/fields.py, Architecture.canonicalize).
 _SYSINFO_ARCHITECTURES = frozenset({"i386", "i486", "i586", "i686", "amd64", "x86_64"})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """One server as the APIs show it to this user.
+@dataclasses.dataclass(slots=True)
+class Server:
+    """Which server it is.
 
     :ivar name: None for a server of a cell that is down
     :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when
-        this user may not see it (``host_visible`` is False)
-    :ivar reachable: False when the server's cell is down and Nova returned a
-        minimal record
-    :ivar flavor_now: what the flavor of its boot or last resize says now; None
-        when it was not found or not read
-    :ivar image_now: what the image says now; None when not read, or when it
-        is itself the evidence
-    :ivar traits: requirements of this project's own traits that scheduling
-        follows, ``required`` or ``forbidden`` by trait name, as far as known
-    :ivar bounded: something that is not looked at here may keep the server from
-        some hosts: an availability zone, other traits, aggregates, or an image
-        that is not as it was at boot
-    :ivar guest_architecture: of the image; None when it follows the host
+        this user may not see it
     """
 
     id: str
@@ -45,15 +36,77 @@ class ServerFacts:
     project_id: str | None
     status: str
     host: str | None
+
+
+#: Requirements of this project's own traits that scheduling follows: the trait, and
+#: ``required`` or ``forbidden``; sorted.
+Needs = tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FlavorPart:
+    """What the flavor of a server says; many servers and flavors say the same.
+
+    :ivar used: what the server's own copy says
+    :ivar now: what the flavor of its boot or last resize says now; None when it
+        was not found or not read
+    :ivar bounded: it may keep the server from some hosts by what is not looked at
+        here: other traits, aggregates; or it is hidden
+    """
+
+    used: SettingInput = UNREADABLE
+    now: Value | None = None
+    needs: Needs = ()
+    bounded: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImagePart:
+    """What the image of a server, or its root volume, says; many say the same.
+
+    :ivar used: what the server was built with
+    :ivar now: what the image says now; None when not read, or when it is itself
+        the evidence
+    :ivar bounded: it may keep the server from some hosts by what is not looked at
+        here: other traits, or it is not as it was at boot
+    :ivar architecture: of the guest; None when it follows the host
+    """
+
+    used: SettingInput = UNREADABLE
+    now: Value | None = None
+    needs: Needs = ()
+    bounded: bool = True
+    architecture: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What decides the serial of a server, as the APIs show it to this user.
+
+    :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when
+        this user may not see it (``host_visible`` is False)
+    :ivar reachable: False when the server's cell is down and Nova returned a
+        minimal record
+    :ivar pinned: an availability zone may keep it from some hosts
+    """
+
+    status: str
+    host: str | None
     host_visible: bool
     reachable: bool
-    flavor: SettingInput
-    flavor_now: Value | None
-    image: SettingInput
-    image_now: Value | None
-    traits: dict[str, str]
-    bounded: bool
-    guest_architecture: str | None
+    pinned: bool
+    flavor: FlavorPart
+    image: ImagePart
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """Requirements of this project's traits; the flavor's outrank the image's."""
+        return dict(self.image.needs + self.flavor.needs)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether something that is not looked at here may keep it from some hosts."""
+        return self.pinned or self.flavor.bounded or self.image.bounded
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

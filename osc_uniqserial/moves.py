@@ -28,7 +28,7 @@ def judge(rest: Rest, facts: ServerFacts, view: HostView, given: GivenModes) -> 
     :raises Unreadable: when Placement cannot be read
     """
     # What flavor and image ask for wherever the guest is; a host may overrule an image.
-    wish = policy.resolve(facts.flavor, facts.image, policy.HostInput()).requested
+    wish = policy.resolve(facts.flavor.used, facts.image.used, policy.HostInput()).requested
     if wish is None or view.own is None or view.input.mode is None:
         return None
     others = {
@@ -49,10 +49,10 @@ def judge(rest: Rest, facts: ServerFacts, view: HostView, given: GivenModes) -> 
         obeying = {policy.TRAIT_KEYS}
     elif wish is Setting.HOST:
         # A host that honours the keys would show its own identity; not to an image, if it says so.
-        from_flavor = facts.flavor.value and facts.flavor.value.setting is Setting.HOST
+        from_flavor = facts.flavor.used.value and facts.flavor.used.value.setting is Setting.HOST
         contrary.add(policy.TRAIT_KEYS if from_flavor else policy.TRAIT_IMAGE_MAY_SHOW_HOST)
 
-    needs = {trait: need for trait, need in facts.traits.items() if trait in known}
+    needs = {trait: need for trait, need in facts.needs.items() if trait in known}
     left = _providers(rest, others, needs, forbidden=steady & known)
     against = _speaking_against(rest, others, needs, contrary & known, obeying & known)
     if against is None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from osc_uniqserial.facts import Moves, ServerFacts
+from osc_uniqserial.facts import Moves, Server, ServerFacts
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -64,6 +64,7 @@ class Pending:
 class ServerReport:
     """The answer about one server, as ``show`` prints it."""
 
+    server: Server
     facts: ServerFacts
     host: HostInput
     policy: EffectivePolicy
@@ -80,12 +81,14 @@ def pending_changes(facts: ServerFacts) -> tuple[Pending, ...]:
     ``true`` and ``True`` are the same.
     """
     changes = []
-    if _differs(facts.flavor, facts.flavor_now):
+    if _differs(facts.flavor.used, facts.flavor.now):
         changes.append(
-            Pending("flavor", _raw(facts.flavor.value), _raw(facts.flavor_now), "resize")
+            Pending("flavor", _raw(facts.flavor.used.value), _raw(facts.flavor.now), "resize")
         )
-    if _differs(facts.image, facts.image_now):
-        changes.append(Pending("image", _raw(facts.image.value), _raw(facts.image_now), "rebuild"))
+    if _differs(facts.image.used, facts.image.now):
+        changes.append(
+            Pending("image", _raw(facts.image.used.value), _raw(facts.image.now), "rebuild")
+        )
     return tuple(changes)
 
 
@@ -103,7 +106,7 @@ def _raw(value: Value | None) -> str | None:
 
 def steered(facts: ServerFacts) -> bool:
     """Whether scheduling keeps the server on hosts that meet a request for unique."""
-    return facts.traits.get(TRAIT_UNIQUE) == "required"
+    return facts.needs.get(TRAIT_UNIQUE) == "required"
 
 
 def needs_other_hosts(facts: ServerFacts, policy: EffectivePolicy) -> bool:
@@ -113,13 +116,13 @@ def needs_other_hosts(facts: ServerFacts, policy: EffectivePolicy) -> bool:
     )
 
 
-def build(facts: ServerFacts, host: HostInput, moves: Moves | None) -> ServerReport:
+def build(server: Server, facts: ServerFacts, host: HostInput, moves: Moves | None) -> ServerReport:
     """Judge one server.
 
     :param host: what is known of its present host
     :param moves: what the other hosts would do; None when nobody looked
     """
-    policy = resolve(facts.flavor, facts.image, host)
+    policy = resolve(facts.flavor.used, facts.image.used, host)
     survives: bool | None = None
     if policy.source in HOST_SOURCES:
         survives = False
@@ -133,7 +136,7 @@ def build(facts: ServerFacts, host: HostInput, moves: Moves | None) -> ServerRep
     second = _outlook(facts, policy, survives, moves, pending)
     if second:
         sentences.append(second)
-    return ServerReport(facts, host, policy, survives, pending, " ".join(sentences))
+    return ServerReport(server, facts, host, policy, survives, pending, " ".join(sentences))
 
 
 def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> str:
@@ -194,14 +197,14 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
 
 
 def _image_is_overruled(facts: ServerFacts, host: HostInput) -> bool:
-    said = facts.image.value
+    said = facts.image.used.value
     return said is not None and said.setting is Setting.HOST and not host.image_may_show_host
 
 
 def _askers(facts: ServerFacts, wish: Setting) -> str:
     said = [
         name
-        for name, used in (("flavor", facts.flavor), ("image", facts.image))
+        for name, used in (("flavor", facts.flavor.used), ("image", facts.image.used))
         if used.value is not None and used.value.setting is wish
     ]
     if len(said) > 1:
@@ -223,9 +226,9 @@ def _unknown(facts: ServerFacts, host: HostInput) -> str:
             " its mode nor whether it honours the keys (it takes an administrator)."
         )
     missing = []
-    if facts.flavor.value is None:
+    if facts.flavor.used.value is None:
         missing.append("what the flavor says")
-    if facts.image.value is None:
+    if facts.image.used.value is None:
         missing.append("what the image says")
     if host.mode is None:
         missing.append(f"the mode of host {facts.host}")

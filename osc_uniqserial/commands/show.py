@@ -29,8 +29,8 @@ def _raw(used: SettingInput) -> str | None:
 
 def _evidence(about: ServerReport) -> dict[str, str | None]:
     return {
-        "flavor": _text(about.facts.flavor.evidence),
-        "image": _text(about.facts.image.evidence),
+        "flavor": _text(about.facts.flavor.used.evidence),
+        "image": _text(about.facts.image.used.evidence),
         "host_mode": _text(about.host.mode_evidence),
         "host_honours": _text(about.host.honours_evidence),
         "host_meets_unique": _text(about.host.meets_unique_evidence),
@@ -39,18 +39,18 @@ def _evidence(about: ServerReport) -> dict[str, str | None]:
 
 #: Key and getter of each column. The keys are an interface: scripts read them.
 COLUMNS: dict[str, Callable[[ServerReport], Any]] = {
-    "id": lambda about: about.facts.id,
-    "name": lambda about: about.facts.name,
-    "project_id": lambda about: about.facts.project_id,
-    "host": lambda about: about.facts.host,
-    "status": lambda about: about.facts.status,
+    "id": lambda about: about.server.id,
+    "name": lambda about: about.server.name,
+    "project_id": lambda about: about.server.project_id,
+    "host": lambda about: about.server.host,
+    "status": lambda about: about.server.status,
     "requested": lambda about: _text(about.policy.requested),
-    "flavor_value": lambda about: _raw(about.facts.flavor),
-    "image_value": lambda about: _raw(about.facts.image),
+    "flavor_value": lambda about: _raw(about.facts.flavor.used),
+    "image_value": lambda about: _raw(about.facts.image.used),
     "host_mode": lambda about: _text(about.host.mode),
     "host_honours": lambda about: about.host.honours,
     "serial_source": lambda about: _text(about.policy.source),
-    "expected_serial": lambda about: about.policy.expected_serial(about.facts.id),
+    "expected_serial": lambda about: about.policy.expected_serial(about.server.id),
     "decided_by": lambda about: _text(about.policy.decided_by),
     "survives_move": lambda about: about.survives_move,
     "pending": lambda about: [dataclasses.asdict(change) for change in about.pending],
@@ -90,8 +90,8 @@ class ShowUniqueSerial(output.ShowOne):
         cloud = Cloud(self.app.client_manager.sdk_connection)
         try:
             record = cloud.find_server(parsed_args.server, parsed_args.all_projects)
-            facts, view = cloud.read_server(record, given)
-            effective = policy.resolve(facts.flavor, facts.image, view.input)
+            server, facts, view = cloud.read_server(record, given)
+            effective = policy.resolve(facts.flavor.used, facts.image.used, view.input)
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
         others = None
@@ -100,6 +100,6 @@ class ShowUniqueSerial(output.ShowOne):
                 others = moves.judge(cloud.rest, facts, view, given)
             except Unreadable as error:
                 cloud.notes.append(f"the other hosts could not be judged: {error}")
-        about = report.build(facts, view.input, others)
+        about = report.build(server, facts, view.input, others)
         output.warn(cloud.notes)
         return tuple(COLUMNS), [getter(about) for getter in COLUMNS.values()]
