@@ -2,6 +2,7 @@
 """The command line: ``python3 -m devcloud``."""
 
 import argparse
+import json
 import os
 import shlex
 import signal
@@ -15,6 +16,7 @@ from devcloud import cloud, process, state
 from devcloud.demo import client_help, run_demo
 from devcloud.errors import DevcloudError
 from devcloud.layout import Layout
+from devcloud.seed import run_seed
 
 EXIT_NOT_UP = 3
 
@@ -112,6 +114,15 @@ def demo(args: argparse.Namespace) -> int:
     return 0
 
 
+def seed(args: argparse.Namespace) -> int:
+    """Fill the cloud, which must be up, with servers and mistakes; print what must be found."""
+    document = run_seed(
+        args.layout, _progress(), seed=args.seed, servers=args.servers, hosts=args.hosts
+    )
+    print(json.dumps(document, indent=1))
+    return 0
+
+
 def _call(command: Sequence[str], environment: dict[str, str]) -> int:
     try:
         code = subprocess.run(command, env=environment, check=False).returncode
@@ -142,6 +153,17 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("demo", parents=[common], help=demo.__doc__, description=demo.__doc__)
     verb.add_argument("--keep", action="store_true", help="leave the cloud up")
     verb.set_defaults(function=demo)
+    verb = verbs.add_parser("seed", parents=[common], help=seed.__doc__, description=seed.__doc__)
+    verb.add_argument(
+        "--servers", type=int, default=300, metavar="N", help="servers to write (default: 300)"
+    )
+    verb.add_argument(
+        "--hosts", type=int, default=12, metavar="H", help="hosts to add (default: 12)"
+    )
+    verb.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="the same seed, the same cloud (1)"
+    )
+    verb.set_defaults(function=seed)
     return parser
 
 

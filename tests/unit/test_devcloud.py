@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -15,9 +16,21 @@ import pytest
 import yaml
 
 from devcloud import __main__ as cli
-from devcloud import cloud, config, databases, environment, hosts, process, state
+from devcloud import (
+    cloud,
+    config,
+    databases,
+    environment,
+    hosts,
+    process,
+    seed,
+    seed_plan,
+    seed_scenarios,
+    state,
+)
 from devcloud.errors import DevcloudError, log_tail
 from devcloud.layout import DATABASES, SERVICES, Layout
+from osc_uniqserial import policy
 
 PORTS = {service: 40000 + index for index, service in enumerate(SERVICES)}
 
@@ -262,6 +275,119 @@ class TestCommands:
         state.write(layout.state_file, current)
         assert cli.main(["status", "--dir", str(layout.root)]) == cli.EXIT_NOT_UP
         assert "ended (-9)" in capsys.readouterr().out
+
+
+NAMESPACE = json.loads(seed.NAMESPACE.read_text())
+
+
+def make_plan(number: int = 1, servers: int = 300, hosts: int = 12) -> seed_plan.Plan:
+    return seed_scenarios.make_plan(number, servers, hosts, NAMESPACE)
+
+
+class TestSeed:
+    def test_the_same_seed_makes_the_same_plan(self) -> None:
+        assert make_plan(5) == make_plan(5)
+        assert make_plan(5) != make_plan(6)
+
+    @pytest.mark.parametrize("wanted", [12, 13, 19, 40])
+    def test_there_are_as_many_as_asked_for(self, wanted: int) -> None:
+        plan = make_plan(servers=200, hosts=wanted)
+        assert (len(plan.servers), len(plan.hosts)) == (200, wanted)
+        names = [host.name for host in plan.hosts]
+        assert len({*names, *hosts.BY_NAME}) == wanted + len(hosts.HOSTS)
+        assert {host.cell for host in plan.hosts} <= set(hosts.CELLS)
+
+    @pytest.mark.parametrize(("servers", "wanted"), [(1, 12), (300, 11)])
+    def test_too_few_are_refused(self, servers: int, wanted: int) -> None:
+        with pytest.raises(DevcloudError, match="or more"):
+            make_plan(servers=servers, hosts=wanted)
+
+    def test_every_finding_of_the_table_is_planted(self) -> None:
+        assert {row.id for row in make_plan().findings} == set(seed_plan.SEVERITIES)
+
+    @pytest.mark.parametrize("wanted", [12, 40])
+    def test_two_traits_are_as_rare_as_the_scenarios_want(self, wanted: int) -> None:
+        plan = make_plan(hosts=wanted)
+        enabled = [host.traits for host in hosts.HOSTS if host.name not in plan.disabled]
+        enabled += [host.traits for host in plan.hosts if not host.disabled]
+        found = Counter(trait for traits in enabled for trait in traits)
+        assert (found[hosts.MODE_HARDWARE], found[hosts.MODE_NONE]) == (0, 1)
+
+    def test_scenarios_do_not_depend_on_the_number_of_servers(self) -> None:
+        small, large = make_plan(servers=150), make_plan(servers=400)
+        assert large.servers[:100] == small.servers[:100]
+
+    def test_ids_are_unique_and_look_random(self) -> None:
+        plan = make_plan(servers=500)
+        ids = [server.id for server in plan.servers]
+        ids += [flavor.id for flavor in plan.flavors]
+        ids += [image.id for image in plan.images]
+        ids += [volume.id for server in plan.servers for volume in server.volumes]
+        assert len(set(ids)) == len(ids)
+        assert {uuid.UUID(each).version for each in ids} == {4}
+
+    def test_no_row_is_there_twice_and_its_servers_exist(self) -> None:
+        plan = make_plan(hosts=30)
+        rows = [
+            (row.id, row.resource_type, row.resource_name, row.image_id) for row in plan.findings
+        ]
+        assert not [row for row, times in Counter(rows).items() if times > 1 and row[1] != "server"]
+        known = {server.id for server in plan.servers}
+        lists = [row.server_ids for row in plan.findings if row.server_ids is not None]
+        lists += [row.server_ids for row in plan.unchecked]
+        for ids in lists:
+            assert set(ids) <= known
+            assert ids == sorted(ids) != []
+
+    def test_rows_about_hosts_hold_all_that_show_them(self) -> None:
+        plan = make_plan()
+        rows = {(row.id, row.resource_name): row.server_ids for row in plan.findings}
+        for host in plan.hosts:
+            shown = sorted(
+                server.id
+                for server in plan.servers
+                if server.host == host.name and server.source.startswith("host-")
+            )
+            assert rows.get(("host-identity-shown", host.name)) == (shown or None)
+            assert rows.get(("serial-shared", host.name)) == (shown if len(shown) > 1 else None)
+
+    def test_servers_fit_their_sources(self) -> None:
+        for server in make_plan().servers:
+            assert (server.image is None) == bool(server.volumes)
+            assert server.volumes == [] or server.volumes[-1].root
+            assert server.unchecked is None or server.source == seed_plan.UNKNOWN
+            assert len(server.name) <= 255
+
+    def test_two_volumes_are_listed_with_the_root_disk_last(self) -> None:
+        two = [server.volumes for server in make_plan().servers if len(server.volumes) > 1]
+        assert two
+        for data, root in two:
+            assert (data.root, root.root) == (False, True)
+            assert data.id < root.id
+
+    def test_the_words_are_those_of_the_project(self) -> None:
+        assert (seed_plan.FLAVOR_KEY, seed_plan.IMAGE_KEY) == (policy.FLAVOR_KEY, policy.IMAGE_KEY)
+        used = {trait for host in make_plan(hosts=30).hosts for trait in host.traits}
+        assert used <= set(policy.TRAITS)
+        assert {seed_plan.KEYS, seed_plan.MAY_SHOW} <= used
+        sources = {server.source for server in make_plan().servers}
+        assert sources == {source.value for source in policy.SerialSource}
+
+    def test_manifest_is_json_with_the_ids_that_the_services_chose(self) -> None:
+        plan = make_plan()
+        projects = {name: f"project of {name}" for name in plan.projects}
+        numbers = {each.name: str(index) for index, each in enumerate(plan.aggregates)}
+        document = seed_plan.manifest(plan, projects, numbers)
+        assert json.loads(json.dumps(document)) == document
+        assert len(document["servers"]) == 300
+        for row in document["findings"]:
+            assert row["severity"] == seed_plan.SEVERITIES[row["id"]]
+            if row["resource_type"] == "aggregate":
+                assert row["resource_id"] == numbers[row["resource_name"]]
+
+    def test_a_cloud_must_be_up(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["seed", "--dir", str(tmp_path)]) == 1
+        assert "not up" in capsys.readouterr().err
 
 
 def test_log_tail(tmp_path: Path) -> None:
