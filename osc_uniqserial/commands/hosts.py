@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial host list``: what each compute host does with the keys."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from osc_lib import exceptions
+
+from osc_uniqserial import policy
+from osc_uniqserial.commands import host_modes, output
+from osc_uniqserial.policy import SerialSource, Setting, SettingInput
+from osc_uniqserial.text import safe_text
+
+if TYPE_CHECKING:
+    from osc_uniqserial.facts import Aggregate, Fleet, GivenModes, Host
+    from osc_uniqserial.rest import Rest
+
+_ASKS_FOR_UNIQUE = SettingInput(policy.Value(Setting.UNIQUE))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Report:
+    """A compute node with what is judged of it.
+
+    :ivar aggregates_read: False when no aggregate of any host is known
+    """
+
+    host: Host
+    aggregates_read: bool
+    problems: tuple[str, ...]
+
+
+def _text(value: Enum | None) -> str | None:
+    return None if value is None else str(value.value)
+
+
+def _meets_unique(host: Host) -> bool | None:
+    """Tell whether a guest that asks for unique gets it here; None when that is not known."""
+    source = policy.resolve(_ASKS_FOR_UNIQUE, SettingInput(), host.input).source
+    return None if source is SerialSource.UNKNOWN else source is SerialSource.INSTANCE_UUID
+
+
+def _evidence(about: _Report) -> dict[str, str | None]:
+    known = about.host.input
+    return {
+        "host_mode": _text(known.mode_evidence),
+        "host_honours": _text(known.honours_evidence),
+        "host_meets_unique": _text(known.meets_unique_evidence),
+    }
+
+
+def _image_may_show_host(host: Host) -> bool | None:
+    return host.input.image_may_show_host if host.input.honours else None
+
+
+def _declared(host: Host) -> bool | None:
+    """Return what all aggregates that say something say; None when they differ, or none does."""
+    said = {setting for each in host.aggregates for setting in _said(each)}
+    return said == {Setting.UNIQUE} if len(said) == 1 else None
+
+
+#: Key and getter of each column. The keys are an interface: scripts read them.
+COLUMNS: dict[str, Callable[[_Report], Any]] = {
+    "host": lambda about: about.host.hypervisor.host,
+    "hypervisor_hostname": lambda about: about.host.hypervisor.hostname,
+    "host_mode": lambda about: _text(about.host.input.mode),
+    "host_honours": lambda about: about.host.input.honours,
+    "meets_unique": lambda about: _meets_unique(about.host),
+    "image_may_show_host": lambda about: _image_may_show_host(about.host),
+    "smbios": lambda about: about.host.input.smbios,
+    "evidence": _evidence,
+    "aggregates": lambda about: (
+        [each.name for each in about.host.aggregates] if about.aggregates_read else None
+    ),
+    "declared": lambda about: _declared(about.host),
+    "servers": lambda about: about.host.hypervisor.servers,
+    "state": lambda about: "up" if about.host.hypervisor.up else "down",
+    "status": lambda about: "enabled" if about.host.hypervisor.enabled else "disabled",
+    "problems": lambda about: list(about.problems),
+}
+#: What is left to ``--long``.
+_LONG = frozenset({"hypervisor_hostname", "image_may_show_host", "smbios", "declared", "status"})
+
+
+class ListHosts(output.Lister):
+    """List what each compute host does with the keys, and where that was read.
+
+    One row for each compute node. It takes an administrator, changes nothing, and
+    its requests do not grow with the hosts, but for the pages of the hypervisors.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the filters, and the options for what no API tells."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--host",
+            metavar="<host>",
+            help="Only this compute host (the exact name of its compute service)",
+        )
+        parser.add_argument(
+            "--problems",
+            action="store_true",
+            help="Only hosts that have problems: traits or aggregates that cannot be right",
+        )
+        parser.add_argument(
+            "--long",
+            action="store_true",
+            help="List every column (-c finds each of them without this option)",
+        )
+        host_modes.add_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Read every host, judge each, and return one row for each that is asked for."""
+        # The shell imports the modules of all commands at every start.
+        from osc_uniqserial.rest import Rest
+
+        given = host_modes.given(parsed_args)
+        fleet = _fleet(Rest(self.app.client_manager.sdk_connection), given)
+        hosts = _chosen(fleet, parsed_args.host)
+        output.warn(_notes(fleet))
+        reports = (_report(host, fleet) for host in hosts)
+        # cliff takes the names of columns in any case, and blanks for underscores.
+        named = {name.strip().lower().replace(" ", "_") for name in parsed_args.columns}
+        long = parsed_args.long or not _LONG.isdisjoint(named)
+        columns = {key: get for key, get in COLUMNS.items() if long or key not in _LONG}
+        if parsed_args.formatter == "table":
+            columns |= {"evidence": _brief_evidence, "problems": _folded_problems}
+        return tuple(columns), (
+            [getter(about) for getter in columns.values()]
+            for about in reports
+            if about.problems or not parsed_args.problems
+        )
+
+
+def _fleet(rest: Rest, given: GivenModes) -> Fleet:
+    from osc_uniqserial import hosts, status
+    from osc_uniqserial.rest import CloudError, Unreadable
+
+    try:
+        return hosts.read_fleet(rest, given)
+    except CloudError as error:
+        answer = error.status if isinstance(error, Unreadable) else None
+        text = f"The hypervisors could not be read: {error}"
+        if answer == 403:
+            text += " Nova's default policy wants an administrator."
+        down = hosts.of_down_cells(rest) if answer == 500 else ()
+        if down:
+            text = f"{text.rstrip('.')}. In a cell that is down: {status.summary(down)}."
+        raise exceptions.CommandError(safe_text(text)) from error
+
+
+def _chosen(fleet: Fleet, name: str | None) -> Sequence[Host]:
+    if name is None:
+        return fleet.hosts
+    hosts = [host for host in fleet.hosts if host.hypervisor.host == name]
+    if not hosts:
+        # An empty list would read as a host without problems.
+        raise exceptions.CommandError(
+            safe_text(f"There is no compute host {name!r}; --host takes the name of its service")
+        )
+    return hosts
+
+
+def _notes(fleet: Fleet) -> Iterator[str]:
+    if fleet.traits_unread:
+        yield f"the traits of the hosts could not be read: {fleet.traits_unread.rstrip('.')}"
+    if fleet.aggregates_unread:
+        yield f"the host aggregates could not be read: {fleet.aggregates_unread.rstrip('.')}"
+    yield from fleet.notes
+
+
+# --- what people get to see -------------------------------------------------
+
+
+def _brief_evidence(about: _Report) -> str | None:
+    """Return each word once, in the order of the inputs: JSON tells which is which."""
+    return ", ".join(dict.fromkeys(word for word in _evidence(about).values() if word)) or None
+
+
+def _folded_problems(about: _Report) -> list[str]:
+    return [line for problem in about.problems for line in output.folded(problem)]
+
+
+# --- what cannot be right ---------------------------------------------------
+
+
+def _report(host: Host, fleet: Fleet) -> _Report:
+    problems = (*_of_traits(host, fleet.traits_unread is None), *_of_aggregates(host))
+    return _Report(host, fleet.aggregates_unread is None, problems)
+
+
+def _of_traits(host: Host, read: bool) -> Iterator[str]:
+    """Judge the traits as ``status`` does."""
+    from osc_uniqserial import status
+
+    traits = host.traits or frozenset()
+    if not host.input.smbios:
+        if traits:
+            yield f"wrong traits, its guests have no serial number: {_names(traits)}"
+        return
+    if host.traits is None and read:
+        yield "it has no resource provider in Placement"
+    if host.input.contradiction:
+        yield f"contradicting traits: {_names(host.input.contradiction)}"
+    if status.is_partial(traits):
+        yield f"incomplete traits: {_names(traits)}"
+
+
+def _of_aggregates(host: Host) -> Iterator[str]:
+    for each in host.aggregates:
+        for key in (policy.FLAVOR_KEY, policy.IMAGE_KEY):
+            value = policy.parse(each.metadata.get(key))
+            if value.setting is Setting.INVALID:
+                yield (
+                    f"aggregate {each.name}: {key}={value.raw!r} is no boolean and counts as unset"
+                )
+    true, false = (
+        [each.name for each in host.aggregates if setting in _said(each)]
+        for setting in (Setting.UNIQUE, Setting.HOST)
+    )
+    if true and false:
+        yield f"contradicting aggregates: true in {', '.join(true)}; false in {', '.join(false)}"
+    if true and _meets_unique(host) is False:
+        yield f"declared true in {', '.join(true)}, but a request for unique is not met here"
+
+
+def _said(aggregate: Aggregate) -> set[Setting]:
+    """Return what an aggregate declares by either key; text that is no boolean says nothing."""
+    values = (aggregate.metadata.get(key) for key in (policy.FLAVOR_KEY, policy.IMAGE_KEY))
+    return {policy.parse(value).setting for value in values} & {Setting.UNIQUE, Setting.HOST}
+
+
+def _names(traits: Iterable[str]) -> str:
+    return ", ".join(sorted(traits))
