@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import threading
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from osc_uniqserial import hosts, policy, records
+from osc_uniqserial import background, hosts, policy, records
 from osc_uniqserial.facts import (
     UNREADABLE,
     GivenModes,
@@ -30,9 +28,6 @@ from osc_uniqserial.rest import COMPUTE_OLDEST, CloudError, Json, Rest, Unreadab
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
-
-_Asked = TypeVar("_Asked")
-_Read = TypeVar("_Read")
 
 #: 2.98 shows the image properties that a server was built with. Later ones add
 #: scheduler hints, which cost more and tell nothing here.
@@ -117,8 +112,8 @@ class Cloud:
         """Read what decides the serial of one server, the independent parts at once."""
         server = records.server(record)
         flavor_record: Json = record.get("flavor") or {}
-        flavor_now = _in_background(self._flavor_now, flavor_record.get("original_name"))
-        image_read = _in_background(self._image, record)
+        flavor_now = background.start(self._flavor_now, flavor_record.get("original_name"))
+        image_read = background.start(self._image, record)
         hypervisors = self._hypervisors() if server.host else ()
         own = _own_hypervisor(hypervisors, server.host, record)
         traits = self._own_traits(server.host, own, record) if server.host else None
@@ -291,11 +286,7 @@ class Cloud:
             unread = Evidence.UNREADABLE if facts.host or not facts.host_visible else None
             if facts.reachable and not facts.host_visible:
                 self.notes.append("the server's host is hidden from this user")
-            host = HostInput(mode_evidence=unread, honours_evidence=unread)
-            if required:
-                host = dataclasses.replace(
-                    host, meets_unique=True, meets_unique_evidence=Evidence.REQUIRED_TRAIT
-                )
+            host = hosts.evidence(None, unread, required=required)
         else:
             host = policy.host_from_traits(traits)
             if required and policy.TRAIT_UNIQUE not in traits:
@@ -330,20 +321,6 @@ class Cloud:
             return known
         declared = policy.declared_by_aggregates(each.metadata for each in found)
         return hosts.with_declaration(known) if declared else known
-
-
-def _in_background(read: Callable[[_Asked], _Read], asked: _Asked) -> Future[_Read]:
-    """Start a read in a thread of its own, which does not keep an interrupted command alive."""
-    future: Future[_Read] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(read(asked))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
 
 
 def _is_uuid(text: str) -> bool:

@@ -152,6 +152,36 @@ def has_sysinfo(architecture: str | None) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Flavor:
+    """A flavor as it is now.
+
+    :ivar extra_specs: None when they are hidden from this user
+    """
+
+    id: str
+    name: str
+    extra_specs: Mapping[str, str] | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Image:
+    """An image as it is now.
+
+    :ivar visibility: public, private, shared or community
+    :ivar updated: ISO 8601 in UTC
+    :ivar properties: those that matter here, as text
+    """
+
+    id: str
+    name: str | None
+    owner: str | None
+    visibility: str
+    updated: str
+    is_snapshot: bool
+    properties: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class GivenModes:
     """Host modes that the user gave, by host; ``*`` stands for all others."""
 
@@ -207,6 +237,8 @@ class Fleet:
     :ivar traits_unread: why the traits could not be read; None when they were
     :ivar aggregates_unread: why the host aggregates could not be read; None when they were
     :ivar notes: what looks wrong with what the user gave, in words for people
+    :ivar hosts_of_down_cells: where a cell is down: its hosts, sorted; Nova lists no
+        hypervisor then, and what the hosts run is taken for KVM or QEMU on x86
     """
 
     hosts: tuple[Host, ...]
@@ -214,6 +246,7 @@ class Fleet:
     traits_unread: str | None = None
     aggregates_unread: str | None = None
     notes: tuple[str, ...] = ()
+    hosts_of_down_cells: tuple[str, ...] = ()
 
 
 class Validator(enum.Enum):
@@ -233,6 +266,75 @@ class Unchecked:
 
     reason: str
     hosts: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(eq=False, frozen=True, slots=True)
+class Case:
+    """A situation that many servers are in; two cases are never equal.
+
+    :ivar host: what is known of the host, as it is for guests of this architecture
+    :ivar placed: the server is on a host, which this user need not see
+    """
+
+    flavor: FlavorPart
+    image: ImagePart
+    host: HostInput
+    host_visible: bool
+    reachable: bool
+    pinned: bool
+    placed: bool
+
+
+@dataclasses.dataclass(slots=True)
+class Sighting:
+    """A server as the list of servers has it; one is made for each server.
+
+    :ivar flavor: the name of its flavor; None when it is not told
+    :ivar image: the ID of its image; None when it has none
+    :ivar on: its host, where the fleet is known
+    """
+
+    id: str
+    name: str | None
+    project_id: str | None
+    status: str
+    host: str | None
+    case: Case
+    flavor: str | None
+    image: str | None
+    on: Host | None
+
+    @property
+    def server(self) -> Server:
+        """Which server it is."""
+        return Server(self.id, self.name, self.project_id, self.status, self.host)
+
+    @property
+    def facts(self) -> ServerFacts:
+        """What decides its serial."""
+        case = self.case
+        return ServerFacts(
+            status=self.status,
+            host=self.host,
+            host_visible=case.host_visible,
+            reachable=case.reachable,
+            pinned=case.pinned,
+            flavor=case.flavor,
+            image=case.image,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the servers of a cloud rest on; a part that could not be read says why.
+
+    :ivar flavors: sorted by name
+    :ivar images: by ID
+    """
+
+    fleet: Fleet | Unchecked
+    flavors: tuple[Flavor, ...] | Unchecked
+    images: Mapping[str, Image] | Unchecked
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,7 +19,14 @@ from typing import Any
 from cliff import hooks
 from osc_lib import exceptions
 
-from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, parse
+from osc_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    TRAIT_UNIQUE,
+    Setting,
+    is_near_miss,
+    parse,
+)
 from osc_uniqserial.text import safe_text
 
 LOG = logging.getLogger(__name__)
@@ -34,11 +40,6 @@ _LOWER = {Setting.UNIQUE: "true", Setting.HOST: "false"}
 #: What Nova's image isolation filter compares an aggregate with: str(bool)
 #: (nova/scheduler/filters/aggregate_image_properties_isolation.py).
 _TITLE = {Setting.UNIQUE: "True", Setting.HOST: "False"}
-
-
-#: Other spellings of the keys, without what separates their words.
-_NEAR_MISSES = ("hwuniqueserial", "uniqueserial")
-_SEPARATORS = re.compile(r"[^0-9A-Za-z]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -431,7 +432,7 @@ def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str
     result = dict(properties)
     right = next(iter(resource.keys))
     for key in properties:
-        if key not in (FLAVOR_KEY, IMAGE_KEY) and _SEPARATORS.sub("", key).lower() in _NEAR_MISSES:
+        if is_near_miss(key):
             raise refusal(
                 f"{key!r} has no effect on {_a(resource.noun)}: the key there is {right}"
                 f" ({resource.remedy})"

@@ -22,8 +22,6 @@ PLACEMENT_TRAITS = "1.6"
 #: The first one that finds resource providers by a trait.
 _PLACEMENT_REQUIRED = "1.18"
 
-_UNREAD = HostInput(mode_evidence=Evidence.UNREADABLE, honours_evidence=Evidence.UNREADABLE)
-
 
 def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
     """Read every compute node: at most 11 requests, and one more for each page of hypervisors.
@@ -33,7 +31,52 @@ def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
 
     :raises CloudError: when the hypervisors cannot be read
     """
-    hypervisors = sorted(read_hypervisors(rest), key=lambda each: (each.host, each.hostname))
+    return _fleet(rest, read_hypervisors(rest), given)
+
+
+def read_fleet_past_down_cells(rest: Rest, given: GivenModes, down: Collection[str]) -> Fleet:
+    """Read the compute nodes where a cell is down: Nova lists no hypervisor at all then.
+
+    Its services and Placement tell of the hosts, though not what their hypervisors are: they
+    are taken for libvirt with KVM or QEMU on x86. A resource provider belongs to the service
+    of its name, or of its name without the domain.
+
+    :param down: the hosts of cells that are down
+    :raises Unreadable: when Nova or Placement does not tell
+    """
+    services = {
+        str(each["host"]): each
+        for each in rest.items(
+            "compute", "/os-services", "services", {"binary": "nova-compute"}, COMPUTE_OLDEST
+        )
+    }
+    hypervisors = []
+    with parsing("placement"):
+        for provider in rest.items(
+            "placement", "/resource_providers", "resource_providers", {}, _PLACEMENT_REQUIRED
+        ):
+            name = str(provider["name"])
+            host = name if name in services else name.partition(".")[0]
+            if host in services and provider["parent_provider_uuid"] is None:
+                hypervisors.append(_of_service(str(provider["uuid"]), name, services[host]))
+    fleet = _fleet(rest, hypervisors, given)
+    return dataclasses.replace(fleet, hosts_of_down_cells=tuple(sorted(down)))
+
+
+def _of_service(provider: str, name: str, service: Json) -> Hypervisor:
+    return Hypervisor(
+        id=provider,
+        hostname=name,
+        host=str(service["host"]),
+        enabled=service.get("status") != "disabled",
+        up=service.get("state") != "down",
+        type="QEMU",
+        architecture=None,
+    )
+
+
+def _fleet(rest: Rest, listed: Iterable[Hypervisor], given: GivenModes) -> Fleet:
+    hypervisors = sorted(listed, key=lambda each: (each.host, each.hostname))
     traits: dict[str, frozenset[str]] = {}
     aggregates: tuple[Aggregate, ...] = ()
     traits_unread = aggregates_unread = None
@@ -49,7 +92,7 @@ def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
     notes: dict[str, None] = {}
     for hypervisor in hypervisors:
         name, found = hypervisor.host, traits.get(hypervisor.id)
-        known = _UNREAD if found is None else policy.host_from_traits(found)
+        known = evidence(found, Evidence.UNREADABLE)
         known, note = with_given(known, name, given)
         if note:
             notes[note] = None
@@ -180,6 +223,26 @@ def _hypervisor(item: Json) -> Hypervisor:
 
 
 # --- evidence, joined -------------------------------------------------------
+
+
+def evidence(
+    traits: frozenset[str] | None, unread: Evidence | None, *, required: bool = False
+) -> HostInput:
+    """Return what the traits of a host tell.
+
+    :param traits: None when they could not be read
+    :param unread: the evidence in that case
+    :param required: a server was placed here by a required trait, which even a plain
+        tenant sees
+    """
+    if traits is not None:
+        return policy.host_from_traits(traits)
+    return HostInput(
+        mode_evidence=unread,
+        honours_evidence=unread,
+        meets_unique=required,
+        meets_unique_evidence=Evidence.REQUIRED_TRAIT if required else None,
+    )
 
 
 def with_given(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
+import string
 from collections.abc import Collection, Iterable, Mapping
 
 #: The flavor extra spec. Aggregates carry it too.
@@ -306,6 +307,12 @@ def declared_by_aggregates(metadata: Iterable[Mapping[str, str]]) -> bool:
     """
     said = {parse(entry.get(key)).setting for entry in metadata for key in (FLAVOR_KEY, IMAGE_KEY)}
     return Setting.UNIQUE in said and Setting.HOST not in said
+
+
+def is_near_miss(key: str) -> bool:
+    """Tell whether a property is another spelling of the keys, which nothing obeys."""
+    word = "".join(char for char in key.lower() if char in string.ascii_lowercase + string.digits)
+    return key not in (FLAVOR_KEY, IMAGE_KEY) and word in ("hwuniqueserial", "uniqueserial")
 
 
 def requires_unique(properties: Mapping[str, str]) -> bool:

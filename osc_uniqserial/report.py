@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from osc_uniqserial.facts import Moves, Server, ServerFacts
+from osc_uniqserial.facts import FlavorPart, ImagePart, Moves, Server, ServerFacts
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -73,7 +73,7 @@ class ServerReport:
     why: str
 
 
-def pending_changes(facts: ServerFacts) -> tuple[Pending, ...]:
+def pending_changes(flavor: FlavorPart, image: ImagePart) -> tuple[Pending, ...]:
     """Return what flavor and image say now but the server does not use yet.
 
     A server keeps the flavor of its boot or last resize, and the image
@@ -81,14 +81,10 @@ def pending_changes(facts: ServerFacts) -> tuple[Pending, ...]:
     ``true`` and ``True`` are the same.
     """
     changes = []
-    if _differs(facts.flavor.used, facts.flavor.now):
-        changes.append(
-            Pending("flavor", _raw(facts.flavor.used.value), _raw(facts.flavor.now), "resize")
-        )
-    if _differs(facts.image.used, facts.image.now):
-        changes.append(
-            Pending("image", _raw(facts.image.used.value), _raw(facts.image.now), "rebuild")
-        )
+    if _differs(flavor.used, flavor.now):
+        changes.append(Pending("flavor", _raw(flavor.used.value), _raw(flavor.now), "resize"))
+    if _differs(image.used, image.now):
+        changes.append(Pending("image", _raw(image.used.value), _raw(image.now), "rebuild"))
     return tuple(changes)
 
 
@@ -131,7 +127,7 @@ def build(server: Server, facts: ServerFacts, host: HostInput, moves: Moves | No
             survives = True
         elif moves:
             survives = moves.keeps
-    pending = pending_changes(facts)
+    pending = pending_changes(facts.flavor, facts.image)
     sentences = [_decision(facts, host, policy)]
     second = _outlook(facts, policy, survives, moves, pending)
     if second:

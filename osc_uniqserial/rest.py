@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -90,16 +92,7 @@ class Rest:
         """GET one JSON document, or raise Unreadable with the reason in words."""
         name = _SERVICE_NAMES[service]
         try:
-            response = getattr(self._connection, service).get(
-                path,
-                params=params,
-                microversion=microversion,
-                raise_exc=True,
-                connect_retries=_RETRIES,
-                status_code_retries=_RETRIES,
-                retriable_status_codes=_RETRIABLE,
-            )
-            document: object = response.json()
+            document: object = self._read(service, path, params, microversion)
         except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
             raise Unreadable(f"{name} {_NO_ENDPOINT}") from error
         except ksa.HttpError as error:
@@ -114,6 +107,32 @@ class Rest:
         if not isinstance(document, dict):
             raise Unreadable(f"{name} answered with something unexpected")
         return document
+
+    def _read(
+        self,
+        service: Service,
+        path: str,
+        params: Mapping[str, str] | list[tuple[str, str]] | None,
+        microversion: str | None,
+    ) -> object:
+        for attempt in range(_RETRIES + 1):
+            try:
+                response = getattr(self._connection, service).get(
+                    path,
+                    params=params,
+                    microversion=microversion,
+                    raise_exc=True,
+                    connect_retries=_RETRIES,
+                    status_code_retries=_RETRIES,
+                    retriable_status_codes=_RETRIABLE,
+                    log=_is_debugging(),
+                )
+                return json.loads(response.content)
+            except ksa.UnknownConnectionError:
+                # An answer that breaks off: keystoneauth does not ask again.
+                if attempt == _RETRIES:
+                    raise
+        raise AssertionError  # not reached
 
     def items(
         self,
@@ -163,9 +182,9 @@ class Rest:
         path: str,
         key: str,
         params: Mapping[str, str],
-        microversion: str,
+        microversion: str | None = None,
     ) -> Iterator[Json]:
-        """Yield the items of a paged Nova collection, at the server's page size."""
+        """Yield the items of a paged collection of Nova or Cinder, at the server's page size."""
         query: dict[str, str] = dict(params)
         while True:
             page = self.get(service, path, query, microversion)
@@ -201,6 +220,14 @@ class Rest:
                 f"Nova (compute) {found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed"
             )
         return newest
+
+
+def _is_debugging() -> bool:
+    """Tell whether anybody sees what is logged for debugging.
+
+    The shell turns it on and hides it; keystoneauth parses every answer once more for it.
+    """
+    return any(handler.level <= logging.DEBUG for handler in logging.getLogger().handlers)
 
 
 @contextlib.contextmanager

@@ -102,17 +102,14 @@ def summary(hosts: Sequence[str]) -> str:
 
 def _definitions(definitions: Iterable[Comparison]) -> Iterator[Row]:
     """Say what is wrong, a row for each kind of trouble; the gravest of each namespace only."""
-    by_namespace: dict[str, list[Comparison]] = {}
-    for found in definitions:
-        by_namespace.setdefault(found.namespace, []).append(found)
     clean = True
-    for trouble, names in _groups(by_namespace, lambda name: _trouble(by_namespace[name])):
-        if trouble is None:
-            continue
+    for (kind, reason), found in _groups(
+        troubles(definitions), lambda each: (each.kind, each.reason)
+    ):
         clean = False
-        kind, reason = trouble
-        result, text, remedy = _TROUBLES[kind]
-        message = f"{text}: {', '.join(_LIST if name == '*' else name for name in names)}"
+        result, text, remedy = TROUBLES[kind]
+        names = (_LIST if each.namespace == "*" else each.namespace for each in found)
+        message = f"{text}: {', '.join(names)}"
         if reason:
             message += f" ({reason})"
         yield Row(METADEFS, result, kind, message, remedy)
@@ -120,7 +117,8 @@ def _definitions(definitions: Iterable[Comparison]) -> Iterator[Row]:
         yield Row(METADEFS, Result.SUCCESS, "metadefs-current", "They are installed and current")
 
 
-_TROUBLES = {
+#: What is wrong with metadata definitions: result, words and remedy of each kind.
+TROUBLES = {
     "metadefs-missing": (
         Result.WARNING,
         "Horizon does not offer the keys; these namespaces are not there, or private to another"
@@ -147,21 +145,42 @@ _TROUBLES = {
 }
 
 
-def _trouble(comparisons: Sequence[Comparison]) -> tuple[str, str | None] | None:
-    """Return what is wrong with a namespace, and the reason where it could not be read."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a namespace.
+
+    :ivar namespace: ``*`` stands for the list of all
+    :ivar kind: a key of :data:`TROUBLES`
+    :ivar reason: why it could not be read
+    """
+
+    namespace: str
+    kind: str
+    reason: str | None = None
+
+
+def troubles(definitions: Iterable[Comparison]) -> Iterator[Trouble]:
+    """Yield what is wrong with each namespace, the gravest only."""
+    for name, comparisons in _groups(definitions, lambda found: found.namespace):
+        trouble = _trouble(name, comparisons)
+        if trouble:
+            yield trouble
+
+
+def _trouble(name: str, comparisons: Sequence[Comparison]) -> Trouble | None:
     results = {found.result for found in comparisons}
     itself = next((found for found in comparisons if found.item.kind is Kind.NAMESPACE), None)
     fields = {detail.field for detail in itself.details} if itself else set()
     if itself and itself.result is metadefs.Result.UNREADABLE:
-        return "metadefs-unreadable", itself.details[0].effect
+        return Trouble(name, "metadefs-unreadable", itself.details[0].effect)
     if itself and itself.result is metadefs.Result.MISSING:
-        return "metadefs-missing", None
+        return Trouble(name, "metadefs-missing")
     if "visibility" in fields:
-        return "metadefs-private", None
+        return Trouble(name, "metadefs-private")
     if results & {metadefs.Result.MISSING, metadefs.Result.DIFFERS}:
-        return "metadefs-outdated", None
+        return Trouble(name, "metadefs-outdated")
     if metadefs.Result.CONFLICT in results:
-        return "metadefs-conflict", None
+        return Trouble(name, "metadefs-conflict")
     return None
 
 
@@ -314,7 +333,7 @@ def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
         if traits:
             text = f"Their traits contradict each other: {', '.join(traits)}"
             yield _row(HOSTS, Result.WARNING, "contradicting-traits", text, group, _REMOVE_TRAITS)
-    partial = [host for host in hosts if _is_partial(host.traits or frozenset())]
+    partial = [host for host in hosts if is_partial(host.traits or frozenset())]
     if partial:
         text = (
             f"They have {TRAIT_KEYS}, but not all that the compute driver reports with it:"
@@ -327,7 +346,8 @@ def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
         yield _row(HOSTS, Result.WARNING, "incomplete-traits", text, partial, remedy)
 
 
-def _is_partial(traits: frozenset[str]) -> bool:
+def is_partial(traits: frozenset[str]) -> bool:
+    """Tell whether a host's traits lack what its driver reports with TRAIT_KEYS."""
     return TRAIT_KEYS in traits and (TRAIT_UNIQUE not in traits or traits.isdisjoint(MODE_TRAITS))
 
 
@@ -373,7 +393,7 @@ def _kind(host: Host) -> str:
 
 def _images(hosts: Sequence[Host], unread: str | None) -> Row:
     honouring = [host for host in hosts if host.input.honours]
-    exposed = [host for host in honouring if _image_exposes(host)]
+    exposed = [host for host in honouring if image_exposes(host)]
     if exposed:
         return _row(
             IMAGES,
@@ -403,7 +423,7 @@ def _images(hosts: Sequence[Host], unread: str | None) -> Row:
     )
 
 
-def _image_exposes(host: Host) -> bool:
+def image_exposes(host: Host) -> bool:
     """Whether an image's false can change what a guest shows.
 
     In any other mode a guest that asks for nothing has the same serial number already.

@@ -12,6 +12,9 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 def safe_text(text: str) -> str:
     """Return text with every character that a terminal would obey made visible."""
+    if text.isprintable():
+        # Faster, and none of those characters is.
+        return text
     return "".join(
         char.encode("unicode_escape").decode("ascii")
         if unicodedata.category(char) in _UNSAFE

@@ -6,7 +6,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 import textwrap
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +22,8 @@ LOG = logging.getLogger(__name__)
 _FORMULA = ("=", "+", "-", "@")
 #: Sentences in a table are folded at this width.
 _WIDTH = 76
+#: Characters of a progress bar, and seconds between two looks at it.
+_BAR, _EVERY = 30, 0.2
 #: Exit codes: something was found; nothing was, but not all could be checked.
 FINDINGS, UNCHECKED = 3, 4
 
@@ -33,7 +37,8 @@ def safe_cell(value: Any, formatter: str) -> Any:
     """
     if formatter in ("json", "yaml"):
         return value
-    if formatter == "csv" and isinstance(value, (bool, int)):
+    if isinstance(value, int) and (formatter == "csv" or not isinstance(value, bool)):
+        # As a number it can be sorted.
         return value
     if formatter in ("csv", "shell", "value"):
         text = _machine_text(value)
@@ -82,6 +87,40 @@ def warn(notes: Iterable[str]) -> None:
         LOG.warning("%s", safe_text(note[:1].upper() + note[1:] + "."))
 
 
+class Progress:
+    """A line on a terminal that says how far long work has come; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr if sys.stderr.isatty() else None
+        self._said = 0.0
+        self._width = 0
+
+    def say(self, done: int, expected: int | None) -> None:
+        """Tell how many servers were read, a few times a second at most."""
+        now = time.monotonic()
+        if self._stream is None or now - self._said < _EVERY:
+            return
+        self._said = now
+        text = f"{done:,} servers read"
+        if expected and expected > done:
+            filled = _BAR * done // expected
+            text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text} of about {expected:,}"
+        self._put(text)
+
+    def end(self) -> None:
+        """Wipe the line."""
+        if self._stream is not None and self._said:
+            self._put("")
+            self._stream.write("\r")
+            self._stream.flush()
+
+    def _put(self, text: str) -> None:
+        if self._stream is not None:
+            self._stream.write("\r" + text.ljust(self._width))
+            self._stream.flush()
+            self._width = len(text)
+
+
 class ShowOne(command.ShowOne):
     """One resource; ``take_action`` returns plain Python values."""
 
@@ -110,7 +149,12 @@ class Lister(command.Lister):
         self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Any
     ) -> int:
         """Make every value safe for the chosen format, row by row, then print."""
-        rows = ([safe_cell(value, parsed_args.formatter) for value in row] for row in data)
+        rows: Iterable[list[Any]] = (
+            [safe_cell(value, parsed_args.formatter) for value in row] for row in data
+        )
+        if parsed_args.sort_columns:
+            # cliff loses what it cannot sort and cannot read twice.
+            rows = list(rows)
         return super().produce_output(parsed_args, column_names, rows)
 
     def run(self, parsed_args: argparse.Namespace) -> int:

@@ -394,7 +394,7 @@ def test_images_on_stock_hosts(well: StatusCloud) -> None:
 
 
 @pytest.mark.parametrize("mode", HostMode)
-def test_an_image_exposes_a_host_where_the_rules_say_so(mode: HostMode) -> None:
+def test_animage_exposes_a_host_where_the_rules_say_so(mode: HostMode) -> None:
     image = SettingInput(Value(Setting.HOST, "false"))
     sources = {
         policy.resolve(
@@ -407,7 +407,7 @@ def test_an_image_exposes_a_host_where_the_rules_say_so(mode: HostMode) -> None:
         HostInput(mode=mode, honours=True, image_may_show_host=True),
         frozenset(),
     )
-    assert status._image_exposes(host) == (len(sources) == 2)
+    assert status.image_exposes(host) == (len(sources) == 2)
 
 
 def test_scheduling(well: StatusCloud) -> None:

@@ -24,9 +24,26 @@ ALLOWED: dict[str, set[str]] = {
     "status": {"facts", "metadefs", "policy"},
     "text": set(),
     "rest": set(),
+    "background": set(),
+    "pages": {"background", "rest"},
+    "inventory": {"background", "facts", "policy", "records", "rest"},
+    "survey": {
+        "background",
+        "facts",
+        "hosts",
+        "inventory",
+        "pages",
+        "policy",
+        "probe",
+        "records",
+        "rest",
+    },
+    "destinations": {"facts", "policy"},
+    "reports": {"destinations", "facts", "policy", "report"},
+    "audit": {"destinations", "facts", "metadefs", "policy", "report", "status"},
     "hosts": {"facts", "policy", "rest"},
     "probe": {"facts", "policy", "rest"},
-    "cloud": {"facts", "hosts", "policy", "records", "rest"},
+    "cloud": {"background", "facts", "hosts", "policy", "records", "rest"},
     "moves": {"facts", "hosts", "policy", "rest"},
     "catalog": {"metadefs", "rest"},
     "hooks": {"policy", "text"},
@@ -39,6 +56,9 @@ PURE: dict[str, set[str]] = {
     "facts": set(),
     "report": set(),
     "records": set(),
+    "destinations": set(),
+    "reports": set(),
+    "audit": {"jsonschema"},
     "text": set(),
     "metadefs": {"jsonschema"},
     "status": {"jsonschema"},
@@ -134,7 +154,8 @@ def test_commands_import_little() -> None:
     code = (
         "import sys, openstackclient.shell, openstackclient.command\n"
         "import osc_uniqserial.commands.show, osc_uniqserial.commands.metadef\n"
-        "import osc_uniqserial.commands.status\n"
+        "import osc_uniqserial.commands.status, osc_uniqserial.commands.hosts\n"
+        "import osc_uniqserial.commands.servers, osc_uniqserial.commands.audit\n"
         "print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -142,5 +163,13 @@ def test_commands_import_little() -> None:
     assert "jsonschema" not in loaded
     ours = {name for name in loaded if name.startswith("osc_uniqserial.")}
     light = {"commands", "commands.show", "commands.metadef", "commands.host_modes"}
-    light |= {"commands.status", "commands.output", "policy", "text"}
+    light |= {
+        "commands.audit",
+        "commands.servers",
+        "commands.hosts",
+        "commands.status",
+        "commands.output",
+        "policy",
+        "text",
+    }
     assert ours == {f"osc_uniqserial.{name}" for name in light}

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial list``: the effective policy of many servers."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from osc_lib import exceptions
+
+from osc_uniqserial.commands import host_modes, output
+from osc_uniqserial.commands.show import COLUMNS
+from osc_uniqserial.policy import SerialSource, Setting
+from osc_uniqserial.text import safe_text
+
+if TYPE_CHECKING:
+    from osc_uniqserial.facts import Configuration
+    from osc_uniqserial.report import ServerReport
+    from osc_uniqserial.survey import Servers
+
+#: What is shown without --long.
+_BRIEF = ("id", "name", "host", "status", "requested", "serial_source", "survives_move")
+_WORKERS = 4
+_REQUESTS = [each.value for each in Setting if each is not Setting.INVALID]
+
+
+def add_workers_option(parser: argparse.ArgumentParser) -> None:
+    """Add --max-workers."""
+    parser.add_argument(
+        "--max-workers",
+        metavar="<number>",
+        type=_positive,
+        default=_WORKERS,
+        help=f"The most requests to Nova at the same time (default: {_WORKERS})",
+    )
+
+
+def add_project_option(parser: argparse.ArgumentParser) -> None:
+    """Add --project and its domain."""
+    from openstackclient.identity import common
+
+    parser.add_argument(
+        "--project",
+        metavar="<project>",
+        help="Servers of this project (name or ID) (admin only)",
+    )
+    common.add_project_domain_option_to_parser(parser)
+
+
+def project_id(client_manager: Any, parsed_args: argparse.Namespace) -> str:
+    """Return the ID of the project that was given."""
+    from openstackclient.identity import common
+
+    found: str = common.find_project(
+        client_manager.identity, parsed_args.project, parsed_args.project_domain
+    ).id
+    return found
+
+
+class ListUniqueSerials(output.Lister):
+    """List where the BIOS serial numbers of servers come from, sorted by server ID.
+
+    The answer about each server is the one of "unique serial show". Servers are read in
+    pages, and rows come before the last page is read where the format allows it (csv,
+    value). Exit code 4 tells that some servers could not be read.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the filters."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--all-projects",
+            action="store_true",
+            help="Servers of all projects (admin only)",
+        )
+        add_project_option(parser)
+        parser.add_argument("--host", metavar="<host>", help="Servers on this host (admin only)")
+        parser.add_argument(
+            "--flavor", metavar="<flavor>", help="Servers of this flavor (name or ID)"
+        )
+        parser.add_argument("--image", metavar="<image>", help="Servers of this image (name or ID)")
+        parser.add_argument(
+            "--serial-source",
+            choices=[each.value for each in SerialSource],
+            help="Servers whose serial number comes from there",
+        )
+        parser.add_argument(
+            "--requested",
+            choices=_REQUESTS,
+            help="Servers whose flavor and image ask for this",
+        )
+        parser.add_argument(
+            "--at-risk",
+            action="store_true",
+            help="Servers that are not known to keep their serial number on a move",
+        )
+        parser.add_argument(
+            "--long", action="store_true", help="All that 'unique serial show' tells"
+        )
+        parser.add_argument(
+            "--limit", metavar="<number>", type=_positive, help="At most this many servers"
+        )
+        parser.add_argument(
+            "--marker",
+            metavar="<server>",
+            help="The ID of the last server of the previous list: begin after it",
+        )
+        add_workers_option(parser)
+        host_modes.add_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Read what the servers rest on; their rows are made while they are read."""
+        # The shell imports the modules of all commands at every start.
+        from osc_uniqserial.facts import Fleet
+        from osc_uniqserial.rest import CloudError, Rest
+        from osc_uniqserial.survey import Survey
+
+        given = host_modes.given(parsed_args)
+        try:
+            survey = Survey(Rest(self.app.client_manager.sdk_connection), given)
+        except CloudError as error:
+            raise exceptions.CommandError(safe_text(str(error))) from error
+        known = survey.configuration
+        filters = self._filters(parsed_args, known)
+        wanted = _wanted(parsed_args)
+        # Rows that are left out are not counted: how much to read is known without them only.
+        limit = parsed_args.limit if wanted is None else None
+        servers = survey.servers(
+            filters, parsed_args.max_workers, marker=parsed_args.marker, limit=limit
+        )
+        if isinstance(known.fleet, Fleet):
+            output.warn(known.fleet.notes)
+        else:
+            output.warn([f"the hypervisors could not be read: {known.fleet.reason}"])
+        columns = tuple(COLUMNS) if parsed_args.long else _BRIEF
+        columns += tuple(name for name in _asked(parsed_args) if name not in columns)
+        reports: Iterator[ServerReport] = filter(wanted, self._reports(servers, known))
+        reports = itertools.islice(reports, parsed_args.limit)
+        getters = [COLUMNS[name] for name in columns]
+        return columns, ([getter(about) for getter in getters] for about in reports)
+
+    def _filters(self, parsed_args: argparse.Namespace, known: Configuration) -> dict[str, str]:
+        filters = {}
+        if parsed_args.all_projects or parsed_args.project:
+            filters["all_tenants"] = "true"
+        if parsed_args.project:
+            filters["project_id"] = project_id(self.app.client_manager, parsed_args)
+        if parsed_args.host:
+            filters["host"] = parsed_args.host
+        if parsed_args.flavor:
+            filters["flavor"] = _find("flavor", known.flavors, parsed_args.flavor)
+        if parsed_args.image:
+            filters["image"] = _find("image", known.images, parsed_args.image)
+        return filters
+
+    def _reports(self, servers: Servers, known: Configuration) -> Iterator[ServerReport]:
+        from osc_uniqserial.facts import Fleet
+        from osc_uniqserial.reports import Reports
+
+        reports = Reports(known.fleet if isinstance(known.fleet, Fleet) else None)
+        progress = output.Progress()
+        read = 0
+        try:
+            for sightings in servers:
+                read += len(sightings)
+                progress.say(read, servers.expected)
+                for sighting in sightings:
+                    yield reports.of(sighting)
+        finally:
+            progress.end()
+        if servers.gaps and not read:
+            raise exceptions.CommandError(safe_text(servers.gaps[0].reason))
+        lost = [f"some servers could not be read: {gap.reason}" for gap in servers.gaps]
+        if servers.unlisted_cells:
+            lost.append("a cell is down, and Nova leaves its servers out of a long list")
+        if servers.volumes_unread:
+            output.warn([f"the volumes could not be read: {servers.volumes_unread}"])
+        if lost:
+            output.warn(lost)
+            self.exit_code = output.UNCHECKED
+
+
+def _wanted(parsed_args: argparse.Namespace) -> Callable[[ServerReport], bool] | None:
+    """Return which reports are wanted; None where all are."""
+    source, wish = parsed_args.serial_source, parsed_args.requested
+    if not (source or wish or parsed_args.at_risk):
+        return None
+
+    def test(about: ServerReport) -> bool:
+        asked = about.policy.requested
+        return (
+            (source is None or about.policy.source.value == source)
+            and (wish is None or (asked is not None and asked.value == wish))
+            and not (parsed_args.at_risk and about.survives_move is True)
+        )
+
+    return test
+
+
+def _asked(parsed_args: argparse.Namespace) -> Iterator[str]:
+    """Yield the columns that were asked for by name."""
+    asked = {name.lower().replace(" ", "_") for name in parsed_args.columns}
+    asked |= {name.lower().replace(" ", "_") for name in parsed_args.sort_columns}
+    return (name for name in COLUMNS if name in asked)
+
+
+def _is_unchecked(known: object) -> bool:
+    from osc_uniqserial.facts import Unchecked
+
+    return isinstance(known, Unchecked)
+
+
+def _find(what: str, known: Any, name_or_id: str) -> str:
+    """Return the ID of one flavor or image; what is not listed may be an ID of a deleted one."""
+    if _is_unchecked(known):
+        return name_or_id
+    named: list[str] = []
+    for each in known.values() if isinstance(known, dict) else known:
+        if each.id == name_or_id:
+            return name_or_id
+        if each.name == name_or_id:
+            named.append(each.id)
+    if len(named) > 1:
+        raise exceptions.CommandError(
+            safe_text(
+                f"More than one {what} is named {name_or_id!r}; give the ID of one of them:"
+                f" {', '.join(sorted(named))}"
+            )
+        )
+    if not named and what == "flavor":
+        raise exceptions.CommandError(
+            safe_text(f"There is no flavor with the name or ID {name_or_id!r}")
+        )
+    # Servers outlive their images.
+    return named[0] if named else name_or_id
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
