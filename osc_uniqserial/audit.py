@@ -541,7 +541,7 @@ class Audit:
                 f"Its traits contradict each other: {', '.join(host.input.contradiction)}",
                 fix,
             )
-        if status.is_partial(host.traits or frozenset()):
+        if policy.is_incomplete(host.traits or frozenset()):
             yield Finding(
                 "incomplete-traits",
                 *about,

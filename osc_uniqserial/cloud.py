@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from osc_uniqserial import background, hosts, policy, records
+from osc_uniqserial import background, hosts, policy, probe, records
 from osc_uniqserial.facts import (
     UNREADABLE,
     GivenModes,
@@ -21,6 +21,7 @@ from osc_uniqserial.facts import (
     ImagePart,
     Server,
     ServerFacts,
+    Validator,
     has_sysinfo,
 )
 from osc_uniqserial.policy import Evidence, HostInput, Setting, SettingInput, Value
@@ -181,9 +182,11 @@ class Cloud:
                 image_id = image["id"]
             current = self.rest.get("image", f"/images/{image_id}")
         except Unreadable as error:
-            reason = "it was deleted" if error.status == 404 else str(error)
-            self.notes.append(f"the server's image could not be read: {reason}")
-            return records.image_part(used or UNREADABLE, None, frozen, as_booted=False)
+            used = used or self._frozen_unset(image)
+            if used is UNREADABLE:
+                reason = "it was deleted" if error.status == 404 else str(error)
+                self.notes.append(f"the server's image could not be read: {reason}")
+            return records.image_part(used, None, frozen, as_booted=False)
         now = policy.parse(current.get(policy.IMAGE_KEY))
         # ISO 8601 in UTC from both services: text compares like time.
         unchanged = str(current.get("updated_at", "")) <= str(record.get("created", ""))
@@ -193,11 +196,28 @@ class Cloud:
         if unchanged:
             used = SettingInput(now, Evidence.CURRENT_IMAGE)
             return records.image_part(used, None, properties, as_booted=True)
+        used = self._frozen_unset(image)
+        if used is not UNREADABLE:
+            return records.image_part(used, now, properties, as_booted=False)
         self.notes.append(
             f"image {image_id} was changed after the server was created, and this Nova"
             " does not show what it said then"
         )
         return records.image_part(UNREADABLE, None, properties, as_booted=False)
+
+    def _frozen_unset(self, image: Json) -> SettingInput:
+        """Return what it means that Nova shows no frozen value: none where it would show it.
+
+        It shows those that it knows, and an API server that knows the extra spec knows the
+        image property too: both are parts of nova-uniqserial.
+        """
+        try:
+            known = "properties" in image and probe.extra_spec_validator(self.rest)
+        except CloudError:
+            return UNREADABLE
+        if known is Validator.LOADED:
+            return SettingInput(policy.UNSET, Evidence.FROZEN)
+        return UNREADABLE
 
     def _root_volume(self, record: Json) -> ImagePart:
         """Read the image metadata of the root volume, which Nova used at boot."""

@@ -299,6 +299,13 @@ def host_from_traits(traits: Collection[str]) -> HostInput:
     )
 
 
+def is_incomplete(traits: Collection[str]) -> bool:
+    """Tell whether a host's traits lack what the driver reports with :data:`TRAIT_KEYS`."""
+    return TRAIT_KEYS in traits and not (
+        TRAIT_UNIQUE in traits and any(trait in MODE_TRAITS for trait in traits)
+    )
+
+
 def declared_by_aggregates(metadata: Iterable[Mapping[str, str]]) -> bool:
     """Tell whether host aggregates declare that a request for unique is met.
 

@@ -14,11 +14,11 @@ from osc_uniqserial.metadefs import Comparison, Kind
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
-    MODE_TRAITS,
     TRAIT_KEYS,
     TRAIT_UNIQUE,
     Evidence,
     HostMode,
+    is_incomplete,
 )
 
 _Key = TypeVar("_Key")
@@ -333,7 +333,7 @@ def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
         if traits:
             text = f"Their traits contradict each other: {', '.join(traits)}"
             yield _row(HOSTS, Result.WARNING, "contradicting-traits", text, group, _REMOVE_TRAITS)
-    partial = [host for host in hosts if is_partial(host.traits or frozenset())]
+    partial = [host for host in hosts if is_incomplete(host.traits or frozenset())]
     if partial:
         text = (
             f"They have {TRAIT_KEYS}, but not all that the compute driver reports with it:"
@@ -344,11 +344,6 @@ def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
             " remove it where the driver is gone"
         )
         yield _row(HOSTS, Result.WARNING, "incomplete-traits", text, partial, remedy)
-
-
-def is_partial(traits: frozenset[str]) -> bool:
-    """Tell whether a host's traits lack what its driver reports with TRAIT_KEYS."""
-    return TRAIT_KEYS in traits and (TRAIT_UNIQUE not in traits or traits.isdisjoint(MODE_TRAITS))
 
 
 def _absent(hosts: Sequence[Host]) -> Iterator[Row]:

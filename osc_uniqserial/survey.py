@@ -114,11 +114,7 @@ class Survey:
         validator = background.start(_validator, rest)
         known = Configuration(fleet.result(), flavors.result(), images.result())
         self.configuration = known
-        #: Whether a missing frozen value means that there was none: Nova shows those that it
-        #: knows, and an API server that knows the extra spec knows the image property too.
-        self._shows_frozen = (
-            self._microversion == COMPUTE_NEWEST and validator.result() is Validator.LOADED
-        )
+        self._shows_frozen = validator.result() is Validator.LOADED
         self._hosts = _by_node(known.fleet) if isinstance(known.fleet, Fleet) else {}
         self._flavors: dict[str, Flavor] = {}
         if not isinstance(known.flavors, Unchecked):
@@ -289,11 +285,13 @@ class Survey:
         now = policy.parse(current.properties.get(policy.IMAGE_KEY)) if current else None
         properties = {**(current.properties if current else {}), **(frozen or {})}
         used = UNREADABLE
-        if frozen is not None and (policy.IMAGE_KEY in frozen or self._shows_frozen):
-            used = SettingInput(policy.parse(frozen.get(policy.IMAGE_KEY)), Evidence.FROZEN)
+        if frozen is not None and policy.IMAGE_KEY in frozen:
+            used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
         elif as_booted:
             used, now = SettingInput(now, Evidence.CURRENT_IMAGE), None
-        elif current:
+        elif frozen is not None and self._shows_frozen:
+            used = SettingInput(policy.UNSET, Evidence.FROZEN)
+        else:
             now = None
         return records.image_part(used, now, properties, as_booted=as_booted)
 

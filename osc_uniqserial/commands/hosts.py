@@ -197,7 +197,6 @@ def _report(host: Host, fleet: Fleet) -> _Report:
 
 def _of_traits(host: Host, read: bool) -> Iterator[str]:
     """Judge the traits as ``status`` does."""
-    from osc_uniqserial import status
 
     traits = host.traits or frozenset()
     if not host.input.smbios:
@@ -208,7 +207,7 @@ def _of_traits(host: Host, read: bool) -> Iterator[str]:
         yield "it has no resource provider in Placement"
     if host.input.contradiction:
         yield f"contradicting traits: {_names(host.input.contradiction)}"
-    if status.is_partial(traits):
+    if policy.is_incomplete(traits):
         yield f"incomplete traits: {_names(traits)}"
 
 

@@ -59,6 +59,11 @@ class Result:
         return json.loads(self.out)
 
 
+#: What stores extra specs of any flavor, and what a stock Nova says to an unknown one.
+ANY_EXTRA_SPECS = re.compile(re.escape(f"{NOVA}/flavors/") + r"[0-9a-f-]{36}/os-extra_specs$")
+STOCK_VALIDATION = "extra spec 'hw:unique_serial' does not appear to be a valid extra spec."
+
+
 class FakeCloud:
     """Answers HTTP and runs ``openstack``."""
 
@@ -94,6 +99,9 @@ class FakeCloud:
             "status": "CURRENT",
             "links": [{"rel": "self", "href": f"{GLANCE}/v2/"}],
         }
+        # The stock Nova has no validator for the extra spec; the flavor is not one of ours.
+        unknown = {"badRequest": {"code": 400, "message": STOCK_VALIDATION}}
+        self.http.post(ANY_EXTRA_SPECS, json=unknown, status_code=400)
         self.http.get(GLANCE, json={"versions": [glance]})
         self.http.get(f"{GLANCE}/", json={"versions": [glance]})
         self.placement_newest("1.39")

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from osc_uniqserial.commands.output import safe_cell
 from tests.unit.conftest import (
+    ANY_EXTRA_SPECS,
     CINDER,
     GLANCE,
     IMAGE_ID,
@@ -21,6 +23,7 @@ from tests.unit.conftest import (
     SERVER_ID,
     VOLUME_ID,
     FakeCloud,
+    Json,
 )
 
 U, K = "CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS"
@@ -184,6 +187,30 @@ def test_hidden_extra_specs_do_not_matter_on_a_stock_host(fake: FakeCloud) -> No
     shown = fake.show()
     assert (shown["requested"], shown["serial_source"]) == (None, "host-os")
     assert shown["why"].startswith("Host compute-1 (mode os) does not honour the keys")
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_no_frozen_value_means_none_where_nova_would_show_it(
+    fake: FakeCloud, deleted: bool
+) -> None:
+    """Which is where an API server knows the extra spec: both are parts of nova-uniqserial."""
+    fake.server(image={"hw_unique_serial": "true", "updated_at": "2026-01-03T00:00:00Z"})
+    fake.hosts(U, K, M_AUTO)
+    if deleted:
+        fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", status_code=404)
+    text = "Flavor {} could not be found"
+
+    def knows(request: Any, context: Any) -> Json:
+        context.status_code = 404
+        flavor = request.path.split("/")[-2]
+        return {"itemNotFound": {"message": text.format(flavor), "code": 404}}
+
+    fake.http.post(ANY_EXTRA_SPECS, json=knows)
+    shown = fake.show()
+    assert (shown["image_value"], shown["evidence"]["image"]) == (None, "frozen")
+    assert (shown["serial_source"], shown["requested"]) == ("host-auto", "unset")
+    assert [change["applied_by"] for change in shown["pending"]] == ["rebuild"] * (not deleted)
+    assert fake.notes == ""
 
 
 def test_a_deleted_image_is_unreadable_unless_frozen(fake: FakeCloud) -> None:

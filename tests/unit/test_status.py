@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ from osc_uniqserial import policy, status
 from osc_uniqserial.facts import Aggregate, Fleet, Host, Hypervisor, Unchecked, Validator
 from osc_uniqserial.policy import HostInput, HostMode, Setting, SettingInput, Value
 from osc_uniqserial.status import Result
-from tests.unit.conftest import NOVA, PLACEMENT, FakeCloud, other_provider
+from tests.unit.conftest import ANY_EXTRA_SPECS, NOVA, PLACEMENT, FakeCloud, other_provider
 from tests.unit.test_metadef_commands import HttpGlance
 from tests.unit.test_metadefs import AGGREGATE, BOOLEAN, MAIN, OURS, changed, definition
 
@@ -30,7 +29,6 @@ M_UNIQUE, M_AUTO, M_OS, M_NONE = (
 )
 #: What the driver reports on a host in mode unique whose operator closed it for images.
 DRIVER = (U, K, M_UNIQUE)
-EXTRA_SPECS = re.compile(re.escape(f"{NOVA}/flavors/") + r"[0-9a-f-]{36}/os-extra_specs$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +56,11 @@ class StatusCloud:
             flavor = request.path.split("/")[3]
             return {"itemNotFound": {"message": f"Flavor {flavor} could not be found."}}
 
-        self.fake.http.post(EXTRA_SPECS, json=answer)
+        self.fake.http.post(ANY_EXTRA_SPECS, json=answer)
 
     def answers_the_probe(self, code: int, message: str) -> None:
         self.fake.http.post(
-            EXTRA_SPECS,
+            ANY_EXTRA_SPECS,
             status_code=code,
             json={"x": {"message": message}},
             headers={"Content-Type": "application/json"},

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "audit": {"destinations", "facts", "metadefs", "policy", "report", "status"},
     "hosts": {"facts", "policy", "rest"},
     "probe": {"facts", "policy", "rest"},
-    "cloud": {"background", "facts", "hosts", "policy", "records", "rest"},
+    "cloud": {"background", "facts", "hosts", "policy", "probe", "records", "rest"},
     "moves": {"facts", "hosts", "policy", "rest"},
     "catalog": {"metadefs", "rest"},
     "hooks": {"policy", "text"},
