@@ -120,10 +120,14 @@ class ServerIds:
         self._bytes = bytearray()
         #: The resource provider of their host, where they share one.
         self.provider: str | None = None
+        #: A few of them, by name where they have one.
+        self.some: tuple[str, ...] = ()
 
-    def add(self, number: bytes) -> None:
-        """Add the 16 bytes of a UUID."""
-        self._bytes += number
+    def add(self, sighting: Sighting) -> None:
+        """Add one."""
+        if len(self.some) < _SHOWN:
+            self.some += (sighting.name or sighting.id,)
+        self._bytes += bytes.fromhex(sighting.id.replace("-", ""))
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -585,18 +589,17 @@ class Audit:
                 coverage.checked += 1
             if not (judged.groups or judged.outlook or judged.required):
                 continue
-            number = bytes.fromhex(sighting.id.replace("-", ""))
             for kind, by, more in judged.groups:
                 key = (kind, _subject(by, sighting), more)
                 group = self._groups.get(key)
                 if group is None:
                     group = self._groups[key] = ServerIds()
                     group.provider = sighting.on.hypervisor.id if sighting.on else None
-                group.add(number)
+                group.add(sighting)
             if sighting.on and (judged.outlook or judged.required):
-                self._look_elsewhere(sighting, sighting.on, judged, number)
+                self._look_elsewhere(sighting, sighting.on, judged)
 
-    def _look_elsewhere(self, sighting: Sighting, on: Host, judged: _Judged, number: bytes) -> None:
+    def _look_elsewhere(self, sighting: Sighting, on: Host, judged: _Judged) -> None:
         """Note what depends on the other hosts, or on the traits of this one."""
         here = on.hypervisor.id
         found = []
@@ -614,7 +617,7 @@ class Audit:
             if group is None:
                 group = self._groups[key] = ServerIds()
                 group.provider = here
-            group.add(number)
+            group.add(sighting)
 
     def _judge(self, case: Case) -> _Judged:
         flavor, image = case.flavor.used, case.image.used
@@ -980,9 +983,7 @@ def _hosts(hosts: Iterable[Host]) -> str:
 
 
 def _first(servers: ServerIds) -> str:
-    ids = iter(servers)
-    named = ", ".join(each for each, _number in zip(ids, range(_SHOWN), strict=False))
-    return named + (", ..." if len(servers) > _SHOWN else "")
+    return ", ".join(servers.some) + (", ..." if len(servers) > _SHOWN else "")
 
 
 def _some(names: Sequence[str]) -> str:
