@@ -138,6 +138,11 @@ class ServerPages(Generic[_Digest]):
     def _first(self) -> tuple[list[Json], bool]:
         """Read from the start, to the end of a page that ends with a server in its place."""
         items, more = self._page(self._marker, self._limit)
+        if more and _is_building(items[-1]):
+            # Once the last one is built, what Nova lists after it is something else.
+            self.gaps.append(
+                Gap("so many servers are being built that Nova may have left out others")
+            )
         while more and _is_building(items[-1]):
             page, more = self._page(str(items[-1]["id"]), None)
             items += page

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every server once, whatever happens while they are read."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osc_uniqserial.pages import ServerPages
+from osc_uniqserial.rest import Json, Rest, Unreadable
+
+EVERYTHING = {"all_tenants": "true"}
+
+
+class FakeNova:
+    """The list of servers as Nova gives it: nova/compute/api.py (get_all), servers.py.
+
+    :ivar building: servers that are build requests yet: first in a list, in its order
+    :ivar down: servers of a cell that is down
+    :ivar before: called before each page, with the request's number
+    :ivar fails: what a page fails with; None when it does not
+    :ivar given: how many servers were in all pages
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        page_size: int,
+        building: Sequence[str] = (),
+        down: Sequence[str] = (),
+    ) -> None:
+        self.servers = list(servers)
+        self.building = list(building)
+        self.down = list(down)
+        self.page_size = page_size
+        self.before: Callable[[int], None] = lambda number: None
+        self.fails: Callable[[Mapping[str, str]], Unreadable | None] = lambda query: None
+        self.sent: list[tuple[str, dict[str, str]]] = []
+        self.given = 0
+        self._lock = threading.Lock()
+
+    def get(self, _service: str, path: str, params: Mapping[str, str], microversion: str) -> Json:
+        assert microversion == "2.98"
+        with self._lock:
+            self.before(len(self.sent))
+            self.sent.append((path, dict(params)))
+            error = self.fails(params) if path == "/servers/detail" else None
+            if error:
+                raise error
+            return self._brief() if path == "/servers" else self._page(params)
+
+    def _brief(self) -> Json:
+        # The newest first: another order than that of the UUIDs.
+        live = [*self.building, *reversed(self.servers)][: self.page_size]
+        room = self.page_size - len(live)
+        items: list[Json] = [{"id": each, "status": "UNKNOWN"} for each in self.down[:room]]
+        items += [{"id": each, "name": "x"} for each in live]
+        links = [{"rel": "next"}] if len(items) == self.page_size else []
+        return {"servers": items, "servers_links": links}
+
+    def _page(self, params: Mapping[str, str]) -> Json:
+        assert (params["sort_key"], params["sort_dir"]) == ("uuid", "asc")
+        limit = min(int(params.get("limit", self.page_size)), self.page_size)
+        marker = params.get("marker")
+        building, servers = sorted(self.building), sorted(self.servers)
+        if marker in building:
+            building = building[building.index(marker) + 1 :]
+        elif marker is not None:
+            building = []
+            if marker not in servers:
+                raise Unreadable(f"Nova (compute) answered 400: marker [{marker}] not found", 400)
+            servers = servers[servers.index(marker) + 1 :]
+        building = building[:limit]
+        servers = [each for each in servers if each not in building][: limit - len(building)]
+        items = [{"id": each, "name": "x", "status": "BUILD", "hostId": ""} for each in building]
+        items += [{"id": each, "name": "x", "status": "ACTIVE", "hostId": "h"} for each in servers]
+        links = [{"rel": "next"}] if len(items) == limit else []
+        self.given += len(items)
+        return {"servers": items, "servers_links": links}
+
+
+def reader(nova: FakeNova, workers: int = 4, **options: Any) -> ServerPages[list[str]]:
+    return ServerPages(
+        cast("Rest", nova),
+        "2.98",
+        EVERYTHING,
+        workers,
+        lambda records: [record["id"] for record in records],
+        **options,
+    )
+
+
+def read(pages: ServerPages[list[str]]) -> list[str]:
+    return [server for page in pages for server in page]
+
+
+def uuids(count: int, seed: int = 1) -> list[str]:
+    numbers = random.Random(seed)  # noqa: S311 - no secret
+    return [_uuid(numbers.getrandbits(128)) for _ in range(count)]
+
+
+def _uuid(number: int) -> str:
+    text = f"{number:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+ANY_UUIDS = st.sets(st.integers(0, 2**128 - 1), max_size=60) | st.sets(
+    # All in a row, at one end of all that is possible.
+    st.integers(0, 300) | st.integers(2**128 - 300, 2**128 - 1),
+    max_size=60,
+)
+SIZES = st.integers(1, 12)
+WORKERS = st.integers(1, 5)
+
+
+@given(ANY_UUIDS, ANY_UUIDS, SIZES, WORKERS, st.randoms())
+@settings(deadline=None, max_examples=150)
+def test_every_server_comes_once(
+    numbers: set[int], building: set[int], size: int, workers: int, shuffle: random.Random
+) -> None:
+    servers = [_uuid(number) for number in numbers]
+    shuffle.shuffle(servers)
+    early = [_uuid(number) for number in building - numbers]
+    pages = reader(FakeNova(servers, size, early), workers)
+    found = read(pages)
+    assert sorted(found) == sorted([*servers, *early])
+    # Those that are not just being built come in order.
+    assert [each for each in found if each not in early] == sorted(servers)
+    assert bool(pages.gaps) == (len(early) >= size)
+
+
+@given(st.integers(20, 60), st.integers(5, 12), WORKERS, st.data())
+@settings(deadline=None, max_examples=150)
+def test_nothing_is_lost_or_doubled_while_servers_come_and_go(
+    count: int, size: int, workers: int, data: st.DataObject
+) -> None:
+    servers, new = uuids(count), uuids(12, seed=2)
+    nova = FakeNova(servers, size, building=new[:4])
+    deleted: set[str] = set()
+    doomed = data.draw(st.lists(st.sampled_from(servers), max_size=15))
+
+    def change(number: int) -> None:
+        if doomed and number > 1:
+            gone = doomed.pop()
+            deleted.add(gone)
+            nova.servers = [each for each in nova.servers if each != gone]
+        if number == 2:
+            # They were scheduled: from the API's database into a cell's.
+            nova.servers += nova.building
+            nova.building = []
+        if number == 3:
+            nova.servers += new[4:]
+
+    nova.before = change
+    pages = reader(nova, workers)
+    found = read(pages)
+    assert len(found) == len(set(found))
+    assert set(servers) - deleted <= set(found)
+    assert set(new[:4]) <= set(found)
+    assert pages.gaps == []
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_few_servers_are_read_for_nothing(workers: int) -> None:
+    servers = uuids(20_000)
+    nova = FakeNova(servers, 1_000)
+    pages = reader(nova, workers)
+    assert read(pages) == sorted(servers)
+    assert nova.given < 1.1 * len(servers)
+    assert len(nova.sent) < 2 * 20
+    assert pages.expected is not None
+    assert abs(pages.expected - 20_000) < 2_000
+
+
+def test_a_small_cloud_takes_two_requests() -> None:
+    nova = FakeNova(uuids(30), 100)
+    assert len(read(reader(nova))) == 30
+    assert sorted(path for path, _query in nova.sent) == ["/servers", "/servers/detail"]
+
+
+def test_pages_that_stay_away_are_a_gap() -> None:
+    servers = sorted(uuids(400))
+    nova = FakeNova(servers, 50)
+    calls = []
+
+    def fails(query: Mapping[str, str]) -> Unreadable | None:
+        marker = query.get("marker")
+        if marker and servers.index(marker) in range(190, 240):
+            calls.append(marker)
+            return Unreadable("Nova (compute) answered 500: Boom", 500)
+        return None
+
+    nova.fails = fails
+    pages = reader(nova)
+    found = read(pages)
+    assert calls
+    assert found == sorted(found)
+    missing = set(servers) - set(found)
+    assert missing
+    assert len(missing) < 200
+    assert {gap.reason for gap in pages.gaps} == {"Nova (compute) answered 500: Boom"}
+    told = sum(gap.servers or 0 for gap in pages.gaps)
+    assert abs(told - len(missing)) < 60
+
+
+def test_a_cloud_that_stays_away_is_not_asked_for_ever() -> None:
+    nova = FakeNova(uuids(2_000), 50)
+    nova.fails = lambda query: Unreadable("away") if "marker" in query else None
+    pages = reader(nova)
+    assert len(read(pages)) == 50
+    assert len([path for path, _query in nova.sent if path == "/servers/detail"]) < 12
+    assert 1_500 < sum(gap.servers or 0 for gap in pages.gaps) < 2_500
+
+
+def test_nothing_can_be_read() -> None:
+    nova = FakeNova(uuids(10), 5)
+    nova.fails = lambda _query: Unreadable("away")
+    pages = reader(nova)
+    assert read(pages) == []
+    assert [(gap.reason, gap.servers) for gap in pages.gaps] == [("away", None)]
+    assert pages.expected is None
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_servers_of_down_cells_are_told_as_far_as_there_is_room(workers: int) -> None:
+    down = ["dddddddd-0000-4000-8000-000000000001", "dddddddd-0000-4000-8000-000000000002"]
+    pages = reader(FakeNova(uuids(3), 5, down=down), workers)
+    assert len(read(pages)) == 3
+    assert [record["id"] for record in pages.of_down_cells] == down
+    assert pages.unlisted_cells
+    pages = reader(FakeNova(uuids(3), 50, down=down), workers)
+    read(pages)
+    assert not pages.unlisted_cells
+
+
+def test_a_marker_and_a_limit() -> None:
+    servers = sorted(uuids(300))
+    nova = FakeNova(servers, 100)
+    pages = reader(nova, marker=servers[49], limit=20)
+    iterator = iter(pages)
+    assert next(iterator) == servers[50:70]
+    # No more than that was read, but for the list that tells of down cells.
+    assert len(nova.sent) == 2
+    assert next(iterator)[0] == servers[70]
+    assert read(reader(nova, marker=servers[49])) == servers[50:]
