@@ -130,6 +130,22 @@ def run_demo(layout: Layout, progress: Callable[[str], None], *, fresh: bool) ->
         demo.run("unique", "serial", "show", f"{server}{suffix}", *columns)
         columns = ("-c", "serial_source", "-c", "survives_move", "-c", "why")
 
+    demo.say("The same for many servers: here those that may lose their serial on a move.")
+    demo.run("unique", "serial", "list", "--at-risk", *_columns("name host serial_source"))
+    demo.say("And for the compute hosts.")
+    demo.run(
+        *("unique", "serial", "host", "list"),
+        *_columns("host host_mode host_honours meets_unique servers"),
+    )
+    demo.say("What is wrong in this cloud? Exit code 3 tells a script that there is something.")
+    demo.run(
+        *("unique", "serial", "audit", *_columns("severity id resource_name servers")), expect=3
+    )
+
+
+def _columns(names: str) -> tuple[str, ...]:
+    return tuple(word for name in names.split() for word in ("-c", name))
+
 
 def _wait_active(demo: Demo, wanted: set[str]) -> None:
     deadline = time.monotonic() + _SERVER_TIMEOUT

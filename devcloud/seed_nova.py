@@ -209,6 +209,8 @@ class Seeder:
             root_gb=flavor.root_gb,
             ephemeral_gb=flavor.ephemeral_gb,
             flavor=flavor,
+            # What the list's filter by flavor looks at.
+            instance_type_id=flavor.id,
             config_drive="",
             auto_disk_config=False,
             locked=False,

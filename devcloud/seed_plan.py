@@ -47,7 +47,7 @@ SEVERITIES: Mapping[str, str] = {
     "unique-not-effective": "high",
     "changes-on-move": "medium",
     "cannot-move": "medium",
-    "cannot-rebuild": "medium",
+    "host-lacks-trait": "medium",
     "flavor-changed": "medium",
     "invalid-value-in-use": "info",
     "metadefs-missing": "low",

@@ -416,16 +416,16 @@ def _cannot_rebuild(make: Builder, kit: Kit) -> None:
     """The host once had the trait that they require."""
     plain = make.flavor("seed.placed", REQUIRES)
     make.found(
-        "cannot-rebuild",
+        "host-lacks-trait",
         make.server(kit.at["os"], plain, kit.debian, requested="unset", source="host-os"),
     )
     for kind, source in (("auto", "host-auto"), ("none", ABSENT)):
         make.found(
-            "cannot-rebuild",
+            "host-lacks-trait",
             make.server(kit.at[kind], kit.licensed, kit.debian, requested="unique", source=source),
         )
     make.found(
-        "cannot-rebuild",
+        "host-lacks-trait",
         make.server(kit.at["os"], kit.small, kit.appliance, requested="unique", source="host-os"),
     )
 

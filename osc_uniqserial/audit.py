@@ -63,7 +63,7 @@ SEVERITIES: Mapping[str, Severity] = {
     "aggregate-conflict": Severity.MEDIUM,
     "aggregate-host-mismatch": Severity.MEDIUM,
     "cannot-move": Severity.MEDIUM,
-    "cannot-rebuild": Severity.MEDIUM,
+    "host-lacks-trait": Severity.MEDIUM,
     "changes-on-move": Severity.MEDIUM,
     "contradicting-request": Severity.LOW,
     "contradicting-traits": Severity.MEDIUM,
@@ -120,6 +120,8 @@ class ServerIds:
         self._bytes = bytearray()
         #: The resource provider of their host, where they share one.
         self.provider: str | None = None
+        #: Hosts that would change the serial of the first of them.
+        self.elsewhere = ""
         #: A few of them, by name where they have one.
         self.some: tuple[str, ...] = ()
 
@@ -418,7 +420,7 @@ class Audit:
         required = {
             trait for trait in policy.TRAITS if properties.get(f"trait:{trait}") == "required"
         }
-        ready = [host for host in self._fleet.hosts if _is_ready(host)]
+        ready = [host for host in self._able if _is_ready(host)]
         if (
             required
             and self._traits_known
@@ -429,10 +431,11 @@ class Audit:
                 *about,
                 f"It requires {', '.join(sorted(required))}, and no host that is up and enabled"
                 " has it: a server finds no valid host",
-                f"openstack {what} unset --unique-serial-hosts {name}, or install nova-uniqserial"
-                " on hosts",
+                f"openstack {what} unset --property trait:{sorted(required)[0]} {name}, or provide"
+                " such a host",
             )
-        if setting is Setting.UNIQUE and not steered:
+        bounded = any(key.startswith("aggregate_instance_extra_specs:") for key in properties)
+        if setting is Setting.UNIQUE and not steered and not bounded:
             others = [host for host in self._enabled if _meets(host) is False]
             if others and any(_meets(host) for host in self._enabled):
                 yield Finding(
@@ -525,8 +528,9 @@ class Audit:
     def _host(self, host: Host) -> Iterator[Finding]:
         about = ("host", host.hypervisor.id, host.hypervisor.host)
         fix = (
-            f"openstack resource provider trait list {host.hypervisor.id}, then set the right"
-            " ones; Nova keeps traits that nobody removes"
+            f"openstack --os-placement-api-version 1.6 resource provider trait list"
+            f" {host.hypervisor.id}; 'trait set' replaces all of them: repeat those that are to"
+            " stay, and correct the host's provider.yaml"
         )
         if not host.input.smbios:
             if host.traits:
@@ -604,19 +608,19 @@ class Audit:
         here = on.hypervisor.id
         found = []
         if judged.outlook and judged.outlook.changes(here):
-            found.append(("changes-on-move", sighting.flavor or "", judged.elsewhere))
+            found.append(("changes-on-move", sighting.flavor or "", ""))
         if judged.required:
             traits = ", ".join(trait for trait, _need in judged.required)
             if not self._destinations.other_with(judged.required, here):
                 found.append(("cannot-move", on.hypervisor.host, traits))
             needed = {trait for trait, _need in judged.required}
             if on.traits is not None and not needed <= on.traits:
-                found.append(("cannot-rebuild", on.hypervisor.host, traits))
+                found.append(("host-lacks-trait", on.hypervisor.host, traits))
         for key in found:
             group = self._groups.get(key)
             if group is None:
                 group = self._groups[key] = ServerIds()
-                group.provider = here
+                group.provider, group.elsewhere = here, judged.elsewhere
             group.add(sighting)
 
     def _judge(self, case: Case) -> _Judged:
@@ -750,16 +754,18 @@ class Audit:
                 kind,
                 *host,
                 f"{many} ask for a unique serial, but the host {more}",
-                f"Install nova-uniqserial on {key}, or set [libvirt]sysinfo_serial = unique there;"
-                " a hard reboot of each server applies it",
+                "Move the servers to hosts with libvirt and KVM or QEMU on x86"
+                if "writes no" in more
+                else f"Install nova-uniqserial on {key}, or set [libvirt]sysinfo_serial = unique"
+                " there; restart nova-compute and hard reboot the servers",
                 servers=servers,
             )
         elif kind == "changes-on-move":
             yield Finding(
                 kind,
                 *flavor,
-                f"{many} have their own UUID as serial now, and another one after a move to"
-                f" {more}; nothing keeps them from there",
+                f"{many} have their own UUID as serial now, and another one after a move, for"
+                f" example to {servers.elsewhere}; flavor and image keep them from none of it",
                 "openstack server resize --flavor FLAVOR SERVER, to a flavor made with"
                 " --unique-serial --unique-serial-hosts supported",
                 servers=servers,
@@ -770,16 +776,16 @@ class Audit:
                 *host,
                 f"{many} require {more}, and no other enabled host has that: they cannot be moved"
                 " or evacuated",
-                "Install nova-uniqserial on another host, or declare the trait on a stock host in"
-                " mode unique",
+                "Enable or start another host that has it, or provide one",
                 servers=servers,
             )
-        elif kind == "cannot-rebuild":
+        elif kind == "host-lacks-trait":
             yield Finding(
                 kind,
                 *host,
-                f"{many} require {more}, and their host does not have that (any more): a rebuild"
-                " fails",
+                f"{many}: flavor or image require {more}, which their host does not have (any"
+                " more): a rebuild to another image that requires it fails, and none would be"
+                " placed here again",
                 "openstack server migrate SERVER, or restore the trait of the host",
                 servers=servers,
             )
@@ -790,10 +796,14 @@ class Audit:
         self, about: tuple[str, str | None, str], servers: ServerIds, many: str
     ) -> Iterator[Finding]:
         remedy = (
-            "Set [libvirt]sysinfo_serial = unique on the host, or install nova-uniqserial and mark"
-            " flavors with --unique-serial; a hard reboot of each server applies it"
+            "Set [libvirt]sysinfo_serial = unique on the host, restart nova-compute and hard reboot"
+            " the servers; where the host honours the keys: resize them to a flavor made with"
+            " --unique-serial"
         )
-        if len(servers) > 1:
+        if not about[2]:
+            # Hidden from this user: they may be on different hosts.
+            about = ("cloud", None, "")
+        elif len(servers) > 1:
             yield Finding(
                 "serial-shared",
                 *about,
@@ -835,8 +845,8 @@ class Audit:
                 self._image_name(key),
                 f"{many}: what the image said when they were built is unknown (it was deleted,"
                 " changed since, or is hidden), and on their host it matters",
-                "Install nova-uniqserial on the controllers: Nova's API then tells what a server"
-                " was built with",
+                "Install nova-uniqserial on the controllers: from microversion 2.98 (2025.1) on,"
+                " Nova's API then tells what a server was built with",
                 servers=servers,
             )
         if kind == "flavor-unreadable":
@@ -883,7 +893,7 @@ def _groups(case: Case, effective: EffectivePolicy) -> Iterator[tuple[str, _By, 
     for what, value in (("flavor", flavor), ("image", image)):
         if value and value.setting is Setting.INVALID:
             yield f"invalid-value-in-use {what}", _By(what), _quoted(value.raw)
-    if _is_lost(effective):
+    if case.placed and _is_lost(effective):
         words = f"{_why_lost(case)}, so {_shows(effective.source)}"
         yield "unique-not-effective", _By.HOST, words
 

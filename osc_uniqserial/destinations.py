@@ -83,12 +83,16 @@ class Destinations:
         return outlook.moves(own.hypervisor.id) if own and outlook else None
 
     def other_with(self, needs: Needs, own: str) -> bool:
-        """Tell whether a host that is enabled, but not this one, meets needs of our traits."""
+        """Tell whether a host that is up and enabled, but not this one, meets needs."""
         found = self._with(needs)
         return len(found) > (own in found)
 
     def _having(self, needs: Needs) -> frozenset[str]:
-        return frozenset(key for key, host in self._targets.items() if _allows(host, needs))
+        return frozenset(
+            key
+            for key, host in self._targets.items()
+            if host.hypervisor.up and _allows(host, needs)
+        )
 
     def _sort_out(
         self, flavor: SettingInput, image: SettingInput, needs: Needs, architecture: str | None

@@ -187,7 +187,12 @@ def of_host(aggregates: Iterable[Aggregate], host: str) -> Iterator[Aggregate]:
 
 
 def of_down_cells(rest: Rest) -> tuple[str, ...]:
-    """Name the hosts of cells that are down, sorted; none when Nova does not tell.
+    """Name the hosts of cells that are down, sorted; none when Nova does not tell."""
+    return known_of_down_cells(rest) or ()
+
+
+def known_of_down_cells(rest: Rest) -> tuple[str, ...] | None:
+    """Name the hosts of cells that are down, sorted; None when Nova does not tell.
 
     Nova lists no hypervisor at all while a cell is down, but from 2.69 on its services
     (nova/api/openstack/compute/services.py, _get_service_detail).
@@ -205,7 +210,7 @@ def of_down_cells(rest: Rest) -> tuple[str, ...]:
                 sorted(str(each["host"]) for each in services if each["status"] == "UNKNOWN")
             )
     except Unreadable:
-        return ()
+        return None
 
 
 def _hypervisor(item: Json) -> Hypervisor:

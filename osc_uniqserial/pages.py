@@ -31,6 +31,8 @@ _Digest = TypeVar("_Digest")
 _SORTED = {"sort_key": "uuid", "sort_dir": "asc"}
 #: Part of a page that a range is expected to fill, so that few ranges need a second one.
 _FILL = 0.88
+#: Servers that may be in two databases.
+_UNSETTLED = ("BUILD", "ERROR", "MIGRATING", "RESIZE", "REVERT_RESIZE", "VERIFY_RESIZE")
 #: Pages of a range whose size is guessed.
 _GUESSES = 2
 #: Ranges that may fail one after the other before the others are not tried.
@@ -100,8 +102,9 @@ class ServerPages(Generic[_Digest]):
         self._page_size = 0
         # Servers that are being built come first in a list, whatever its order: they may
         # come again in their range.
-        self._early: frozenset[str] = frozenset()
+        self._early: set[str] = set()
         self._sample: list[str] = []
+        self._start: list[str] = []
         self.expected: int | None = None
         self.gaps: list[Gap] = []
         self.of_down_cells: list[Json] = []
@@ -117,7 +120,10 @@ class ServerPages(Generic[_Digest]):
             first, more = [], False
         if not sampling:
             self._read_sample()
-        yield self._digest(first)
+        try:
+            yield self._made(first)
+        except Unreadable as error:
+            self.gaps.append(Gap(str(error), len(first)))
         if sampling:
             sampling.result()
         if not more:
@@ -126,6 +132,7 @@ class ServerPages(Generic[_Digest]):
             return
         self._early = self._early_of(first)
         last = str(first[-1]["id"])
+        self._start = [str(record["id"]) for record in first if record["id"] not in self._early]
         self._page_size = len(first)
         # Those that are being built say nothing of how many there are between two UUIDs.
         self._learn(self._marker or "", last, len(first) - len(self._early))
@@ -137,23 +144,29 @@ class ServerPages(Generic[_Digest]):
 
     def _first(self) -> tuple[list[Json], bool]:
         """Read from the start, to the end of a page that ends with a server in its place."""
-        items, more = self._page(self._marker, self._limit)
-        if more and _is_building(items[-1]):
-            # Once the last one is built, what Nova lists after it is something else.
+        items, full = self._request(self._marker, self._limit)
+        if not items or not _is_building(items[-1]):
+            # Without a link there may be more only where servers were found twice.
+            return items, full or any(item.get("status") in _UNSETTLED for item in items)
+        # Who asks for a few gets those that are being built first, and not all anyway.
+        more, hidden = True, full and self._limit is None
+        while more and _is_building(items[-1]):
+            page, more = self._page(str(items[-1]["id"]), None)
+            known = {item["id"] for item in items}
+            items += [item for item in page if item["id"] not in known]
+            # Once that one is built, what Nova lists after it is something else.
+            hidden = hidden or (bool(page) and self._limit is None)
+            more = more and len(items) > len(known)
+        if hidden:
             self.gaps.append(
                 Gap("so many servers are being built that Nova may have left out others")
             )
-        while more and _is_building(items[-1]):
-            page, more = self._page(str(items[-1]["id"]), None)
-            items += page
         return items, more
 
     @staticmethod
-    def _early_of(items: Sequence[Json]) -> frozenset[str]:
+    def _early_of(items: Sequence[Json]) -> set[str]:
         last = str(items[-1]["id"])
-        return frozenset(
-            str(item["id"]) for item in items if item["id"] > last or _is_building(item)
-        )
+        return {str(item["id"]) for item in items if item["id"] > last or _is_building(item)}
 
     def _read_sample(self) -> None:
         """Read the one list that tells of down cells; its UUIDs are the markers."""
@@ -170,12 +183,16 @@ class ServerPages(Generic[_Digest]):
         # As many as fit on the page, behind all others.
         self.unlisted_cells = bool(document.get("servers_links"))
         wanted = self._filters.get("project_id")
-        self.of_down_cells = [
-            item for item in of_down_cells if wanted in (None, item.get("tenant_id"))
-        ]
+        self.of_down_cells = sorted(
+            (item for item in of_down_cells if wanted in (None, item.get("tenant_id"))),
+            key=lambda item: str(item["id"]),
+        )
 
     def _ranges(self, after: str) -> Iterator[_Digest]:
         """Read the ranges, some ahead of the one that is handed on."""
+        if self._limit is not None:
+            yield from self._one_by_one(after)
+            return
         ranges = self._split(after)
         running: deque[tuple[_Range, Future[tuple[list[_Digest], Gap | None]]]] = deque()
         failed = 0
@@ -196,13 +213,27 @@ class ServerPages(Generic[_Digest]):
                 self.gaps.append(Gap(f"not tried any more after {failed} failures", left))
                 ranges.clear()
 
+    def _one_by_one(self, after: str) -> Iterator[_Digest]:
+        """Read no page before it is wanted."""
+        try:
+            for records in self._walk(_Range(after, None, 0)):
+                yield self._made(records)
+        except Unreadable as error:
+            self.gaps.append(Gap(str(error)))
+
+    def _made(self, records: Sequence[Json]) -> _Digest:
+        with parsing("compute"):
+            return self._digest(records)
+
     def _split(self, after: str) -> deque[_Range]:
-        if self._limit is not None:
-            return deque([_Range(after, None, self._servers_between(after, None))])
         begin = _fraction(after)
+        # What is being built is no good marker: the list begins anew after it.
+        self._sample = [each for each in self._sample if each not in self._early]
         marks = self._sample[bisect.bisect_right(self._sample, after) :]
         places = [_fraction(mark) for mark in marks]
         count = math.ceil(self._density * (1 - begin) / (self._page_size * _FILL))
+        # UUIDs that are not random make it a bad guess.
+        count = min(count, len(marks) + 1)
         # Ranges of one width: each ends at the marker that is nearest to its place.
         ends = []
         for number in range(1, count):
@@ -229,7 +260,7 @@ class ServerPages(Generic[_Digest]):
         try:
             for records in self._walk(wanted):
                 read += len(records)
-                digests.append(self._digest(records))
+                digests.append(self._made(records))
         except Unreadable as error:
             return digests, Gap(str(error), max(wanted.servers - read, 0))
         return digests, None
@@ -238,6 +269,7 @@ class ServerPages(Generic[_Digest]):
         position = wanted.after
         known = self._sample[: bisect.bisect_right(self._sample, position)]
         known.append(position)
+        before = ""
         for number in itertools.count():
             # A little more than there should be: what is too much is read for nothing, and what
             # is missing costs another request. UUIDs that are not random make it a bad guess.
@@ -247,6 +279,9 @@ class ServerPages(Generic[_Digest]):
             if not page:
                 return
             last = str(page[-1]["id"])
+            if more and last <= before:
+                raise Unreadable("Nova (compute) returns the same servers again and again")
+            before = last
             self._learn(position, last, len(page))
             yield self._within(page, position, wanted.until)
             if not more or (wanted.until is not None and last >= wanted.until):
@@ -256,13 +291,16 @@ class ServerPages(Generic[_Digest]):
 
     def _within(self, page: list[Json], after: str, until: str | None) -> list[Json]:
         """Return the records of a page that are in a range, and were not there before."""
-        if page[0]["id"] <= after:
-            page = [record for record in page if record["id"] > after]
-        if until is not None and page and page[-1]["id"] > until:
-            page = [record for record in page if record["id"] <= until]
+        found = [
+            record
+            for record in page
+            if record["id"] > after and (until is None or record["id"] <= until)
+        ]
         if self._early:
-            page = [record for record in page if record["id"] not in self._early]
-        return page
+            found = [record for record in found if record["id"] not in self._early]
+        # They are first on a page after another that is being built, and come again.
+        self._early.update(str(record["id"]) for record in found if _is_building(record))
+        return found
 
     def _learn(self, start: str, end: str, servers: int) -> None:
         """Count a page, for a better guess of how many there are between two UUIDs."""
@@ -274,7 +312,13 @@ class ServerPages(Generic[_Digest]):
 
     def _after(self, known: Sequence[str], limit: int | None) -> tuple[list[Json], bool]:
         """Read the page after the last known server that is still there."""
-        for marker in list(reversed(known))[:_MARKERS]:
+        # The nearest ones; in the end those of the first page, and the very start.
+        near, far = known[: -_MARKERS - 1 : -1], self._start[: -_MARKERS - 1 : -1]
+        for marker in (*near, *far, None):
+            if marker in self._early:
+                # It may be in the API's database still: the list begins anew after it.
+                limit = None
+                continue
             try:
                 return self._page(marker, limit)
             except Unreadable as error:
@@ -284,6 +328,18 @@ class ServerPages(Generic[_Digest]):
         raise Unreadable("Nova (compute) has none of the servers that it listed before", 400)
 
     def _page(self, marker: str | None, limit: int | None) -> tuple[list[Json], bool]:
+        """Read a page, and tell whether there may be another."""
+        items, linked = self._request(marker, limit)
+        if not items or linked:
+            return items, bool(items)
+        # Nova takes servers that it found twice out of a full page, and then gives no link:
+        # those that just leave the API's database for a cell's, or one cell for another.
+        twice = sum(item.get("status") in _UNSETTLED for item in items)
+        asked = limit or self._page_size
+        return items, bool(twice) and (not asked or len(items) + twice >= asked)
+
+    def _request(self, marker: str | None, limit: int | None) -> tuple[list[Json], bool]:
+        """Read a page, and tell whether Nova says that there is another."""
         query = {**self._filters, **_SORTED}
         if marker is not None:
             query["marker"] = marker
@@ -293,7 +349,13 @@ class ServerPages(Generic[_Digest]):
         with parsing("compute"):
             items: list[Json] = list(document["servers"])
             links = document.get("servers_links") or ()
-            return items, bool(items) and any(link.get("rel") == "next" for link in links)
+            project = self._filters.get("project_id")
+            if project and any(item.get("tenant_id") != project for item in items):
+                raise Unreadable(
+                    "Nova (compute) does not let this user select a project"
+                    " (servers:allow_all_filters)"
+                )
+            return items, any(link.get("rel") == "next" for link in links)
 
 
 def _fraction(server_id: str) -> float:

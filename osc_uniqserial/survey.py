@@ -60,6 +60,7 @@ class Servers:
         self._survey = survey
         self._pages = pages
         self._volumes = volumes
+        self._down: tuple[str, ...] | None = ()
 
     def __iter__(self) -> Iterator[Sequence[Sighting]]:
         """Yield all servers in the order of their IDs, some at a time.
@@ -68,6 +69,8 @@ class Servers:
         """
         with _few_collections():
             yield from self._pages
+            # Nova leaves out a cell that went down meanwhile without a word.
+            self._down = hosts.known_of_down_cells(self._survey.rest)
             if self._pages.of_down_cells:
                 yield self._survey.digest(self._pages.of_down_cells)
 
@@ -84,9 +87,13 @@ class Servers:
     @property
     def unlisted_cells(self) -> bool:
         """Whether Nova may have left out servers of cells that are down."""
+        listed = not self._pages.unlisted_cells
+        if self._down is None:
+            # Whether one is down is hidden from this user; a short list tells it all.
+            return not listed
         fleet = self._survey.configuration.fleet
-        down = fleet.hosts_of_down_cells if isinstance(fleet, Fleet) else fleet.hosts
-        return bool(down) and self._pages.unlisted_cells
+        before = fleet.hosts_of_down_cells if isinstance(fleet, Fleet) else fleet.hosts
+        return bool(before or self._down) and not (listed and set(self._down) <= set(before))
 
     @property
     def volumes_unread(self) -> str | None:
@@ -105,7 +112,7 @@ class Survey:
 
         :raises CloudError: when Nova is too old, or tells nothing at all
         """
-        self._rest = rest
+        self.rest = rest
         self._given = given
         self._microversion = rest.compute_microversion(COMPUTE_NEWEST)
         fleet = background.start(read_fleet, rest, given)
@@ -136,7 +143,7 @@ class Survey:
         """
         query = {"all_tenants": "true", "limit": "1"}
         try:
-            self._rest.get("compute", "/servers/detail", query, self._microversion)
+            self.rest.get("compute", "/servers/detail", query, self._microversion)
         except Unreadable as error:
             if error.status == 403:
                 return False
@@ -158,9 +165,9 @@ class Survey:
         :param marker: the ID of the server after which to begin
         :param limit: how many are wanted, about; all of them where it is None
         """
-        self._volumes = inventory.Volumes(self._rest, all_projects="all_tenants" in filters)
+        self._volumes = inventory.Volumes(self.rest, all_projects="all_tenants" in filters)
         pages = ServerPages(
-            self._rest,
+            self.rest,
             self._microversion,
             filters,
             workers,

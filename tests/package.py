@@ -25,6 +25,9 @@ METADATA = {
 }
 COMMANDS = (
     "unique serial show",
+    "unique serial list",
+    "unique serial host list",
+    "unique serial audit",
     "unique serial status",
     "unique serial metadef install",
     "unique serial metadef check",

@@ -126,8 +126,13 @@ class AuditUniqueSerials(output.Lister):
         if parsed_args.project:
             project = project_id(self.app.client_manager, parsed_args)
             return {"all_tenants": "true", "project_id": project}, f"project {project} only"
-        if parsed_args.all_projects or survey.sees_all_projects():
+        if survey.sees_all_projects():
             return {"all_tenants": "true"}, ""
+        if parsed_args.all_projects:
+            raise exceptions.CommandError(
+                "This user may not list the servers of all projects; without --all-projects"
+                " those of the own project are looked at"
+            )
         return {}, "own project only: this user may not list the servers of others"
 
     def _selected(

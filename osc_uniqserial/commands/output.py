@@ -84,14 +84,16 @@ def folded(text: str) -> list[str]:
 def warn(notes: Iterable[str]) -> None:
     """Write notes to standard error, each once."""
     for note in dict.fromkeys(notes):
-        LOG.warning("%s", safe_text(note[:1].upper() + note[1:] + "."))
+        LOG.warning("%s", safe_text(f"{note[:1].upper()}{note[1:]}".rstrip(".") + "."))
 
 
 class Progress:
     """A line on a terminal that says how far long work has come; nothing elsewhere."""
 
     def __init__(self) -> None:
-        self._stream = sys.stderr if sys.stderr.isatty() else None
+        # Rows on the same terminal would be mixed with it.
+        alone = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._stream = sys.stderr if alone else None
         self._said = 0.0
         self._width = 0
 

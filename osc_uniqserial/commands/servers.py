@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-import itertools
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +114,6 @@ class ListUniqueSerials(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read what the servers rest on; their rows are made while they are read."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial.facts import Fleet
         from osc_uniqserial.rest import CloudError, Rest
         from osc_uniqserial.survey import Survey
 
@@ -125,24 +124,21 @@ class ListUniqueSerials(output.Lister):
             raise exceptions.CommandError(safe_text(str(error))) from error
         known = survey.configuration
         filters = self._filters(parsed_args, known)
-        wanted = _wanted(parsed_args)
         # Rows that are left out are not counted: how much to read is known without them only.
-        limit = parsed_args.limit if wanted is None else None
+        limit = parsed_args.limit if _wanted(parsed_args) is None else None
         servers = survey.servers(
             filters, parsed_args.max_workers, marker=parsed_args.marker, limit=limit
         )
-        if isinstance(known.fleet, Fleet):
-            output.warn(known.fleet.notes)
-        else:
-            output.warn([f"the hypervisors could not be read: {known.fleet.reason}"])
+        output.warn(_unread(known))
         columns = tuple(COLUMNS) if parsed_args.long else _BRIEF
         columns += tuple(name for name in _asked(parsed_args) if name not in columns)
-        reports: Iterator[ServerReport] = filter(wanted, self._reports(servers, known))
-        reports = itertools.islice(reports, parsed_args.limit)
+        reports = self._reports(parsed_args, servers, known)
         getters = [COLUMNS[name] for name in columns]
         return columns, ([getter(about) for getter in getters] for about in reports)
 
     def _filters(self, parsed_args: argparse.Namespace, known: Configuration) -> dict[str, str]:
+        from osc_uniqserial.facts import Fleet
+
         filters = {}
         if parsed_args.all_projects or parsed_args.project:
             filters["all_tenants"] = "true"
@@ -150,29 +146,50 @@ class ListUniqueSerials(output.Lister):
             filters["project_id"] = project_id(self.app.client_manager, parsed_args)
         if parsed_args.host:
             filters["host"] = parsed_args.host
+            fleet = known.fleet
+            if isinstance(fleet, Fleet) and not any(
+                each.hypervisor.host == parsed_args.host for each in fleet.hosts
+            ):
+                raise exceptions.CommandError(
+                    safe_text(f"There is no compute host {parsed_args.host!r}")
+                )
         if parsed_args.flavor:
             filters["flavor"] = _find("flavor", known.flavors, parsed_args.flavor)
         if parsed_args.image:
             filters["image"] = _find("image", known.images, parsed_args.image)
         return filters
 
-    def _reports(self, servers: Servers, known: Configuration) -> Iterator[ServerReport]:
+    def _reports(
+        self, parsed_args: argparse.Namespace, servers: Servers, known: Configuration
+    ) -> Iterator[ServerReport]:
+        """Yield what is wanted; tell at the end, or where enough were found, what is missing."""
         from osc_uniqserial.facts import Fleet
         from osc_uniqserial.reports import Reports
 
         reports = Reports(known.fleet if isinstance(known.fleet, Fleet) else None)
+        wanted, left = _wanted(parsed_args), parsed_args.limit
         progress = output.Progress()
-        read = 0
+        read, hidden = 0, False
         try:
             for sightings in servers:
                 read += len(sightings)
                 progress.say(read, servers.expected)
                 for sighting in sightings:
-                    yield reports.of(sighting)
+                    hidden = hidden or not sighting.case.host_visible
+                    about = reports.of(sighting)
+                    if wanted is None or wanted(about):
+                        yield about
+                        left = None if left is None else left - 1
+                    if left == 0:
+                        break
+                if left == 0:
+                    break
         finally:
             progress.end()
         if servers.gaps and not read:
             raise exceptions.CommandError(safe_text(servers.gaps[0].reason))
+        if hidden and parsed_args.host:
+            output.warn(["the hosts of servers are hidden from this user: --host finds none"])
         lost = [f"some servers could not be read: {gap.reason}" for gap in servers.gaps]
         if servers.unlisted_cells:
             lost.append("a cell is down, and Nova leaves its servers out of a long list")
@@ -183,10 +200,32 @@ class ListUniqueSerials(output.Lister):
             self.exit_code = output.UNCHECKED
 
 
+def _unread(known: Configuration) -> Iterator[str]:
+    """Say what could not be read of what the servers rest on."""
+    from osc_uniqserial.facts import Unchecked
+
+    fleet = known.fleet
+    parts: list[tuple[str, str | None]] = [
+        (what, part.reason)
+        for what, part in (
+            ("hypervisors", fleet),
+            ("flavors", known.flavors),
+            ("images", known.images),
+        )
+        if isinstance(part, Unchecked)
+    ]
+    if not isinstance(fleet, Unchecked):
+        yield from fleet.notes
+        parts += [("traits", fleet.traits_unread), ("host aggregates", fleet.aggregates_unread)]
+        if fleet.hosts_of_down_cells:
+            yield "a cell is down: all hosts are taken for KVM or QEMU on x86"
+    yield from (f"the {what} could not be read: {reason}" for what, reason in parts if reason)
+
+
 def _wanted(parsed_args: argparse.Namespace) -> Callable[[ServerReport], bool] | None:
     """Return which reports are wanted; None where all are."""
-    source, wish = parsed_args.serial_source, parsed_args.requested
-    if not (source or wish or parsed_args.at_risk):
+    source, wish, host = parsed_args.serial_source, parsed_args.requested, parsed_args.host
+    if not (source or wish or host or parsed_args.at_risk):
         return None
 
     def test(about: ServerReport) -> bool:
@@ -194,6 +233,8 @@ def _wanted(parsed_args: argparse.Namespace) -> Callable[[ServerReport], bool] |
         return (
             (source is None or about.policy.source.value == source)
             and (wish is None or (asked is not None and asked.value == wish))
+            # Nova ignores this filter without a word when it comes from a plain tenant.
+            and (host is None or about.server.host == host)
             and not (parsed_args.at_risk and about.survives_move is True)
         )
 
@@ -230,16 +271,26 @@ def _find(what: str, known: Any, name_or_id: str) -> str:
                 f" {', '.join(sorted(named))}"
             )
         )
-    if not named and what == "flavor":
+    if not named and (what == "flavor" or not _is_uuid(name_or_id)):
         raise exceptions.CommandError(
-            safe_text(f"There is no flavor with the name or ID {name_or_id!r}")
+            safe_text(f"There is no {what} with the name or ID {name_or_id!r}")
         )
     # Servers outlive their images.
     return named[0] if named else name_or_id
 
 
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return number

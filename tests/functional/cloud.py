@@ -236,3 +236,14 @@ class Cloud:
         """Send a server action."""
         answer = self.raw("nova", "POST", f"/v2.1/servers/{server_id}/action", action)
         assert answer.ok, answer.text
+
+
+class SeededCloud(Cloud):
+    """A running cloud that was seeded.
+
+    :ivar manifest: what was written, and what must be found about it
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.manifest: Json = json.loads((folder / "run" / "seed.json").read_text())

@@ -12,27 +12,61 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.cloud import ROOT, Cloud
+from tests.functional.cloud import ROOT, Cloud, SeededCloud
 from tests.functional.proxy import Proxy
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("DEVCLOUD_DIR", ROOT / ".devcloud"))
+
+
+def _devcloud(verb: str, folder: Path, *options: str) -> int:
+    """Run devcloud; all clouds share the virtual environment of their services."""
+    command = [sys.executable, "-m", "devcloud", verb, "--dir", str(folder), *options]
+    environment = {"DEVCLOUD_VENV": str(_folder() / "venv"), **os.environ}
+    # What seed prints is in a file too.
+    output = subprocess.DEVNULL if verb == "seed" else None
+    return subprocess.run(command, cwd=ROOT, env=environment, stdout=output).returncode
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     """The cloud in DEVCLOUD_DIR (default: .devcloud); started and ended here unless it is up."""
-    folder = Path(os.environ.get("DEVCLOUD_DIR", ROOT / ".devcloud"))
-
-    def devcloud(verb: str) -> int:
-        command = [sys.executable, "-m", "devcloud", verb, "--dir", str(folder)]
-        return subprocess.run(command, cwd=ROOT).returncode
-
-    was_up = devcloud("status") == 0
-    if not was_up and devcloud("up") != 0:
+    folder = _folder()
+    was_up = _devcloud("status", folder) == 0
+    if not was_up and _devcloud("up", folder) != 0:
         pytest.exit("the embedded cloud did not start; its output says why", returncode=1)
     try:
         yield Cloud(folder)
     finally:
         if not was_up:
-            devcloud("down")
+            _devcloud("down", folder)
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededCloud]:
+    """A cloud of its own with 300 servers whose findings are known; look, do not touch.
+
+    DEVCLOUD_SEEDED_DIR names one that is up and seeded already.
+    """
+    given = os.environ.get("DEVCLOUD_SEEDED_DIR")
+    if given:
+        yield SeededCloud(Path(given))
+        return
+    folder = tmp_path_factory.mktemp("seeded")
+    try:
+        if _devcloud("up", folder) != 0 or _devcloud("seed", folder, "--servers", "300") != 0:
+            pytest.exit("the seeded cloud did not start; its output says why", returncode=1)
+        yield SeededCloud(folder)
+    finally:
+        _devcloud("down", folder)
+
+
+@pytest.fixture
+def seeded_proxy(seeded: SeededCloud, tmp_path: Path) -> Iterator[Proxy]:
+    """A proxy before the services of the seeded cloud."""
+    with Proxy(seeded, tmp_path) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

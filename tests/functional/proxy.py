@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import http.server
+import json
 import re
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +29,9 @@ _OVERRIDES = {
     "cinder": ("block_storage", "/v3/{project}"),
 }
 
+_SERVERS = "/v2.1/servers"
+_SERVERS_DETAIL = f"{_SERVERS}/detail"
+
 
 @dataclasses.dataclass
 class Fault:
@@ -34,6 +40,8 @@ class Fault:
     :ivar status: answered instead of the service; 0 closes the connection
     :ivar times: how often; None means always
     :ivar delay: seconds to wait first
+    :ivar headers: of the answer that is given instead
+    :ivar truncated: the service's answer breaks off in its middle
     """
 
     pattern: str
@@ -41,6 +49,8 @@ class Fault:
     times: int | None = None
     delay: float = 0.0
     body: str = '{"error": {"message": "broken on purpose"}}'
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    truncated: bool = False
 
 
 class Proxy:
@@ -49,15 +59,18 @@ class Proxy:
     :ivar requests: "METHOD /path?query" of all requests, in order, by service
     :ivar faults: what to break
     :ivar nova_newest: newest microversion that Nova seems to offer; None: its own
+    :ivar page_limit: the most servers that Nova seems to give in one page; None: its own. A list
+        without an order of its own is as if they had been created in a random order.
     """
 
     def __init__(self, cloud: Cloud, folder: Path) -> None:
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self.nova_newest: str | None = None
+        self.page_limit: int | None = None
         self.clouds_yaml = folder / "proxied.yaml"
         self._servers: list[http.server.ThreadingHTTPServer] = []
-        clouds = copy.deepcopy(cloud.clouds)
+        self.clouds = clouds = copy.deepcopy(cloud.clouds)
         for service, (key, path) in _OVERRIDES.items():
             server = self._serve(service, cloud.state["services"][service]["url"])
             endpoint = (
@@ -98,6 +111,30 @@ class Proxy:
                 return fault
         return None
 
+    def _with_page_limit(self, path: str) -> str:
+        url = urllib.parse.urlsplit(path)
+        query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+        if self.page_limit is None or url.path != _SERVERS_DETAIL:
+            return path
+        query["limit"] = str(min(int(query.get("limit", self.page_limit)), self.page_limit))
+        return f"{url.path}?{urllib.parse.urlencode(query)}"
+
+    def _newest(self, path: str, content: bytes) -> bytes:
+        """Return a list of the newest servers, cut to one page."""
+        if self.page_limit is None or urllib.parse.urlsplit(path).path != _SERVERS:
+            return content
+        document = json.loads(content)
+        known = [item for item in document.get("servers", ()) if "name" in item]
+        known.sort(key=lambda item: hashlib.sha256(item["id"].encode()).digest())
+        # Servers of cells that are down come behind all others.
+        found = known + [item for item in document.get("servers", ()) if "name" not in item]
+        if len(found) > self.page_limit:
+            document["servers"] = found[: self.page_limit]
+            marker = document["servers"][-1]["id"]
+            href = f"{_SERVERS}?marker={marker}"
+            document["servers_links"] = [{"rel": "next", "href": href}]
+        return json.dumps(document).encode()
+
     def _serve(self, service: str, backend: str) -> http.server.ThreadingHTTPServer:
         proxy = self
 
@@ -121,7 +158,7 @@ class Proxy:
                     if fault.status is not None:
                         self.reply(
                             fault.status,
-                            {"Content-Type": "application/json"},
+                            {"Content-Type": "application/json", **fault.headers},
                             fault.body.encode(),
                         )
                         return
@@ -138,13 +175,15 @@ class Proxy:
                     return
                 answer = requests.request(
                     self.command,
-                    backend + self.path,
+                    backend + proxy._with_page_limit(self.path),
                     headers={**headers, "Accept-Encoding": "identity"},
                     data=body,
                     timeout=120,
                     allow_redirects=False,
                 )
                 content = answer.content
+                if service == "nova" and answer.ok:
+                    content = proxy._newest(self.path, content)
                 if newest and re.fullmatch(r"/(v2\.1/?)?", self.path):
                     content = re.sub(
                         rb'"version": "2\.\d+"', f'"version": "{newest}"'.encode(), content
@@ -152,17 +191,23 @@ class Proxy:
                 # Links in version documents must lead back through this proxy.
                 here = "http://" + self.headers["Host"]
                 content = content.replace(backend.encode(), here.encode())
-                self.reply(answer.status_code, dict(answer.headers), content)
+                truncated = fault is not None and fault.truncated
+                self.reply(answer.status_code, dict(answer.headers), content, truncated)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any
 
-            def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
+            def reply(
+                self, status: int, headers: dict[str, str], content: bytes, truncated: bool = False
+            ) -> None:
                 self.send_response(status)
                 for key, value in headers.items():
                     if key.lower() not in ("content-length", "connection", "transfer-encoding"):
                         self.send_header(key, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
+                if truncated:
+                    content = content[: len(content) // 2]
+                    self.close_connection = True
                 if self.command != "HEAD":
                     self.wfile.write(content)
 

@@ -7,6 +7,8 @@ import ast
 import re
 from pathlib import Path
 
+from osc_uniqserial.audit import SEVERITIES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,3 +25,11 @@ def test_every_operation_in_the_operators_guide_is_a_test_on_real_guests() -> No
     }
     assert rows == names
     assert len(rows) > 10
+
+
+def test_every_finding_is_in_the_documentation_with_its_severity() -> None:
+    page = (ROOT / "doc" / "source" / "audit.rst").read_text()
+    found = dict(re.findall(r"^``([a-z-]+)`` +(high|medium|low|info) ", page, re.MULTILINE))
+    _, _, rest = page.partition("These tell what could not be checked:")
+    found |= dict.fromkeys(re.findall(r"^``([a-z-]+)`` ", rest, re.MULTILINE), "unchecked")
+    assert found == {id_: severity.value for id_, severity in SEVERITIES.items()}

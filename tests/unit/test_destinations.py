@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where servers could move: what ``list`` says of many is what ``show`` says of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osc_uniqserial import hosts, moves, policy, records, report
+from osc_uniqserial.commands.show import COLUMNS
+from osc_uniqserial.destinations import Destinations
+from osc_uniqserial.facts import (
+    UNREADABLE,
+    Case,
+    FlavorPart,
+    Fleet,
+    GivenModes,
+    Host,
+    HostView,
+    ImagePart,
+    Moves,
+    Sighting,
+)
+from osc_uniqserial.policy import HostMode, Setting, SettingInput
+from osc_uniqserial.reports import Reports
+from osc_uniqserial.rest import Json, Rest
+
+U, K = policy.TRAIT_UNIQUE, policy.TRAIT_KEYS
+M_UNIQUE, M_OS = policy.mode_trait(HostMode.UNIQUE), policy.mode_trait(HostMode.OS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """A compute host; an aggregate may declare that it gives a unique serial."""
+
+    traits: frozenset[str] = frozenset()
+    enabled: bool = True
+    type: str = "QEMU"
+    declared: bool = False
+
+
+class FakeRest(Rest):
+    """Nova and Placement with these hosts, named h0 and so on."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+
+    def microversion(self, _service: str, wanted: str) -> str:
+        return wanted
+
+    def get(
+        self, _service: str, path: str, params: Any = None, _microversion: str | None = None
+    ) -> Json:
+        query = list(params.items() if isinstance(params, Mapping) else params or ())
+        if path == "/os-hypervisors/detail":
+            return {"hypervisors": [_hypervisor(*pair) for pair in enumerate(self.nodes)]}
+        if path == "/os-aggregates":
+            return {"aggregates": [_aggregate(*pair) for pair in enumerate(self.nodes)]}
+        known = frozenset().union(*(node.traits for node in self.nodes))
+        if path == "/traits":
+            asked = dict(query)["name"].removeprefix("in:").split(",")
+            return {"traits": sorted(known & set(asked))}
+        assert path == "/resource_providers"
+        found = [
+            {"uuid": f"provider-{number}"}
+            for number, node in enumerate(self.nodes)
+            if all(_matches(wanted, node.traits, known) for _name, wanted in query)
+        ]
+        return {"resource_providers": found}
+
+
+def _matches(wanted: str, has: frozenset[str], known: frozenset[str]) -> bool:
+    terms = wanted.removeprefix("in:").split(",")
+    assert {term.lstrip("!") for term in terms} <= known, "Placement answers 400"
+    found = [(term[1:] not in has) if term[0] == "!" else term in has for term in terms]
+    return any(found) if wanted.startswith("in:") else all(found)
+
+
+def _hypervisor(number: int, node: Node) -> Json:
+    return {
+        "id": f"provider-{number}",
+        "hypervisor_hostname": f"node-{number}",
+        "hypervisor_type": node.type,
+        "status": "enabled" if node.enabled else "disabled",
+        "service": {"host": f"h{number}"},
+        "cpu_info": {"arch": "x86_64"},
+    }
+
+
+def _aggregate(number: int, node: Node) -> Json:
+    metadata = {policy.FLAVOR_KEY: "true"} if node.declared else {}
+    return {"id": number, "name": f"a{number}", "hosts": [f"h{number}"], "metadata": metadata}
+
+
+def case_of(
+    own: Host,
+    *,
+    flavor: FlavorPart | None = None,
+    image: ImagePart | None = None,
+    pinned: bool = False,
+) -> Case:
+    return Case(
+        flavor or records.flavor_part({}, None),
+        image or ImagePart(SettingInput(), bounded=False),
+        own.input,
+        host_visible=True,
+        reachable=True,
+        pinned=pinned,
+        placed=True,
+    )
+
+
+def sighting(case: Case, on: Host | None, number: int = 0, status: str = "ACTIVE") -> Sighting:
+    host = on.hypervisor.host if on else None
+    return Sighting(f"server-{number}", f"web-{number}", "p", status, host, case, "gold", "i", on)
+
+
+def judged(rest: Rest, about: Sighting, fleet: Fleet, given: GivenModes) -> Moves | None:
+    """Return what ``show`` finds out about one server."""
+    assert about.on
+    hypervisors = tuple(host.hypervisor for host in fleet.hosts)
+    view = HostView(about.case.host, about.on.hypervisor, hypervisors)
+    return moves.judge(rest, about.facts, view, given)
+
+
+# --- the same answer as for one server ---------------------------------------
+
+SETTINGS = st.sampled_from(
+    [
+        UNREADABLE,
+        *(SettingInput(policy.parse(raw)) for raw in (None, "true", "false", "banana")),
+    ]
+)
+NEEDS = st.dictionaries(
+    st.sampled_from(policy.TRAITS), st.sampled_from(["required", "forbidden"]), max_size=2
+)
+OPEN = policy.TRAIT_IMAGE_MAY_SHOW_HOST
+#: What hosts report: nothing; a stock one that says its mode; the driver, open to images or not.
+TRAITS = st.one_of(
+    st.just(frozenset[str]()),
+    st.sampled_from(list(policy.MODE_TRAITS)).map(
+        lambda mode: frozenset({mode, U} if mode == M_UNIQUE else {mode})
+    ),
+    st.builds(
+        lambda mode, more: frozenset({U, K, mode, *more}),
+        st.sampled_from(list(policy.MODE_TRAITS)),
+        st.sampled_from([(), (OPEN,)]),
+    ),
+)
+NODES = st.lists(
+    st.builds(
+        Node,
+        TRAITS,
+        st.sampled_from([True, True, False]),
+        st.sampled_from(["QEMU", "QEMU", "KVM", "ironic"]),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=5,
+)
+MODES = st.dictionaries(
+    st.sampled_from(["*", "h0", "h1", "h2", "h3"]), st.sampled_from(HostMode), max_size=3
+).map(GivenModes)
+RARELY = st.sampled_from([False, False, False, True])
+
+
+@st.composite
+def parts(draw: Any, known: Sequence[str]) -> tuple[FlavorPart, ImagePart]:
+    """Return a flavor and an image; what they require exists in Placement."""
+    flavor, image = (
+        tuple(sorted((k, need) for k, need in draw(NEEDS).items() if k in known or need[0] == "f"))
+        for _part in range(2)
+    )
+    return (
+        FlavorPart(draw(SETTINGS), None, flavor, draw(RARELY)),
+        ImagePart(draw(SETTINGS), None, image, draw(RARELY)),
+    )
+
+
+@given(NODES, MODES, st.data())
+@settings(deadline=None, max_examples=150)
+def test_list_and_show_agree(nodes: list[Node], modes: GivenModes, data: st.DataObject) -> None:
+    rest = FakeRest(nodes)
+    fleet = hosts.read_fleet(rest, modes)
+    known = sorted(hosts.existing_traits(rest))
+    destinations = Destinations(fleet)
+    for own in fleet.hosts:
+        flavor, image = data.draw(parts(known))
+        case = case_of(own, flavor=flavor, image=image, pinned=data.draw(RARELY))
+        about = sighting(case, own)
+        effective = policy.resolve(flavor.used, image.used, case.host)
+        if not report.needs_other_hosts(about.facts, effective):
+            continue
+        said, told = destinations.moves(case, own), judged(rest, about, fleet, modes)
+        if effective.requested is Setting.HOST or (
+            modes.by_host and effective.requested is not Setting.UNIQUE
+        ):
+            # Placement cannot be asked for all of it: one answer may be more certain.
+            assert (said is None) is (told is None)
+            if said and told:
+                assert said.keeps is told.keeps or told.keeps is None
+        else:
+            assert said == told
+
+
+# --- examples -----------------------------------------------------------------
+
+
+def fleet_of(*nodes: Node, modes: GivenModes = GivenModes()) -> Fleet:  # noqa: B008 - frozen
+    return hosts.read_fleet(FakeRest(nodes), modes)
+
+
+def flavor(setting: str | None = None, **specs: str) -> FlavorPart:
+    wish = {} if setting is None else {policy.FLAVOR_KEY: setting}
+    return records.flavor_part({**wish, **specs}, None)
+
+
+DRIVER = Node(frozenset({U, K, M_UNIQUE}))
+OPEN_DRIVER = Node(frozenset({U, K, M_UNIQUE, OPEN}))
+UNIQUE = Node(frozenset({M_UNIQUE, U}))
+STOCK = Node(frozenset({M_OS}))
+UNTOLD = Node(frozenset())
+
+
+@pytest.mark.parametrize(
+    ("setting", "nodes", "expected"),
+    [
+        ("true", (DRIVER, UNIQUE), Moves(True)),
+        ("true", (DRIVER, STOCK), Moves(False, ("h1",))),
+        ("true", (DRIVER, STOCK, STOCK, UNTOLD), Moves(False, ("h1", "h2"))),
+        ("true", (DRIVER, UNTOLD), Moves(None, ("h1",))),
+        ("true", (DRIVER, UNTOLD, UNIQUE), Moves(None, ("h1",))),
+        # An aggregate's word is about the servers that are there.
+        ("true", (DRIVER, Node(declared=True)), Moves(None, ("h1",))),
+        ("true", (DRIVER,), Moves(None)),
+        ("true", (DRIVER, Node(STOCK.traits, enabled=False)), Moves(None)),
+        ("true", (DRIVER, Node(STOCK.traits, type="ironic")), Moves(None)),
+        # A host that is disabled can be left.
+        ("true", (Node(DRIVER.traits, enabled=False), STOCK), Moves(False, ("h1",))),
+        (None, (UNIQUE, DRIVER), Moves(True)),
+        (None, (UNIQUE, Node(frozenset({U, K, M_OS}))), Moves(False, ("h1",))),
+        ("false", (UNIQUE, DRIVER), Moves(False, ("h1",))),
+        ("false", (UNIQUE, UNIQUE), Moves(True)),
+    ],
+)
+def test_what_a_move_would_do(
+    setting: str | None, nodes: tuple[Node, ...], expected: Moves
+) -> None:
+    fleet = fleet_of(*nodes)
+    own = fleet.hosts[0]
+    assert Destinations(fleet).moves(case_of(own, flavor=flavor(setting)), own) == expected
+
+
+@pytest.mark.parametrize(("node", "keeps"), [(DRIVER, True), (OPEN_DRIVER, False)])
+def test_a_host_may_overrule_an_image(node: Node, keeps: bool) -> None:
+    fleet = fleet_of(UNIQUE, node)
+    own = fleet.hosts[0]
+    image = ImagePart(SettingInput(policy.parse("false")), bounded=False)
+    moved = Destinations(fleet).moves(case_of(own, image=image), own)
+    assert moved
+    assert moved.keeps is keeps
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ({}, Moves(None, ("h1",))),
+        ({"h1": HostMode.UNIQUE}, Moves(True)),
+        ({"*": HostMode.AUTO}, Moves(False, ("h1",))),
+        ({"*": HostMode.AUTO, "h1": HostMode.UNIQUE}, Moves(True)),
+    ],
+)
+def test_given_modes_count_where_traits_do_not_tell(
+    mode: Mapping[str, HostMode], expected: Moves
+) -> None:
+    fleet = fleet_of(DRIVER, UNTOLD, modes=GivenModes(mode))
+    own = fleet.hosts[0]
+    assert Destinations(fleet).moves(case_of(own, flavor=flavor("true")), own) == expected
+
+
+@pytest.mark.parametrize("what", ["pinned", "flavor", "image"])
+def test_what_is_not_looked_at_may_keep_a_server_from_a_host(what: str) -> None:
+    fleet = fleet_of(DRIVER, STOCK)
+    own = fleet.hosts[0]
+    case = case_of(
+        own,
+        flavor=flavor("true", **({"trait:HW_X": "required"} if what == "flavor" else {})),
+        image=ImagePart(SettingInput(), bounded=what == "image"),
+        pinned=what == "pinned",
+    )
+    assert Destinations(fleet).moves(case, own) == Moves(None, ("h1",))
+
+
+def test_a_required_trait_keeps_servers_where_it_is() -> None:
+    fleet = fleet_of(DRIVER, STOCK, UNIQUE, Node(DRIVER.traits, enabled=False))
+    own = fleet.hosts[0]
+    required = flavor("true", **{f"trait:{U}": "required"})
+    destinations = Destinations(fleet)
+    assert destinations.moves(case_of(own, flavor=required), own) == Moves(True)
+    ids = {host.hypervisor.host: host.hypervisor.id for host in fleet.hosts}
+    assert destinations.other_with(((U, "required"),), ids["h0"])
+    assert destinations.other_with(((U, "required"),), ids["h1"])
+    assert not destinations.other_with(((K, "required"),), ids["h0"])
+    # A host that is disabled takes nobody, but its servers can go.
+    assert destinations.other_with(((K, "required"),), ids["h3"])
+    assert not destinations.other_with((("CUSTOM_NO_SUCH", "required"),), ids["h0"])
+
+
+def test_an_own_host_that_is_not_known() -> None:
+    fleet = fleet_of(DRIVER, STOCK)
+    case = case_of(fleet.hosts[0], flavor=flavor("true"))
+    assert Destinations(fleet).moves(case, None) is None
+
+
+# --- one report a case ----------------------------------------------------------
+
+STATUSES = st.sampled_from(["ACTIVE", "ERROR", "SHELVED_OFFLOADED"])
+
+
+def shown(about: report.ServerReport) -> Json:
+    return {name: getter(about) for name, getter in COLUMNS.items()}
+
+
+@given(NODES, MODES, st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_report_of_many_is_the_report_of_one(
+    nodes: list[Node], modes: GivenModes, data: st.DataObject
+) -> None:
+    """What is kept of one server does not show in another one's report."""
+    rest = FakeRest(nodes)
+    fleet = hosts.read_fleet(rest, modes)
+    known = sorted(hosts.existing_traits(rest))
+    # Two hosts may have one input, and so may servers of two hosts be one case.
+    inputs = {host.input: case_of(host) for host in fleet.hosts}
+    cases = []
+    for _case in range(2):
+        one, other = data.draw(parts(known))
+        cases += [
+            dataclasses.replace(case, flavor=one, image=other, pinned=data.draw(RARELY))
+            for case in inputs.values()
+        ]
+    nowhere = dataclasses.replace(cases[0], host=policy.HostInput(), placed=False)
+    made = Reports(fleet)
+    for number in range(20):
+        on = data.draw(st.sampled_from([None, *fleet.hosts]))
+        fitting = [case for case in cases if on and case.host == on.input] or [nowhere]
+        case = data.draw(st.sampled_from(fitting))
+        about = sighting(case, on, number, data.draw(STATUSES))
+        moved = Destinations(fleet).moves(case, on)
+        expected = report.build(about.server, about.facts, case.host, moved)
+        assert shown(made.of(about)) == shown(expected)
+
+
+def test_reports_without_a_fleet() -> None:
+    own = fleet_of(DRIVER).hosts[0]
+    about = sighting(case_of(own, flavor=flavor("true")), own)
+    said = Reports(None).of(about)
+    assert shown(said) == shown(report.build(about.server, about.facts, own.input, None))
+    assert said.survives_move is None
+
+
+def test_few_reports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osc_uniqserial.reports._KEPT", 3)
+    own = fleet_of(DRIVER, STOCK).hosts[0]
+    made = Reports(fleet_of(DRIVER, STOCK))
+    for number in range(10):
+        case = case_of(own, flavor=flavor("true", **{f"x:{number}": "y"}))
+        said = made.of(sighting(case, own, number))
+        assert (said.server.id, said.survives_move) == (f"server-{number}", False)
+        assert len(made._made) <= 3
