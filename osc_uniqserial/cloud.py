@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import uuid
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from osc_uniqserial import background, hosts, policy, probe, records
 from osc_uniqserial.facts import (
@@ -25,6 +24,7 @@ from osc_uniqserial.facts import (
     has_sysinfo,
 )
 from osc_uniqserial.policy import Evidence, HostInput, Setting, SettingInput, Value
+from osc_uniqserial.records import ImageRef, ServerRecord
 from osc_uniqserial.rest import COMPUTE_OLDEST, CloudError, Json, Rest, Unreadable, parsing
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Cloud:
 
     # --- one server -----------------------------------------------------
 
-    def find_server(self, name_or_id: str, all_projects: bool = False) -> Json:
+    def find_server(self, name_or_id: str, all_projects: bool = False) -> ServerRecord:
         """Return the detailed record of one server.
 
         :param all_projects: look for a name in every project (administrators)
@@ -71,17 +71,18 @@ class Cloud:
         params = {"name": f"^{pattern}$"}
         if all_projects:
             params["all_tenants"] = "true"
-        found = [
-            record
-            for record in self.rest.pages(
-                "compute", "/servers/detail", "servers", params, microversion
-            )
-            if record.get("name") == name_or_id
-        ]
+        with parsing("compute"):
+            found = [
+                records.server_record(item)
+                for item in self.rest.pages(
+                    "compute", "/servers/detail", "servers", params, microversion
+                )
+                if item.get("name") == name_or_id
+            ]
         if len(found) == 1:
             return found[0]
         if found:
-            ids = ", ".join(sorted(str(record["id"]) for record in found))
+            ids = ", ".join(sorted(record.id for record in found))
             raise CloudError(
                 f"More than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
             )
@@ -95,43 +96,45 @@ class Cloud:
             " a server of a cell that is down is found by its ID only"
         )
 
-    def _server(self, server_id: str, microversion: str) -> Json:
+    def _server(self, server_id: str, microversion: str) -> ServerRecord:
         path = f"/servers/{server_id}"
         try:
-            answer = self.rest.get("compute", path, microversion=microversion)
+            return self._read_server(path, microversion)
         except Unreadable as error:
             if error.status != 500 or microversion != COMPUTE_NEWEST:
                 raise
             # Nova 34 answers 500 at 2.98 for a server whose cell is down: it looks
             # for the frozen image properties in the very database that is down.
-            answer = self.rest.get("compute", path, microversion=COMPUTE_NO_FROZEN)
-        with parsing("compute"):
-            record: Json = answer["server"]
-        return record
+            return self._read_server(path, COMPUTE_NO_FROZEN)
 
-    def read_server(self, record: Json, given: GivenModes) -> tuple[Server, ServerFacts, HostView]:
+    def _read_server(self, path: str, microversion: str) -> ServerRecord:
+        return self.rest.read(records.OneServer, "compute", path, microversion=microversion).server
+
+    def read_server(
+        self, record: ServerRecord, given: GivenModes
+    ) -> tuple[Server, ServerFacts, HostView]:
         """Read what decides the serial of one server, the independent parts at once."""
-        server = records.server(record)
-        flavor_record: Json = record.get("flavor") or {}
-        flavor_now = background.start(self._flavor_now, flavor_record.get("original_name"))
+        server = record.server
+        copy = record.flavor or records.FlavorCopy()
+        flavor_now = background.start(self._flavor_now, copy.original_name)
         image_read = background.start(self._image, record)
         hypervisors = self._hypervisors() if server.host else ()
         own = _own_hypervisor(hypervisors, server.host, record)
         traits = self._own_traits(server.host, own, record) if server.host else None
 
-        specs: Mapping[str, str] | None = flavor_record.get("extra_specs")
+        specs = copy.extra_specs
         if specs is None:
             self.notes.append(
                 "the flavor's extra specs are hidden from this user"
-                if flavor_record
+                if record.flavor
                 else "Nova did not return the server's flavor"
             )
         facts = ServerFacts(
             status=server.status,
             host=server.host,
-            host_visible=records.shows_host(record),
-            reachable=records.is_reachable(record),
-            pinned=records.is_pinned(record),
+            host_visible=record.shows_host,
+            reachable=record.is_reachable,
+            pinned=record.is_pinned,
             flavor=records.flavor_part(specs, flavor_now.result()),
             image=image_read.result(),
         )
@@ -141,7 +144,7 @@ class Cloud:
                     f"the {what}'s value {used.value.raw!r} is no boolean and counts as unset;"
                     f" write true or false with 'openstack {what} set'"
                 )
-        placed = records.has_host(record)
+        placed = record.has_host
         return server, facts, self._host_view(facts, own, hypervisors, traits, given, placed)
 
     def _flavor_now(self, name: str | None) -> Value | None:
@@ -166,21 +169,19 @@ class Cloud:
         )
         return None
 
-    def _image(self, record: Json) -> ImagePart:
+    def _image(self, record: ServerRecord) -> ImagePart:
         """Read what the server's image, or its root volume, says."""
-        image = record.get("image")
+        image = record.image
         if image == "":
             return self._root_volume(record)
-        if not image:
+        if not isinstance(image, ImageRef):
             return ImagePart()
-        frozen: Mapping[str, Any] = image.get("properties") or {}
+        frozen = image.properties or {}
         used: SettingInput | None = None
         if policy.IMAGE_KEY in frozen:
             used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
         try:
-            with parsing("image"):
-                image_id = image["id"]
-            current = self.rest.get("image", f"/images/{image_id}")
+            current = self.rest.get("image", f"/images/{image.id}")
         except Unreadable as error:
             used = used or self._frozen_unset(image)
             if used is UNREADABLE:
@@ -189,7 +190,7 @@ class Cloud:
             return records.image_part(used, None, frozen, as_booted=False)
         now = policy.parse(current.get(policy.IMAGE_KEY))
         # ISO 8601 in UTC from both services: text compares like time.
-        unchanged = str(current.get("updated_at", "")) <= str(record.get("created", ""))
+        unchanged = str(current.get("updated_at", "")) <= record.created
         properties = {**current, **frozen}
         if used is not None:
             return records.image_part(used, now, properties, as_booted=unchanged)
@@ -200,30 +201,29 @@ class Cloud:
         if used is not UNREADABLE:
             return records.image_part(used, now, properties, as_booted=False)
         self.notes.append(
-            f"image {image_id} was changed after the server was created, and this Nova"
+            f"image {image.id} was changed after the server was created, and this Nova"
             " does not show what it said then"
         )
         return records.image_part(UNREADABLE, None, properties, as_booted=False)
 
-    def _frozen_unset(self, image: Json) -> SettingInput:
+    def _frozen_unset(self, image: ImageRef) -> SettingInput:
         """Return what it means that Nova shows no frozen value: none where it would show it.
 
         It shows those that it knows, and an API server that knows the extra spec knows the
         image property too: both are parts of nova-uniqserial.
         """
         try:
-            known = "properties" in image and probe.extra_spec_validator(self.rest)
+            known = image.properties is not None and probe.extra_spec_validator(self.rest)
         except CloudError:
             return UNREADABLE
         if known is Validator.LOADED:
             return SettingInput(policy.UNSET, Evidence.FROZEN)
         return UNREADABLE
 
-    def _root_volume(self, record: Json) -> ImagePart:
+    def _root_volume(self, record: ServerRecord) -> ImagePart:
         """Read the image metadata of the root volume, which Nova used at boot."""
-        attached: list[Json] = record.get("os-extended-volumes:volumes_attached") or []
         try:
-            volume_id = self._root_volume_id(record, attached)
+            volume_id = self._root_volume_id(record)
             answer = self.rest.get("block_storage", f"/volumes/{volume_id}")
             with parsing("block_storage"):
                 properties: Json = answer["volume"].get("volume_image_metadata") or {}
@@ -234,18 +234,18 @@ class Cloud:
         used = SettingInput(value, Evidence.VOLUME)
         return records.image_part(used, None, properties, as_booted=False)
 
-    def _root_volume_id(self, record: Json, attached: list[Json]) -> str:
-        if not attached:
+    def _root_volume_id(self, record: ServerRecord) -> str:
+        if not record.volumes:
             raise Unreadable("Nova lists no volume of this server")
-        if len(attached) == 1:
-            return str(attached[0]["id"])
+        if len(record.volumes) == 1:
+            return record.volumes[0].id
         attachments = self.rest.items(
             "compute",
-            f"/servers/{record['id']}/os-volume_attachments",
+            f"/servers/{record.id}/os-volume_attachments",
             "volumeAttachments",
             microversion=COMPUTE_OLDEST,
         )
-        root = record.get("OS-EXT-SRV-ATTR:root_device_name")
+        root = record.root_device
         for attachment in attachments:
             device = str(attachment.get("device") or "")
             # Without the root device's name (not for tenants) it is the first disk.
@@ -262,7 +262,9 @@ class Cloud:
             self.notes.append(f"the hypervisors could not be read: {error}")
             return ()
 
-    def _own_traits(self, host: str, own: Hypervisor | None, record: Json) -> frozenset[str] | None:
+    def _own_traits(
+        self, host: str, own: Hypervisor | None, record: ServerRecord
+    ) -> frozenset[str] | None:
         """Return the traits of a host's resource provider, None when unreadable."""
         try:
             provider = own.id if own else self._provider_id(record)
@@ -277,8 +279,8 @@ class Cloud:
             self.notes.append(f"the traits of host {host} could not be read: {reason}")
             return None
 
-    def _provider_id(self, record: Json) -> str:
-        name = record.get(records.NODE) or ""
+    def _provider_id(self, record: ServerRecord) -> str:
+        name = record.node or ""
         providers = self.rest.items(
             "placement",
             "/resource_providers",
@@ -351,10 +353,9 @@ def _is_uuid(text: str) -> bool:
 
 
 def _own_hypervisor(
-    hypervisors: tuple[Hypervisor, ...], host: str | None, record: Json
+    hypervisors: tuple[Hypervisor, ...], host: str | None, record: ServerRecord
 ) -> Hypervisor | None:
-    node = record.get(records.NODE)
     for hypervisor in hypervisors:
-        if hypervisor.host == host and hypervisor.hostname == node:
+        if hypervisor.host == host and hypervisor.hostname == record.node:
             return hypervisor
     return None

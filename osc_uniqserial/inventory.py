@@ -12,8 +12,8 @@ from typing import Any
 from osc_uniqserial import background, policy, records
 from osc_uniqserial.facts import Flavor, Image, ImagePart, Unchecked
 from osc_uniqserial.policy import Evidence, SettingInput
-from osc_uniqserial.records import Json
-from osc_uniqserial.rest import Rest, Unreadable, parsing
+from osc_uniqserial.records import ServerRecord
+from osc_uniqserial.rest import Json, Rest, Unreadable, parsing
 
 #: 2.61 adds extra specs to flavors; newer ones are not needed.
 COMPUTE_FLAVORS = "2.61"
@@ -109,7 +109,7 @@ class Volumes:
         #: Why they could not be read; None when they were, or nobody asked.
         self.unread: Unchecked | None = None
 
-    def root_of(self, record: Json) -> ImagePart | None:
+    def root_of(self, record: ServerRecord) -> ImagePart | None:
         """Return what the root volume of a server says; None when that is unknown."""
         with self._lock:
             if self._volumes is None:
@@ -118,13 +118,10 @@ class Volumes:
                     self._read(self._volumes)
                 except Unreadable as error:
                     self.unread = Unchecked(str(error))
-        attached = [
-            self._volumes.get(_key(volume["id"]))
-            for volume in record.get("os-extended-volumes:volumes_attached") or ()
-        ]
+        attached = [self._volumes.get(_key(volume.id)) for volume in record.volumes or ()]
         if len(attached) == 1:
             return attached[0][0] if attached[0] else None
-        root = record.get("OS-EXT-SRV-ATTR:root_device_name")
+        root = record.root_device
         for volume in attached:
             # Without the root device's name (not for tenants) it is the first disk.
             if volume and (

@@ -24,7 +24,8 @@ from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 from osc_uniqserial import background
-from osc_uniqserial.rest import Json, Rest, Unreadable, parsing
+from osc_uniqserial.records import ServerList, ServerRecord
+from osc_uniqserial.rest import Rest, Unreadable, parsing
 
 _Digest = TypeVar("_Digest")
 
@@ -78,7 +79,7 @@ class ServerPages(Generic[_Digest]):
         microversion: str,
         filters: Mapping[str, str],
         workers: int,
-        digest: Callable[[Sequence[Json]], _Digest],
+        digest: Callable[[Sequence[ServerRecord]], _Digest],
         *,
         marker: str | None = None,
         limit: int | None = None,
@@ -107,7 +108,7 @@ class ServerPages(Generic[_Digest]):
         self._start: list[str] = []
         self.expected: int | None = None
         self.gaps: list[Gap] = []
-        self.of_down_cells: list[Json] = []
+        self.of_down_cells: list[ServerRecord] = []
         self.unlisted_cells = False
 
     def __iter__(self) -> Iterator[_Digest]:
@@ -131,8 +132,8 @@ class ServerPages(Generic[_Digest]):
                 self.expected = len(first)
             return
         self._early = self._early_of(first)
-        last = str(first[-1]["id"])
-        self._start = [str(record["id"]) for record in first if record["id"] not in self._early]
+        last = first[-1].id
+        self._start = [record.id for record in first if record.id not in self._early]
         self._page_size = len(first)
         # Those that are being built say nothing of how many there are between two UUIDs.
         self._learn(self._marker or "", last, len(first) - len(self._early))
@@ -142,18 +143,18 @@ class ServerPages(Generic[_Digest]):
 
     # --- the parts ------------------------------------------------------
 
-    def _first(self) -> tuple[list[Json], bool]:
+    def _first(self) -> tuple[list[ServerRecord], bool]:
         """Read from the start, to the end of a page that ends with a server in its place."""
         items, full = self._request(self._marker, self._limit)
-        if not items or not _is_building(items[-1]):
+        if not items or not items[-1].is_building:
             # Without a link there may be more only where servers were found twice.
-            return items, full or any(item.get("status") in _UNSETTLED for item in items)
+            return items, full or any(item.status in _UNSETTLED for item in items)
         # Who asks for a few gets those that are being built first, and not all anyway.
         more, hidden = True, full and self._limit is None
-        while more and _is_building(items[-1]):
-            page, more = self._page(str(items[-1]["id"]), None)
-            known = {item["id"] for item in items}
-            items += [item for item in page if item["id"] not in known]
+        while more and items[-1].is_building:
+            page, more = self._page(items[-1].id, None)
+            known = {item.id for item in items}
+            items += [item for item in page if item.id not in known]
             # Once that one is built, what Nova lists after it is something else.
             hidden = hidden or (bool(page) and self._limit is None)
             more = more and len(items) > len(known)
@@ -164,28 +165,31 @@ class ServerPages(Generic[_Digest]):
         return items, more
 
     @staticmethod
-    def _early_of(items: Sequence[Json]) -> set[str]:
-        last = str(items[-1]["id"])
-        return {str(item["id"]) for item in items if item["id"] > last or _is_building(item)}
+    def _early_of(items: Sequence[ServerRecord]) -> set[str]:
+        last = items[-1].id
+        return {item.id for item in items if item.id > last or item.is_building}
 
     def _read_sample(self) -> None:
         """Read the one list that tells of down cells; its UUIDs are the markers."""
         everything = {key: self._filters[key] for key in ("all_tenants",) if key in self._filters}
         try:
-            document = self._rest.get("compute", "/servers", everything, self._microversion)
-            with parsing("compute"):
-                items = document["servers"]
-                self._sample = sorted(str(item["id"]) for item in items if "name" in item)
-                of_down_cells = [item for item in items if "name" not in item]
+            brief = self._rest.read(
+                ServerList, "compute", "/servers", everything, self._microversion
+            )
         except Unreadable as error:
             self.gaps.append(Gap(f"whether a cell is down is unknown: {error}", 0))
             return
         # As many as fit on the page, behind all others.
-        self.unlisted_cells = bool(document.get("servers_links"))
+        self.unlisted_cells = bool(brief.links)
+        self._sample = sorted(item.id for item in brief.servers if item.is_reachable)
         wanted = self._filters.get("project_id")
         self.of_down_cells = sorted(
-            (item for item in of_down_cells if wanted in (None, item.get("tenant_id"))),
-            key=lambda item: str(item["id"]),
+            (
+                item
+                for item in brief.servers
+                if not item.is_reachable and wanted in (None, item.project_id)
+            ),
+            key=lambda item: item.id,
         )
 
     def _ranges(self, after: str) -> Iterator[_Digest]:
@@ -221,7 +225,7 @@ class ServerPages(Generic[_Digest]):
         except Unreadable as error:
             self.gaps.append(Gap(str(error)))
 
-    def _made(self, records: Sequence[Json]) -> _Digest:
+    def _made(self, records: Sequence[ServerRecord]) -> _Digest:
         with parsing("compute"):
             return self._digest(records)
 
@@ -265,7 +269,7 @@ class ServerPages(Generic[_Digest]):
             return digests, Gap(str(error), max(wanted.servers - read, 0))
         return digests, None
 
-    def _walk(self, wanted: _Range) -> Iterator[list[Json]]:
+    def _walk(self, wanted: _Range) -> Iterator[list[ServerRecord]]:
         position = wanted.after
         known = self._sample[: bisect.bisect_right(self._sample, position)]
         known.append(position)
@@ -278,7 +282,7 @@ class ServerPages(Generic[_Digest]):
             page, more = self._after(known, limit)
             if not page:
                 return
-            last = str(page[-1]["id"])
+            last = page[-1].id
             if more and last <= before:
                 raise Unreadable("Nova (compute) returns the same servers again and again")
             before = last
@@ -287,19 +291,19 @@ class ServerPages(Generic[_Digest]):
             if not more or (wanted.until is not None and last >= wanted.until):
                 return
             position = max(position, last)
-            known += [str(record["id"]) for record in page]
+            known += [record.id for record in page]
 
-    def _within(self, page: list[Json], after: str, until: str | None) -> list[Json]:
+    def _within(
+        self, page: list[ServerRecord], after: str, until: str | None
+    ) -> list[ServerRecord]:
         """Return the records of a page that are in a range, and were not there before."""
         found = [
-            record
-            for record in page
-            if record["id"] > after and (until is None or record["id"] <= until)
+            record for record in page if record.id > after and (until is None or record.id <= until)
         ]
         if self._early:
-            found = [record for record in found if record["id"] not in self._early]
+            found = [record for record in found if record.id not in self._early]
         # They are first on a page after another that is being built, and come again.
-        self._early.update(str(record["id"]) for record in found if _is_building(record))
+        self._early.update(record.id for record in found if record.is_building)
         return found
 
     def _learn(self, start: str, end: str, servers: int) -> None:
@@ -310,7 +314,7 @@ class ServerPages(Generic[_Digest]):
             self._width += width
             self._density = self._counted / self._width
 
-    def _after(self, known: Sequence[str], limit: int | None) -> tuple[list[Json], bool]:
+    def _after(self, known: Sequence[str], limit: int | None) -> tuple[list[ServerRecord], bool]:
         """Read the page after the last known server that is still there."""
         # The nearest ones; in the end those of the first page, and the very start.
         near, far = known[: -_MARKERS - 1 : -1], self._start[: -_MARKERS - 1 : -1]
@@ -327,35 +331,31 @@ class ServerPages(Generic[_Digest]):
                     raise
         raise Unreadable("Nova (compute) has none of the servers that it listed before", 400)
 
-    def _page(self, marker: str | None, limit: int | None) -> tuple[list[Json], bool]:
+    def _page(self, marker: str | None, limit: int | None) -> tuple[list[ServerRecord], bool]:
         """Read a page, and tell whether there may be another."""
         items, linked = self._request(marker, limit)
         if not items or linked:
             return items, bool(items)
         # Nova takes servers that it found twice out of a full page, and then gives no link:
         # those that just leave the API's database for a cell's, or one cell for another.
-        twice = sum(item.get("status") in _UNSETTLED for item in items)
+        twice = sum(item.status in _UNSETTLED for item in items)
         asked = limit or self._page_size
         return items, bool(twice) and (not asked or len(items) + twice >= asked)
 
-    def _request(self, marker: str | None, limit: int | None) -> tuple[list[Json], bool]:
+    def _request(self, marker: str | None, limit: int | None) -> tuple[list[ServerRecord], bool]:
         """Read a page, and tell whether Nova says that there is another."""
         query = {**self._filters, **_SORTED}
         if marker is not None:
             query["marker"] = marker
         if limit is not None and (limit < self._page_size or not self._page_size):
             query["limit"] = str(limit)
-        document = self._rest.get("compute", "/servers/detail", query, self._microversion)
-        with parsing("compute"):
-            items: list[Json] = list(document["servers"])
-            links = document.get("servers_links") or ()
-            project = self._filters.get("project_id")
-            if project and any(item.get("tenant_id") != project for item in items):
-                raise Unreadable(
-                    "Nova (compute) does not let this user select a project"
-                    " (servers:allow_all_filters)"
-                )
-            return items, any(link.get("rel") == "next" for link in links)
+        page = self._rest.read(ServerList, "compute", "/servers/detail", query, self._microversion)
+        project = self._filters.get("project_id")
+        if project and any(item.project_id != project for item in page.servers):
+            raise Unreadable(
+                "Nova (compute) does not let this user select a project (servers:allow_all_filters)"
+            )
+        return page.servers, page.has_next
 
 
 def _fraction(server_id: str) -> float:
@@ -364,7 +364,3 @@ def _fraction(server_id: str) -> float:
         return int(server_id[:8] or "0", 16) / 2**32
     except ValueError:
         return 0.0
-
-
-def _is_building(record: Json) -> bool:
-    return record.get("status") == "BUILD" and not record.get("hostId")

@@ -33,7 +33,7 @@ from osc_uniqserial.facts import (
 )
 from osc_uniqserial.pages import Gap, ServerPages
 from osc_uniqserial.policy import Evidence, HostInput, SettingInput
-from osc_uniqserial.records import Json
+from osc_uniqserial.records import FlavorCopy, ImageRef, ServerRecord
 from osc_uniqserial.rest import CloudError, Rest, Unreadable
 
 _Thing = TypeVar("_Thing")
@@ -41,7 +41,7 @@ _Thing = TypeVar("_Thing")
 #: 2.98 shows the image properties that a server was built with. Later ones add
 #: scheduler hints, which cost more and tell nothing here.
 COMPUTE_NEWEST = "2.98"
-_NO_FLAVOR: Mapping[str, Any] = {}
+_NO_FLAVOR = FlavorCopy()
 #: How many combinations of host, flavor and image are remembered.
 _KEPT = 20_000
 #: What decides the case of a server: host, node, flavor part, image part, flags.
@@ -177,47 +177,44 @@ class Survey:
 
     # --- one server -----------------------------------------------------
 
-    def digest(self, items: Sequence[Json]) -> Sequence[Sighting]:
+    def digest(self, items: Sequence[ServerRecord]) -> Sequence[Sighting]:
         """Return what records of servers tell."""
         return [self._sighting(record) for record in items]
 
-    def _sighting(self, record: Json) -> Sighting:
+    def _sighting(self, record: ServerRecord) -> Sighting:
         # The one place that runs for each server: every lookup counts.
-        get = record.get
-        host = get(records.HOST) or None
-        copy = get("flavor") or _NO_FLAVOR
-        flavor_name, specs = copy.get("original_name"), copy.get("extra_specs")
-        flavor_key = (flavor_name, None if specs is None else tuple(specs.items()))
+        host = record.host or None
+        copy = record.flavor or _NO_FLAVOR
+        specs = copy.extra_specs
+        flavor_key = (copy.original_name, None if specs is None else tuple(specs.items()))
         flavor = self._flavor_parts.get(flavor_key)
         if flavor is None:
             flavor = self._flavor(flavor_key, specs)
         image_id, image = self._image(record)
-        name = get("name")
-        unpinned = get("pinned_availability_zone", "unknown") is None
         placed = visible = True
         if host is None:
-            placed, visible = records.has_host(record), records.shows_host(record)
+            placed, visible = record.has_host, record.shows_host
         key = (
             host,
-            get(records.NODE),
+            record.node,
             id(flavor),
             id(image),
             placed,
             visible,
-            name is not None,
-            unpinned,
+            record.name is not None,
+            record.zone is None,
         )
         found = self._cases.get(key)
         if found is None:
             found = self._case(key, flavor, image)
         return Sighting(
-            record["id"],
-            name,
-            get("tenant_id"),
-            get("status", "UNKNOWN"),
+            record.id,
+            record.name,
+            record.project_id,
+            record.status,
             host,
             found[1],
-            flavor_name,
+            copy.original_name,
             image_id,
             found[0],
         )
@@ -262,17 +259,17 @@ class Survey:
         part = self._flavor_parts[key] = self._shared(records.flavor_part(specs, now))
         return part
 
-    def _image(self, record: Json) -> tuple[str | None, ImagePart]:
-        image = record.get("image")
+    def _image(self, record: ServerRecord) -> tuple[str | None, ImagePart]:
+        image = record.image
         if image == "":
             return None, self._volumes.root_of(record) or self._shared(ImagePart())
-        if not image:
+        if not isinstance(image, ImageRef):
             return None, self._shared(ImagePart())
-        image_id = str(image["id"])
-        frozen: Mapping[str, Any] | None = image.get("properties")
+        image_id = image.id
+        frozen = image.properties
         current = self._images.get(image_id)
         # ISO 8601 in UTC from both services: text compares like time.
-        as_booted = current is not None and current.updated <= record.get("created", "")
+        as_booted = current is not None and current.updated <= record.created
         said = frozen.get(policy.IMAGE_KEY) if frozen else None
         guest = None
         if frozen and ("hw_architecture" in frozen or "hw_emulation_architecture" in frozen):

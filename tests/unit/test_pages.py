@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +46,14 @@ class FakeNova:
         self.given = 0
         self._lock = threading.Lock()
 
-    def get(self, _service: str, path: str, params: Mapping[str, str], microversion: str) -> Json:
+    def read(
+        self,
+        kind: type[Any],
+        _service: str,
+        path: str,
+        params: Mapping[str, str],
+        microversion: str,
+    ) -> Any:
         assert microversion == "2.98"
         with self._lock:
             self.before(len(self.sent))
@@ -53,7 +61,8 @@ class FakeNova:
             error = self.fails(params) if path == "/servers/detail" else None
             if error:
                 raise error
-            return self._brief() if path == "/servers" else self._page(params)
+            found = self._brief() if path == "/servers" else self._page(params)
+            return msgspec.convert(found, kind)
 
     def _brief(self) -> Json:
         # The newest first: another order than that of the UUIDs.
@@ -92,7 +101,7 @@ def reader(nova: FakeNova, workers: int = 4, **options: Any) -> ServerPages[list
         "2.98",
         EVERYTHING,
         workers,
-        lambda records: [record["id"] for record in records],
+        lambda records: [record.id for record in records],
         **options,
     )
 
@@ -247,7 +256,7 @@ def test_servers_of_down_cells_are_told_as_far_as_there_is_room(workers: int) ->
     down = ["dddddddd-0000-4000-8000-000000000001", "dddddddd-0000-4000-8000-000000000002"]
     pages = reader(FakeNova(uuids(3), 5, down=down), workers)
     assert len(read(pages)) == 3
-    assert [record["id"] for record in pages.of_down_cells] == down
+    assert [record.id for record in pages.of_down_cells] == down
     assert pages.unlisted_cells
     pages = reader(FakeNova(uuids(3), 50, down=down), workers)
     read(pages)

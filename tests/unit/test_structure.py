@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "text": set(),
     "rest": set(),
     "background": set(),
-    "pages": {"background", "rest"},
+    "pages": {"background", "facts", "policy", "records", "rest"},
     "inventory": {"background", "facts", "policy", "records", "rest"},
     "survey": {
         "background",
@@ -55,7 +55,7 @@ PURE: dict[str, set[str]] = {
     "policy": set(),
     "facts": set(),
     "report": set(),
-    "records": set(),
+    "records": {"msgspec"},
     "destinations": set(),
     "reports": set(),
     "audit": {"jsonschema"},
