@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's API, conductor, scheduler and all computes in one process over the fake transport.
 
+Another process of the API helps with lists of servers (``devcloud.nova_lists``).
+
 Nova reads one [database] section a process, while each compute belongs to a cell. Here the
 contexts carry the cell: those that a compute makes get it, and RPC hands it on.
 """
@@ -11,6 +13,7 @@ from nova import monkey_patch
 monkey_patch.patch(backend="threading")
 
 import shlex  # noqa: E402
+import socket  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -20,6 +23,7 @@ from typing import Any  # noqa: E402
 import nova.conf  # noqa: E402
 import os_brick  # noqa: E402
 import os_vif  # noqa: E402
+import waitress  # noqa: E402
 from nova import context, objects, rpc, service, utils  # noqa: E402
 from nova.api.openstack import wsgi_app  # noqa: E402
 from nova.compute import rpcapi as compute_rpcapi  # noqa: E402
@@ -30,6 +34,7 @@ from oslo_log import log as logging  # noqa: E402
 from oslo_privsep import priv_context  # noqa: E402
 
 import devcloud.fake_driver  # noqa: E402
+from devcloud import nova_lists  # noqa: E402
 from devcloud.config import provider_dir  # noqa: E402
 from devcloud.hosts import HOSTS, QEMU, Host  # noqa: E402
 from devcloud.layout import Layout  # noqa: E402
@@ -109,7 +114,8 @@ class CellService(service.Service):  # type: ignore[misc]  # Nova has no types
 
 def start(layout: Layout) -> Any:
     """Start all of Nova; return the API's application."""
-    application = wsgi_app.init_application("osapi_compute", "nova-api-os-compute")
+    port = nova_lists.fork(_serve_lists)
+    application = nova_lists.Spread(_api(), port)
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
     os_brick.setup(CONF)
     os_vif.initialize()
@@ -126,6 +132,14 @@ def start(layout: Layout) -> Any:
     host_mapping.discover_hosts(admin)
     LOG.info("all %s computes are up", len(HOSTS))
     return application
+
+
+def _api() -> Any:
+    return wsgi_app.init_application("osapi_compute", "nova-api-os-compute")
+
+
+def _serve_lists(listener: socket.socket) -> None:
+    waitress.serve(_api(), sockets=[listener], threads=6, ident="nova")
 
 
 def _start_compute(layout: Layout, host: Host, cell: Any) -> None:

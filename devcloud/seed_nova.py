@@ -170,7 +170,9 @@ class Seeder:
         }
 
     def _instance(self, admin: Any, server: Json, flavor: Any, node: Any) -> None:
-        created = self.now - datetime.timedelta(days=server["age"])
+        # No two at the same moment: Nova lists the newest first, in no order of their IDs.
+        moment = int(server["id"][-8:], 16) % 1_000_000
+        created = self.now - datetime.timedelta(days=server["age"], microseconds=-moment)
         vm_state, task_state, power = STATES[server["status"]]
         image = self._image(server)
         system_metadata = {
