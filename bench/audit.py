@@ -45,7 +45,7 @@ LIMIT_MB = 30.0
 _WORKERS = (1, 2, 4, 8)
 _OPENSTACK = str(Path(sys.executable).parent / "openstack")
 #: Exit codes of an audit that went to its end.
-_AUDITED = (0, 3, 4)
+AUDITED = (0, 3, 4)
 
 
 class Run(NamedTuple):
@@ -106,10 +106,10 @@ def audit(environment: Mapping[str, str] | None = None, workers: int | None = No
     words = [_OPENSTACK, "unique", "serial", "audit", "-f", "csv"]
     if workers:
         words.append(f"--max-workers={workers}")
-    return Job(words, _audited, environment or {}, _AUDITED)
+    return Job(words, lambda _output, errors: servers_audited(errors), environment or {}, AUDITED)
 
 
-def _audited(_output: str, errors: str) -> int:
+def servers_audited(errors: str) -> int:
     """Read the line on coverage; ``about`` in it tells of servers that were not read."""
     found = re.search(r" of ([\d,]+) servers checked", errors)
     if not found:

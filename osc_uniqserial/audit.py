@@ -731,7 +731,7 @@ class Audit:
             yield Finding(
                 kind,
                 *flavor,
-                f"{many} use {more}",
+                f"{many} {_verb(servers, 'use')} {more}",
                 "openstack server resize --flavor FLAVOR SERVER applies it, to another flavor that"
                 " says the same; a hard reboot does not",
                 servers=servers,
@@ -740,20 +740,20 @@ class Audit:
             yield Finding(
                 kind,
                 *image,
-                f"{many} use {more}",
+                f"{many} {_verb(servers, 'use')} {more}",
                 "openstack server rebuild SERVER applies it, and erases the root disk; a hard"
                 " reboot does not",
                 servers=servers,
             )
         elif kind.startswith("invalid-value-in-use"):
             about = flavor if kind.endswith("flavor") else image
-            text = f"{many} carry {more}, which counts as not set"
+            text = f"{many} {_verb(servers, 'carry')} {more}, which counts as not set"
             yield Finding("invalid-value-in-use", *about, text, servers=servers)
         elif kind == "unique-not-effective":
             yield Finding(
                 kind,
                 *host,
-                f"{many} ask for a unique serial, but the host {more}",
+                f"{many} {_verb(servers, 'ask')} for a unique serial, but the host {more}",
                 "Move the servers to hosts with libvirt and KVM or QEMU on x86"
                 if "writes no" in more
                 else f"Install nova-uniqserial on {key}, or set [libvirt]sysinfo_serial = unique"
@@ -764,8 +764,9 @@ class Audit:
             yield Finding(
                 kind,
                 *flavor,
-                f"{many} have their own UUID as serial now, and another one after a move, for"
-                f" example to {servers.elsewhere}; flavor and image keep them from none of it",
+                f"{many} {_verb(servers, 'have')} their own UUID as serial now, and another one"
+                f" after a move, for example to {servers.elsewhere}; flavor and image"
+                " keep them from none of it",
                 "openstack server resize --flavor FLAVOR SERVER, to a flavor made with"
                 " --unique-serial --unique-serial-hosts supported",
                 servers=servers,
@@ -774,8 +775,8 @@ class Audit:
             yield Finding(
                 kind,
                 *host,
-                f"{many} require {more}, and no other enabled host has that: they cannot be moved"
-                " or evacuated",
+                f"{many} {_verb(servers, 'require')} {more}, and no other enabled host has that:"
+                " they cannot be moved or evacuated",
                 "Enable or start another host that has it, or provide one",
                 servers=servers,
             )
@@ -815,7 +816,7 @@ class Audit:
         yield Finding(
             "host-identity-shown",
             *about,
-            f"{many} show the identity of the host to whoever is in the guest"
+            f"{many} {_verb(servers, 'show')} the identity of the host to whoever is in the guest"
             " (OSSN-0028), and another one after a move",
             remedy,
             servers=servers,
@@ -990,6 +991,13 @@ def _quoted(raw: str | None) -> str:
 
 def _hosts(hosts: Iterable[Host]) -> str:
     return _some(sorted({host.hypervisor.host for host in hosts}))
+
+
+def _verb(servers: ServerIds, many: str) -> str:
+    """Return a verb in the number of the servers."""
+    if len(servers) > 1:
+        return many
+    return {"have": "has", "carry": "carries"}.get(many, f"{many}s")
 
 
 def _first(servers: ServerIds) -> str:

@@ -115,7 +115,7 @@ class ServerRecord(msgspec.Struct, gc=False):
 def server_record(item: Mapping[str, Any]) -> ServerRecord:
     """Return the record of a server from what JSON has of it.
 
-    :raises msgspec.ValidationError: a ValueError, when its form is unexpected
+    :raises msgspec.ValidationError: when its form is unexpected
     """
     return msgspec.convert(item, ServerRecord)
 

@@ -122,7 +122,7 @@ class Rest:
             raise Unreadable(f"{name} could not be reached: {error}") from error
         except msgspec.ValidationError as error:
             raise Unreadable(f"{name} answered with something unexpected") from error
-        except ValueError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise Unreadable(f"{name} answered with something that is not JSON") from error
 
     def _read(
@@ -253,7 +253,7 @@ def parsing(service: Service) -> Iterator[None]:
     """Turn what goes wrong with an answer of an unexpected form into Unreadable."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, msgspec.ValidationError) as error:
         raise Unreadable(f"{_SERVICE_NAMES[service]} answered with something unexpected") from error
 
 
