@@ -73,13 +73,12 @@ def _validator(rest: Rest) -> Validator | Unchecked:
 def _fleet(rest: Rest, given: GivenModes) -> Fleet | Unchecked:
     from osc_uniqserial import hosts
     from osc_uniqserial.facts import Unchecked
-    from osc_uniqserial.rest import CloudError, Unreadable
+    from osc_uniqserial.rest import CloudError
 
     try:
-        return hosts.read_fleet(rest, given)
+        return hosts.find_fleet(rest, given)
     except CloudError as error:
-        failed = isinstance(error, Unreadable) and error.status == 500
-        return Unchecked(str(error), hosts.of_down_cells(rest) if failed else ())
+        return Unchecked(str(error))
 
 
 def _details(row: Row, formatter: str) -> Any:
