@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Horizon before the embedded cloud, and a browser for each user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devcloud.errors import DevcloudError
+from devcloud.layout import Layout
+from osc_uniqserial import metadefs
+from tests.e2e.horizon import site
+from tests.e2e.horizon.browser import Browser
+from tests.functional.cloud import Cloud
+from tests.functional.conftest import cloud as cloud  # the fixture
+
+NAMESPACES = "/v2/metadefs/namespaces"
+
+
+@pytest.fixture(scope="session")
+def horizon(
+    cloud: Cloud, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[site.Site]:
+    """A Horizon of the embedded cloud; HORIZON_VENV names an environment to keep."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+
+    def say(text: str) -> None:
+        if terminal is not None:
+            terminal.write_line(f"horizon: {text}")
+
+    layout = Layout.of(cloud.folder)
+    keystone = cloud.clouds["clouds"]["devcloud"]["auth"]["auth_url"]
+    try:
+        site.ensure(layout, say)
+        with site.Site(layout, keystone, tmp_path_factory.mktemp("horizon")) as running:
+            yield running
+    except DevcloudError as error:
+        pytest.exit(f"Horizon did not start: {error}\n{error.detail}", returncode=1)
+
+
+def _browser(horizon: site.Site, cloud: Cloud, name: str) -> Browser:
+    auth = cloud.clouds["clouds"][name]["auth"]
+    return Browser(horizon.url, auth["username"], auth["password"])
+
+
+@pytest.fixture(scope="session")
+def admins_browser(horizon: site.Site, cloud: Cloud) -> Iterator[Browser]:
+    """A browser that an administrator is logged in with."""
+    with _browser(horizon, cloud, "devcloud") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def members_browser(horizon: site.Site, cloud: Cloud) -> Iterator[Browser]:
+    """A browser that somebody without an administrator's rights is logged in with."""
+    with _browser(horizon, cloud, "devcloud-member") as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(
+    admins_browser: Browser, request: pytest.FixtureRequest, shots: Path
+) -> Iterator[Browser]:
+    """The administrator's browser; what a test that failed saw last is in a screenshot."""
+    failed = request.session.testsfailed
+    yield admins_browser
+    if request.session.testsfailed > failed:
+        admins_browser.screenshot(shots / f"failed-{request.node.name}.png")
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where screenshots go: HORIZON_SCREENSHOTS, as for the docs, else a folder that passes."""
+    folder = Path(os.environ.get("HORIZON_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def remove_namespaces(cloud: Cloud) -> None:
+    """Remove every namespace, whatever state it is in."""
+    for found in cloud.get("glance", f"{NAMESPACES}?limit=1000")["namespaces"]:
+        path = f"{NAMESPACES}/{found['namespace']}"
+        body = {"namespace": found["namespace"], "protected": False}
+        assert cloud.raw("glance", "PUT", path, body).status_code == 200
+        assert cloud.raw("glance", "DELETE", path).status_code == 204
+
+
+@pytest.fixture
+def no_namespaces(cloud: Cloud) -> Iterator[None]:
+    """A Glance without any namespace, before and after."""
+    remove_namespaces(cloud)
+    yield
+    remove_namespaces(cloud)
+
+
+@pytest.fixture
+def installed(cloud: Cloud, no_namespaces: None) -> None:
+    """Our namespaces, as our own command installs them."""
+    cloud.openstack("unique", "serial", "metadef", "install")
+
+
+@pytest.fixture(scope="session")
+def ours() -> dict[str, metadefs.Namespace]:
+    """Our namespaces by name."""
+    return {each.name: each for each in metadefs.load()}
+
+
+@pytest.fixture(scope="session")
+def namer(unique_name: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a function that makes names which are part of no other."""
+    return lambda prefix: f"{unique_name(prefix)}-end"
