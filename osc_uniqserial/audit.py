@@ -292,9 +292,9 @@ class Audit:
                 "cloud",
                 None,
                 None,
-                f"{status.DOWN_CELL[:1].upper()}{status.DOWN_CELL[1:]}; in that cell:"
-                f" {_some(fleet.hosts_of_down_cells)}",
-                f"{status.NOVA_LOG}, then run the audit again",
+                f"A cell is down, with {_some(fleet.hosts_of_down_cells)}: Nova lists no"
+                " hypervisor then, so all hosts are taken for libvirt with KVM or QEMU on x86",
+                "See the log of nova-api for the cell's database, then run the audit again",
             )
 
     def _metadefs(self) -> Iterator[Finding]:

@@ -262,12 +262,10 @@ class Unchecked:
     """Something could not be checked.
 
     :ivar hosts: the hosts that this is about, as far as known
-    :ivar status: the HTTP status; None when there was none, or it is of no interest
     """
 
     reason: str
     hosts: tuple[str, ...] = ()
-    status: int | None = None
 
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator
 
 from osc_uniqserial import policy
-from osc_uniqserial.facts import Aggregate, Fleet, GivenModes, Host, Hypervisor, Unchecked
+from osc_uniqserial.facts import Aggregate, Fleet, GivenModes, Host, Hypervisor
 from osc_uniqserial.policy import Evidence, HostInput
 from osc_uniqserial.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, parsing
 
@@ -21,23 +21,6 @@ COMPUTE_HYPERVISORS = "2.87"
 PLACEMENT_TRAITS = "1.6"
 #: The first one that finds resource providers by a trait.
 _PLACEMENT_REQUIRED = "1.18"
-
-
-def find_fleet(rest: Rest, given: GivenModes) -> Fleet | Unchecked:
-    """Read every compute node; where a cell is down, what is left of them.
-
-    :raises CloudError: when Nova is too old
-    """
-    try:
-        return read_fleet(rest, given)
-    except Unreadable as error:
-        down = of_down_cells(rest) if error.status == 500 else ()
-        if not down:
-            return Unchecked(str(error), status=error.status)
-        try:
-            return read_fleet_past_down_cells(rest, given, down)
-        except Unreadable:
-            return Unchecked(str(error), down)
 
 
 def read_fleet(rest: Rest, given: GivenModes) -> Fleet:

@@ -33,13 +33,6 @@ SCHEDULING = "Scheduling"
 #: How many hosts people get to see by name.
 _SHOWN = 3
 
-#: What is known of hosts while a cell is down.
-DOWN_CELL = (
-    "a cell is down, and Nova lists no hypervisor then: all hosts are taken for libvirt with"
-    " KVM or QEMU on x86"
-)
-NOVA_LOG = "See the log of nova-api for the cell's database"
-
 _INSTALL = "Run: openstack unique serial metadef install"
 #: The list of namespaces, whose name is ``*`` where it could not be read.
 _LIST = "the list of all"
@@ -249,10 +242,6 @@ def _unread_hosts(why: Unchecked) -> Iterator[Row]:
 
 
 def _all_hosts(fleet: Fleet) -> Iterator[Row]:
-    if fleet.hosts_of_down_cells:
-        text = f"{DOWN_CELL[:1].upper()}{DOWN_CELL[1:]}. These are in that cell"
-        down = fleet.hosts_of_down_cells
-        yield Row(HOSTS, Result.UNKNOWN, "cell-down", text, NOVA_LOG, down)
     able = [host for host in fleet.hosts if host.input.smbios]
     yield from _drivers_and_modes(able, fleet.traits_unread)
     yield from _broken(able)

@@ -115,7 +115,7 @@ class Survey:
         self.rest = rest
         self._given = given
         self._microversion = rest.compute_microversion(COMPUTE_NEWEST)
-        fleet = background.start(hosts.find_fleet, rest, given)
+        fleet = background.start(read_fleet, rest, given)
         flavors = background.start(_unless_unreadable, inventory.read_flavors, rest)
         images = background.start(_unless_unreadable, inventory.read_images, rest)
         validator = background.start(_validator, rest)
@@ -343,6 +343,20 @@ def _few_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def read_fleet(rest: Rest, given: GivenModes) -> Fleet | Unchecked:
+    """Read every compute host; what is left of them where a cell is down."""
+    try:
+        return hosts.read_fleet(rest, given)
+    except Unreadable as error:
+        down = hosts.of_down_cells(rest) if error.status == 500 else ()
+        if not down:
+            return Unchecked(str(error))
+        try:
+            return hosts.read_fleet_past_down_cells(rest, given, down)
+        except Unreadable:
+            return Unchecked(str(error), down)
 
 
 def _validator(rest: Rest) -> Validator | Unchecked:

@@ -140,21 +140,19 @@ class ListHosts(output.Lister):
 
 def _fleet(rest: Rest, given: GivenModes) -> Fleet:
     from osc_uniqserial import hosts, status
-    from osc_uniqserial.facts import Unchecked
-    from osc_uniqserial.rest import CloudError
+    from osc_uniqserial.rest import CloudError, Unreadable
 
     try:
-        fleet = hosts.find_fleet(rest, given)
+        return hosts.read_fleet(rest, given)
     except CloudError as error:
-        fleet = Unchecked(str(error))
-    if not isinstance(fleet, Unchecked):
-        return fleet
-    text = f"The hypervisors could not be read: {fleet.reason}"
-    if fleet.status == 403:
-        text += " Nova's default policy wants an administrator."
-    if fleet.hosts:
-        text = f"{text.rstrip('.')}. In a cell that is down: {status.summary(fleet.hosts)}."
-    raise exceptions.CommandError(safe_text(text))
+        answer = error.status if isinstance(error, Unreadable) else None
+        text = f"The hypervisors could not be read: {error}"
+        if answer == 403:
+            text += " Nova's default policy wants an administrator."
+        down = hosts.of_down_cells(rest) if answer == 500 else ()
+        if down:
+            text = f"{text.rstrip('.')}. In a cell that is down: {status.summary(down)}."
+        raise exceptions.CommandError(safe_text(text)) from error
 
 
 def _chosen(fleet: Fleet, name: str | None) -> Sequence[Host]:
@@ -170,10 +168,6 @@ def _chosen(fleet: Fleet, name: str | None) -> Sequence[Host]:
 
 
 def _notes(fleet: Fleet) -> Iterator[str]:
-    if fleet.hosts_of_down_cells:
-        from osc_uniqserial import status
-
-        yield f"{status.DOWN_CELL}; in that cell: {status.summary(fleet.hosts_of_down_cells)}"
     if fleet.traits_unread:
         yield f"the traits of the hosts could not be read: {fleet.traits_unread.rstrip('.')}"
     if fleet.aggregates_unread:

@@ -73,12 +73,13 @@ def _validator(rest: Rest) -> Validator | Unchecked:
 def _fleet(rest: Rest, given: GivenModes) -> Fleet | Unchecked:
     from osc_uniqserial import hosts
     from osc_uniqserial.facts import Unchecked
-    from osc_uniqserial.rest import CloudError
+    from osc_uniqserial.rest import CloudError, Unreadable
 
     try:
-        return hosts.find_fleet(rest, given)
+        return hosts.read_fleet(rest, given)
     except CloudError as error:
-        return Unchecked(str(error))
+        failed = isinstance(error, Unreadable) and error.status == 500
+        return Unchecked(str(error), hosts.of_down_cells(rest) if failed else ())
 
 
 def _details(row: Row, formatter: str) -> Any:
