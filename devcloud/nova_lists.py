@@ -7,13 +7,19 @@ process. Lists need the databases only, so another process can make them.
 """
 
 import http.client
+import logging
 import os
 import socket
+import sys
 import threading
+import traceback
+import urllib.parse
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from devcloud import process
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds; a page of a big cloud takes long.
 _TIMEOUT = 600
@@ -35,9 +41,11 @@ def fork(serve: Callable[[socket.socket], None]) -> int:
     try:
         process.die_with_parent(parent)
         serve(listener)
-    finally:
-        # Nothing of the caller's goes on here.
-        os._exit(1)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    # Nothing of the caller's goes on here.
+    os._exit(1)
 
 
 class Spread:
@@ -72,14 +80,19 @@ class Spread:
         headers = {
             name[5:].replace("_", "-"): value
             for name, value in environ.items()
-            if name.startswith("HTTP_")
+            if name.startswith("HTTP_") and name[5:].replace("_", "-").lower() not in _OF_CONNECTION
         }
-        path = f"{environ['SCRIPT_NAME']}{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+        # WSGI has it decoded, as Latin-1.
+        path = urllib.parse.quote(environ["SCRIPT_NAME"] + environ["PATH_INFO"], encoding="latin-1")
+        path += f"?{environ['QUERY_STRING']}"
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT)
         try:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             body = answer.read()
+        except (OSError, http.client.HTTPException):
+            LOG.exception("the process for lists gave no answer")
+            return self._here(environ, start_response)
         finally:
             connection.close()
         kept = [item for item in answer.getheaders() if item[0].lower() not in _OF_CONNECTION]

@@ -126,7 +126,7 @@ class Cloud:
         if specs is None:
             self.notes.append(
                 "the flavor's extra specs are hidden from this user"
-                if record.flavor
+                if copy.original_name
                 else "Nova did not return the server's flavor"
             )
         facts = ServerFacts(

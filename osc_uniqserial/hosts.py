@@ -51,6 +51,7 @@ def read_fleet_past_down_cells(rest: Rest, given: GivenModes, down: Collection[s
         )
     }
     hypervisors = []
+    found = set()
     with parsing("placement"):
         for provider in rest.items(
             "placement", "/resource_providers", "resource_providers", {}, _PLACEMENT_REQUIRED
@@ -59,7 +60,14 @@ def read_fleet_past_down_cells(rest: Rest, given: GivenModes, down: Collection[s
             host = name if name in services else name.partition(".")[0]
             if host in services and provider["parent_provider_uuid"] is None:
                 hypervisors.append(_of_service(str(provider["uuid"]), name, services[host]))
+                found.add(host)
+    lost = sorted(services.keys() - found)
+    if not found:
+        raise Unreadable("Placement has no resource provider with the name of a host")
     fleet = _fleet(rest, hypervisors, given)
+    if lost:
+        note = f"no resource provider has the name of these hosts: {', '.join(lost)}"
+        fleet = dataclasses.replace(fleet, notes=(*fleet.notes, note))
     return dataclasses.replace(fleet, hosts_of_down_cells=tuple(sorted(down)))
 
 

@@ -54,7 +54,7 @@ class AttachedVolume(msgspec.Struct, gc=False):
 class ServerRecord(msgspec.Struct, gc=False):
     """A server as Nova shows it, whole or in brief.
 
-    :ivar name: None in the minimal record of a server whose cell is down
+    :ivar name: UNSET in the minimal record of a server whose cell is down
     :ivar host_id: for everybody, and empty when there is no host
     :ivar host: None when there is none now; UNSET when it is hidden from this user
     :ivar image: empty text when the server was booted from a volume
@@ -62,7 +62,7 @@ class ServerRecord(msgspec.Struct, gc=False):
     """
 
     id: str
-    name: str | None = None
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
     project_id: str | None = msgspec.field(default=None, name="tenant_id")
     status: str = "UNKNOWN"
     created: str = ""
@@ -84,7 +84,7 @@ class ServerRecord(msgspec.Struct, gc=False):
     @property
     def is_reachable(self) -> bool:
         """Whether it is more than the minimal record of a server whose cell is down."""
-        return self.name is not None
+        return self.name is not msgspec.UNSET
 
     @property
     def is_building(self) -> bool:
@@ -109,7 +109,7 @@ class ServerRecord(msgspec.Struct, gc=False):
     @property
     def server(self) -> Server:
         """Which server it is."""
-        return Server(self.id, self.name, self.project_id, self.status, self.host or None)
+        return Server(self.id, self.name or None, self.project_id, self.status, self.host or None)
 
 
 def server_record(item: Mapping[str, Any]) -> ServerRecord:

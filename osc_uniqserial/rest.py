@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -145,7 +146,7 @@ class Rest:
                     retriable_status_codes=_RETRIABLE,
                     log=_is_debugging(),
                 )
-                return msgspec.json.decode(response.content, type=kind)
+                return _decoded(response.content, kind)
             except ksa.UnknownConnectionError:
                 # An answer that breaks off: keystoneauth does not ask again.
                 if attempt == _RETRIES:
@@ -238,6 +239,21 @@ class Rest:
                 f"Nova (compute) {found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed"
             )
         return newest
+
+
+def _decoded(text: bytes, kind: type[_Kind]) -> _Kind:
+    """Return an answer as an object.
+
+    :raises ValueError: or a DecodeError, when it is no JSON
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # Python's services write what Python reads: NaN, or half of a surrogate pair, in a
+        # field that is of no interest must not cost a page.
+        return msgspec.convert(json.loads(text), kind)
 
 
 def _is_debugging() -> bool:

@@ -201,7 +201,7 @@ class Survey:
             id(image),
             placed,
             visible,
-            record.name is not None,
+            record.is_reachable,
             record.zone is None,
         )
         found = self._cases.get(key)
@@ -209,7 +209,7 @@ class Survey:
             found = self._case(key, flavor, image)
         return Sighting(
             record.id,
-            record.name,
+            record.name or None,
             record.project_id,
             record.status,
             host,

@@ -1054,3 +1054,11 @@ def test_a_column_can_be_chosen_without_long(faulty: AuditCloud, column: str) ->
 def test_columns_can_be_sorted(faulty: AuditCloud) -> None:
     out = faulty.run("-f", "value", "-c", "id", "--sort-column", "id").out
     assert out.split() == sorted(FAULTS)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 server (web-"), (2, "2 servers (web-")])
+def test_verbs_follow_the_number_of_servers(count: int, words: str) -> None:
+    found = of_servers(*(sighting(STOCK, TRUE) for _ in range(count)))["unique-not-effective"]
+    assert words in found.evidence
+    assert (" asks for " in found.evidence) is (count == 1)
+    assert (" ask for " in found.evidence) is (count > 1)

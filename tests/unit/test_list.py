@@ -728,3 +728,14 @@ def test_what_servers_are_called_cannot_hurt(cloud: Estate, formatter: str) -> N
         assert row[header.index("name")].startswith("'=")
     if formatter == "value":
         assert len(result.out.splitlines()) == 1
+
+
+def test_a_record_of_another_form_costs_its_page_and_is_told(cloud: Estate) -> None:
+    for number in range(1, 7):
+        cloud.server(number)
+    cloud.page = 2
+    cloud.records[3]["status"] = {"not": "a word"}
+    listed = cloud.numbers(code=4)
+    assert 4 not in listed
+    assert {1, 2} <= set(listed)
+    assert "answered with something unexpected" in cloud.notes
