@@ -28,7 +28,7 @@ import enum
 import importlib.resources
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
 import jsonschema
@@ -218,8 +218,7 @@ class Namespace:
 
         :raises Malformed: when it is not a namespace
         """
-        _validate(document, _ANSWER_SCHEMA)
-        fields: Json = document  # type: ignore[assignment]  # the schema says so
+        fields = _validated(document, _ANSWER_SCHEMA)
         associations = [
             Association(
                 entry["name"], entry.get("prefix") or None, entry.get("properties_target") or None
@@ -264,12 +263,16 @@ class Namespace:
         return self.own_fields() | {field: value for field, value in content.items() if value}
 
 
-def _validate(document: object, schema: Json) -> None:
-    """Collect every error with its place."""
+def _validated(document: object, schema: Json) -> Json:
+    """Return a document that is as a schema says, which is always one of an object.
+
+    :raises Malformed: with every error and its place
+    """
     errors = jsonschema.Draft202012Validator(schema).iter_errors(document)
     found = sorted(f"{error.json_path}: {error.message}" for error in errors)
     if found:
         raise Malformed("; ".join(found))
+    return cast("Json", document)
 
 
 def _writable(entry: Mapping[str, Any]) -> Json:
@@ -285,7 +288,7 @@ def parse_file(text: str) -> Namespace:
         document = json.loads(text)
     except ValueError as error:
         raise Malformed(f"not JSON: {error}") from error
-    _validate(document, _FILE_SCHEMA)
+    _validated(document, _FILE_SCHEMA)
     return Namespace.parse(document)
 
 
@@ -294,8 +297,7 @@ def parse_page(document: object) -> tuple[list[Namespace], bool]:
 
     :raises Malformed: when it is something else
     """
-    _validate(document, _PAGE_SCHEMA)
-    page: Json = document  # type: ignore[assignment]  # the schema says so
+    page = _validated(document, _PAGE_SCHEMA)
     return [Namespace.parse(entry) for entry in page.get("namespaces", [])], bool(page.get("next"))
 
 

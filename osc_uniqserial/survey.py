@@ -202,7 +202,7 @@ class Survey:
             placed,
             visible,
             record.is_reachable,
-            record.zone is None,
+            record.is_pinned,
         )
         found = self._cases.get(key)
         if found is None:
@@ -220,7 +220,7 @@ class Survey:
         )
 
     def _case(self, key: _Key, flavor: FlavorPart, image: ImagePart) -> tuple[Host | None, Case]:
-        host, node, _flavor, _image, placed, visible, reachable, unpinned = key
+        host, node, _flavor, _image, placed, visible, reachable, pinned = key
         on = self._hosts.get((host, node))
         required = placed and self._requires_unique(flavor, image)
         where = (host, node, image.architecture, required, visible)
@@ -234,7 +234,7 @@ class Survey:
                 may_have_host=host is not None or not visible,
             )
             known = self._inputs[where] = self._shared(known)
-        flags = (visible, reachable, not unpinned, placed)
+        flags = (visible, reachable, pinned, placed)
         same = (id(flavor), id(image), id(known), flags)
         case = self._by_parts.get(same)
         if case is None:

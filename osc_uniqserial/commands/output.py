@@ -90,9 +90,12 @@ def warn(notes: Iterable[str]) -> None:
 class Progress:
     """A line on a terminal that says how far long work has come; nothing elsewhere."""
 
-    def __init__(self) -> None:
-        # Rows on the same terminal would be mixed with it.
-        alone = sys.stderr.isatty() and not sys.stdout.isatty()
+    def __init__(self, *, among_rows: bool = False) -> None:
+        """Prepare to tell.
+
+        :param among_rows: rows are printed meanwhile: on the same terminal they would be mixed
+        """
+        alone = sys.stderr.isatty() and not (among_rows and sys.stdout.isatty())
         self._stream = sys.stderr if alone else None
         self._said = 0.0
         self._width = 0

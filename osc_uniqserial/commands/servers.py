@@ -168,7 +168,7 @@ class ListUniqueSerials(output.Lister):
 
         reports = Reports(known.fleet if isinstance(known.fleet, Fleet) else None)
         wanted, left = _wanted(parsed_args), parsed_args.limit
-        progress = output.Progress()
+        progress = output.Progress(among_rows=parsed_args.formatter in ("csv", "value"))
         read, hidden = 0, False
         try:
             for sightings in servers:

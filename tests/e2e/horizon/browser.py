@@ -24,7 +24,7 @@ _PANELS: dict[Kind, str] = {
     "image": "/admin/images",
     "aggregate": "/admin/aggregates/",
 }
-_DIALOG = ".modal-dialog"
+DIALOG = ".modal-dialog"
 
 
 class Browser:
@@ -67,15 +67,15 @@ class Browser:
         """Open a page of Horizon."""
         self.driver.get(self.url + path)
 
-    def until(self, condition: Callable[[], _Found]) -> _Found:
-        """Wait until a condition holds, and return what it found."""
+    def until(self, condition: Callable[[], _Found | None]) -> _Found:
+        """Wait until a condition holds, and return what it found, which is not empty."""
         waiting = WebDriverWait(
             self.driver,
             _WAIT,
             poll_frequency=0.1,
             ignored_exceptions=(NoSuchElementException, StaleElementReferenceException),
         )
-        found: _Found = waiting.until(lambda _driver: condition())
+        found: _Found = waiting.until(lambda _driver: condition() or False)
         return found
 
     def all(self, selector: str, within: WebElement | None = None) -> list[WebElement]:
@@ -85,10 +85,17 @@ class Browser:
 
     def one(self, selector: str, text: str = "", within: WebElement | None = None) -> WebElement:
         """Wait for the first that is shown, matches and has a text, and return it."""
+        return self.first(lambda each: text in each.text.strip(), selector, within)
+
+    def first(
+        self,
+        wanted: Callable[[WebElement], object],
+        selector: str,
+        within: WebElement | None = None,
+    ) -> WebElement:
+        """Wait for the first that is shown, matches and is wanted, and return it."""
         return self.until(
-            lambda: next(
-                (each for each in self.all(selector, within) if text in each.text.strip()), None
-            )  # type: ignore[return-value]  # until waits for something
+            lambda: next((each for each in self.all(selector, within) if wanted(each)), None)
         )
 
     def script(self, code: str, *arguments: object) -> Any:
@@ -111,15 +118,8 @@ class Browser:
         """
         if not exact:
             return self.one("tbody tr", name)
-        return self.until(
-            lambda: next(
-                (
-                    row
-                    for row in self.all("tbody tr")
-                    if any(link.text.strip() == name for link in self.all("a", row))
-                ),
-                None,
-            )  # type: ignore[return-value]
+        return self.first(
+            lambda row: any(link.text.strip() == name for link in self.all("a", row)), "tbody tr"
         )
 
     def choose(self, name: str, action: str) -> None:
@@ -158,12 +158,9 @@ class Browser:
             each for each in self.all(".btn-group a, .btn-group button", row) if each.text.strip()
         ]
 
-    def metadata(self, kind: Kind, name: str, path: str = "") -> Dialog:
-        """Open Update Metadata of a resource.
-
-        :param path: of the panel; by default the administrator's
-        """
-        self.open(path or _PANELS[kind])
+    def metadata(self, kind: Kind, name: str) -> Dialog:
+        """Open Update Metadata of a resource, as an administrator."""
+        self.open(_PANELS[kind])
         self.choose(name, "Update Metadata")
         return Dialog(self)
 
@@ -171,16 +168,17 @@ class Browser:
 class Tree:
     """The two lists of metadata: what may be added, and what is there."""
 
-    def __init__(self, browser: Browser, within: str) -> None:
+    def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._within = within
-        self.element = browser.one(f"{within} .metadata-tree")
+        self.element = browser.one(f"{DIALOG} .metadata-tree")
         # They come one after the other.
-        browser.until(lambda: len(self._lists()) == len(("available", "existing")))
-        self._available, self._existing = self._lists()
+        self._available, self._existing = browser.until(self._both)
 
-    def _lists(self) -> list[WebElement]:
-        return self._browser.all(".metadata-list-group", self.element)
+    def _both(self) -> tuple[WebElement, WebElement] | None:
+        match self._browser.all(".metadata-list-group", self.element):
+            case [available, existing]:
+                return available, existing
+        return None
 
     def available(self) -> list[str]:
         """Return the labels on the left."""
@@ -188,16 +186,7 @@ class Tree:
         return [item.text.strip() for item in items][1:]  # the first is for custom keys
 
     def _item(self, label: str) -> WebElement:
-        return self._browser.until(
-            lambda: next(
-                (
-                    each
-                    for each in self._browser.all("li", self._available)
-                    if each.text.strip() == label
-                ),
-                None,
-            )  # type: ignore[return-value]
-        )
+        return self._browser.first(lambda each: each.text.strip() == label, "li", self._available)
 
     def expand(self, namespace: str) -> None:
         """Show what a namespace offers."""
@@ -234,15 +223,10 @@ class Tree:
         return [str(each.get_attribute("title")) for each in addons]
 
     def _entry(self, key: str) -> WebElement:
-        return self._browser.until(
-            lambda: next(
-                (
-                    each
-                    for each in self._browser.all("li.list-group-item", self._existing)
-                    if self._browser.all(f".input-group-addon[title='{key}']", each)
-                ),
-                None,
-            )  # type: ignore[return-value]
+        return self._browser.first(
+            lambda each: self._browser.all(f".input-group-addon[title='{key}']", each),
+            "li.list-group-item",
+            self._existing,
         )
 
     def options(self, key: str) -> list[str]:
@@ -264,8 +248,8 @@ class Dialog(Tree):
     """Update Metadata."""
 
     def __init__(self, browser: Browser) -> None:
-        super().__init__(browser, _DIALOG)
-        self.window = browser.one(_DIALOG)
+        super().__init__(browser)
+        self.window = browser.one(DIALOG)
 
     @property
     def _button(self) -> WebElement:
@@ -288,4 +272,4 @@ class Dialog(Tree):
         self._gone()
 
     def _gone(self) -> None:
-        self._browser.until(lambda: not self._browser.all(_DIALOG))
+        self._browser.until(lambda: not self._browser.all(DIALOG))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from osc_uniqserial import metadefs
-from tests.e2e.horizon.browser import Browser, Dialog, Tree
+from tests.e2e.horizon.browser import DIALOG, Browser, Dialog, Tree
 from tests.e2e.horizon.conftest import NAMESPACES
 from tests.e2e.horizon.test_metadata import MAIN
 from tests.functional.cloud import Cloud
@@ -91,13 +91,13 @@ def _import(browser: Browser, file: Path, *boxes: str, shot: Path | None = None)
     browser.open(_PANEL)
     browser.one("a", "Import Namespace").click()
     # The window is drawn twice: what was found in the first one is gone.
-    browser.one(".modal-dialog input[type=file]").send_keys(str(file))
+    browser.one(f"{DIALOG} input[type=file]").send_keys(str(file))
     for box in boxes:
-        browser.one(".modal-dialog label", box).click()
+        browser.one(f"{DIALOG} label", box).click()
     if shot:
-        browser.screenshot(shot, browser.one(".modal-dialog"))
-    browser.one(".modal-dialog .modal-footer .btn-primary").click()
-    browser.until(lambda: not browser.all(".modal-dialog"))
+        browser.screenshot(shot, browser.one(DIALOG))
+    browser.one(f"{DIALOG} .modal-footer .btn-primary").click()
+    browser.until(lambda: not browser.all(DIALOG))
 
 
 @pytest.mark.usefixtures("no_namespaces")
@@ -136,7 +136,7 @@ def test_without_any_namespace_the_dialog_does_not_open(
     browser.open("/admin/flavors/")
     browser.choose(flavor, "Update Metadata")
     browser.one(".alert", "Unable to retrieve the namespaces")
-    assert not browser.all(".modal-dialog")
+    assert not browser.all(DIALOG)
 
     run = cloud.openstack("unique", "serial", "metadef", "check", "-f", "json", check=False)
     assert run.returncode == FINDINGS
@@ -248,13 +248,21 @@ def test_beside_the_definitions_that_come_with_glance(
     # A server's own metadata decides nothing: the key is not offered there.
     browser.open("/project/instances/")
     browser.one("a, button", "Launch Instance").click()
-    browser.one(".modal-dialog .nav a", "Metadata").click()
-    available = Tree(browser, ".modal-dialog").available()
+    browser.one(f"{DIALOG} .nav a", "Metadata").click()
+    available = Tree(browser).available()
     assert available
     assert not {str(each.display_name) for each in ours.values()} & set(available)
 
 
 # --- images, when they are made; people without rights ----------------------------
+
+
+def choose_in_step(browser: Browser, ours: dict[str, metadefs.Namespace], value: str) -> None:
+    """Give an image the property in the step Metadata of a wizard."""
+    browser.one(f"{DIALOG} .nav a", "Metadata").click()
+    tree = Tree(browser)
+    tree.add(str(ours[MAIN].display_name), "Unique Serial Number")
+    tree.choose("hw_unique_serial", value)
 
 
 @pytest.mark.usefixtures("installed")
@@ -274,13 +282,10 @@ def test_the_key_can_be_given_when_an_image_is_created(
     browser.one("#imageForm-name").send_keys(name)
     browser.driver.find_element("css selector", "input[type=file]").send_keys(str(file))
     browser.one("#imageForm-format option[value='string:raw']").click()
-    browser.one(".modal-dialog li a, .modal-dialog .nav a", "Metadata").click()
-    tree = Tree(browser, ".modal-dialog")
-    tree.add(str(ours[MAIN].display_name), "Unique Serial Number")
-    tree.choose("hw_unique_serial", "true")
-    browser.screenshot(shots / "create-image.png", browser.one(".modal-dialog"))
-    browser.one(".modal-dialog button", "Create Image").click()
-    browser.until(lambda: not browser.all(".modal-dialog"))
+    choose_in_step(browser, ours, "true")
+    browser.screenshot(shots / "create-image.png", browser.one(DIALOG))
+    browser.one(f"{DIALOG} button", "Create Image").click()
+    browser.until(lambda: not browser.all(DIALOG))
     images = cloud.get("glance", f"/v2/images?name={name}")["images"]
     assert [image.get("hw_unique_serial") for image in images] == ["true"]
 
@@ -304,12 +309,9 @@ def test_somebody_without_rights(
     assert "Edit Image" in offered_actions
     assert "Update Metadata" not in offered_actions
     browser.choose(own, "Edit Image")
-    browser.one(".modal-dialog li a, .modal-dialog .nav a", "Metadata").click()
-    tree = Tree(browser, ".modal-dialog")
-    tree.add(str(ours[MAIN].display_name), "Unique Serial Number")
-    tree.choose("hw_unique_serial", "false")
-    browser.one(".modal-dialog button", "Update Image").click()
-    browser.until(lambda: not browser.all(".modal-dialog"))
+    choose_in_step(browser, ours, "false")
+    browser.one(f"{DIALOG} button", "Update Image").click()
+    browser.until(lambda: not browser.all(DIALOG))
     (image,) = cloud.get("glance", f"/v2/images?name={own}")["images"]
     assert image["hw_unique_serial"] == "false"
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The line that says how far long work has come."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from osc_uniqserial.commands.output import Progress
+
+
+class Stream(io.StringIO):
+    """A terminal, or something else."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize(
+    ("errors", "output", "among_rows", "shown"),
+    [
+        (True, True, False, True),
+        (True, False, False, True),
+        (True, False, True, True),
+        # Rows come on the same terminal meanwhile.
+        (True, True, True, False),
+        (False, True, False, False),
+        (False, False, True, False),
+    ],
+)
+def test_progress_is_for_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, errors: bool, output: bool, among_rows: bool, shown: bool
+) -> None:
+    stream = Stream(errors)
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr("sys.stdout", Stream(output))
+    progress = Progress(among_rows=among_rows)
+    progress.say(1_000, 4_000)
+    said = stream.getvalue()
+    assert ("1,000 servers read of about 4,000" in said) is shown
+    progress.end()
+    # Nothing of it stays on the line.
+    assert stream.getvalue().rpartition("\r")[2] == ""
