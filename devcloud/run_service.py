@@ -20,7 +20,12 @@ THREADS = {"nova": 12, "placement": 6, "keystone": 6}
 def keystone(layout: Layout) -> Any:
     """Keystone's application."""
     os.environ["OS_KEYSTONE_CONFIG_FILES"] = str(layout.config_file("keystone"))
-    return _application("keystone.wsgi.api")
+    application = _application("keystone.wsgi.api")
+    # Keystone makes its policy at the first request, and refuses those that come meanwhile
+    # in other threads (keystone.common.rbac_enforcer.enforcer has no lock).
+    enforcer = importlib.import_module("keystone.common.rbac_enforcer.policy")._ENFORCER
+    enforcer._enforcer.load_rules()
+    return application
 
 
 def glance(layout: Layout) -> Any:
