@@ -12,7 +12,6 @@ import dataclasses
 import enum
 import functools
 import shlex
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from osc_uniqserial import policy, status
@@ -29,6 +28,7 @@ from osc_uniqserial.facts import (
     Sighting,
     Unchecked,
 )
+from osc_uniqserial.findings import SHOWN, UNLISTED, Coverage, Finding, ServerIds, unread
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
@@ -44,66 +44,6 @@ from osc_uniqserial.policy import (
 )
 from osc_uniqserial.report import HOST_SOURCES, pending_changes
 
-#: How many names a sentence has.
-_SHOWN = 3
-
-
-class Severity(enum.Enum):
-    """How grave a finding is; UNCHECKED: it is not one, something could not be checked."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-    INFO = "info"
-    UNCHECKED = "unchecked"
-
-
-#: Every finding: its stable ID and how grave it is. The IDs are an interface.
-SEVERITIES: Mapping[str, Severity] = {
-    "aggregate-conflict": Severity.MEDIUM,
-    "aggregate-host-mismatch": Severity.MEDIUM,
-    "cannot-move": Severity.MEDIUM,
-    "host-lacks-trait": Severity.MEDIUM,
-    "changes-on-move": Severity.MEDIUM,
-    "contradicting-request": Severity.LOW,
-    "contradicting-traits": Severity.MEDIUM,
-    "flavor-changed": Severity.MEDIUM,
-    "host-identity-shown": Severity.MEDIUM,
-    "image-changed": Severity.MEDIUM,
-    "image-may-show-host": Severity.INFO,
-    "incomplete-traits": Severity.MEDIUM,
-    "inherited-key": Severity.LOW,
-    "invalid-value": Severity.MEDIUM,
-    "invalid-value-in-use": Severity.INFO,
-    "key-not-honoured": Severity.MEDIUM,
-    "metadefs-conflict": Severity.LOW,
-    "metadefs-missing": Severity.LOW,
-    "metadefs-outdated": Severity.LOW,
-    "metadefs-private": Severity.LOW,
-    "misplaced-key": Severity.MEDIUM,
-    "no-valid-host": Severity.HIGH,
-    "not-steered": Severity.LOW,
-    "serial-shared": Severity.HIGH,
-    "setting-conflict": Severity.LOW,
-    "tenant-image-shows-host": Severity.MEDIUM,
-    "unique-not-effective": Severity.HIGH,
-    "wrong-traits": Severity.MEDIUM,
-    "aggregates-unreadable": Severity.UNCHECKED,
-    "flavor-unreadable": Severity.UNCHECKED,
-    "flavors-unreadable": Severity.UNCHECKED,
-    "host-unknown": Severity.UNCHECKED,
-    "hosts-unreadable": Severity.UNCHECKED,
-    "image-unreadable": Severity.UNCHECKED,
-    "images-unreadable": Severity.UNCHECKED,
-    "metadefs-unreadable": Severity.UNCHECKED,
-    "server-in-down-cell": Severity.UNCHECKED,
-    "servers-unread": Severity.UNCHECKED,
-    "traits-unreadable": Severity.UNCHECKED,
-    "volume-unreadable": Severity.UNCHECKED,
-    "volumes-unreadable": Severity.UNCHECKED,
-}
-
-
 _METADEFS = {
     "metadefs-missing": "It is not there, or private to another project: Horizon does not offer"
     " the keys",
@@ -111,84 +51,6 @@ _METADEFS = {
     "metadefs-outdated": "It differs from the one of this version",
     "metadefs-conflict": "It offers a key that ours offer too: Horizon shows it twice",
 }
-
-
-class ServerIds:
-    """IDs of servers in the order in which they came, in 16 bytes each."""
-
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-        #: The resource provider of their host, where they share one.
-        self.provider: str | None = None
-        #: Hosts that would change the serial of the first of them.
-        self.elsewhere = ""
-        #: A few of them, by name where they have one.
-        self.some: tuple[str, ...] = ()
-
-    def add(self, sighting: Sighting) -> None:
-        """Add one."""
-        if len(self.some) < _SHOWN:
-            self.some += (sighting.name or sighting.id,)
-        self._bytes += bytes.fromhex(sighting.id.replace("-", ""))
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._bytes) // 16
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield them as text."""
-        for start in range(0, len(self._bytes), 16):
-            yield str(uuid.UUID(bytes=bytes(self._bytes[start : start + 16])))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong, or that could not be checked.
-
-    :ivar id: a key of :data:`SEVERITIES`
-    :ivar type: flavor, image, aggregate, host, server, namespace or cloud
-    :ivar servers: the servers that it is about; None when it is not about servers
-    :ivar evidence: what was seen, for people
-    :ivar remedy: what to do about it, in one line that begins with a command where one
-        helps; None when nothing has to be done
-    """
-
-    id: str
-    type: str
-    resource_id: str | None
-    resource_name: str | None
-    evidence: str
-    remedy: str | None = None
-    project_id: str | None = None
-    servers: ServerIds | None = None
-
-    @property
-    def severity(self) -> Severity:
-        """How grave it is."""
-        return SEVERITIES[self.id]
-
-
-@dataclasses.dataclass(slots=True)
-class Coverage:
-    """How much of the servers was checked.
-
-    :ivar seen: servers that were read
-    :ivar checked: those whose serial source is known, or that have none because they are on no
-        host
-    :ivar unread: servers that could not be read, about
-    :ivar notes: why not all were checked
-    """
-
-    seen: int = 0
-    checked: int = 0
-    unread: int = 0
-    notes: list[str] = dataclasses.field(default_factory=list)
-
-    def __str__(self) -> str:
-        """Return one line, as the last word on standard error."""
-        about = "about " if self.unread else ""
-        text = f"{self.checked:,} of {about}{self.seen + self.unread:,} servers checked"
-        return "; ".join([text, *self.notes])
 
 
 class _By(enum.Enum):
@@ -668,14 +530,7 @@ class Audit:
             more = " or more" if unlisted_cells else ""
             notes.append(f"{len(down or ()):,}{more} in a down cell")
         if unlisted_cells:
-            yield Finding(
-                "servers-unread",
-                "cloud",
-                None,
-                None,
-                "A cell is down, and Nova leaves its servers out where a list is longer than a"
-                " page: how many they are is unknown",
-            )
+            yield UNLISTED
         if volumes_unread:
             yield Finding(
                 "volumes-unreadable",
@@ -686,10 +541,9 @@ class Audit:
             )
         for reason, count in gaps:
             self.coverage.unread += count or 0
-            many = "Some" if count is None else f"About {count:,}"
-            text = f"{many} servers could not be read: {reason}" if count != 0 else reason
-            yield Finding("servers-unread", "cloud", None, None, text)
-            notes.append(text[:1].lower() + text[1:])
+            found = unread(reason, count)
+            yield found
+            notes.append(found.evidence[:1].lower() + found.evidence[1:])
         for id_, one, many in (
             ("image-unreadable", "image unreadable", "images unreadable"),
             ("host-unknown", "host unknown", "hosts unknown"),
@@ -1001,9 +855,9 @@ def _verb(servers: ServerIds, many: str) -> str:
 
 
 def _first(servers: ServerIds) -> str:
-    return ", ".join(servers.some) + (", ..." if len(servers) > _SHOWN else "")
+    return ", ".join(servers.some) + (", ..." if len(servers) > SHOWN else "")
 
 
 def _some(names: Sequence[str]) -> str:
-    named = ", ".join(names[:_SHOWN])
-    return f"{named} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else named
+    named = ", ".join(names[:SHOWN])
+    return f"{named} and {len(names) - SHOWN} more" if len(names) > SHOWN else named

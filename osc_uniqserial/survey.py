@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -34,7 +35,7 @@ from osc_uniqserial.facts import (
 from osc_uniqserial.pages import Gap, ServerPages
 from osc_uniqserial.policy import Evidence, HostInput, SettingInput
 from osc_uniqserial.records import FlavorCopy, ImageRef, ServerRecord
-from osc_uniqserial.rest import CloudError, Rest, Unreadable
+from osc_uniqserial.rest import CloudError, Rest, Unreadable, parsing
 
 _Thing = TypeVar("_Thing")
 
@@ -174,6 +175,22 @@ class Survey:
             limit=limit,
         )
         return Servers(self, pages, self._volumes)
+
+    def changed_since(self, filters: Mapping[str, str], when: datetime.datetime) -> frozenset[str]:
+        """Return the IDs of servers that were made, changed or deleted since.
+
+        :param filters: of Nova's list of servers; ``all_tenants`` is one
+        :param when: in UTC, as Nova's clock has it
+        :raises Unreadable: when Nova does not tell
+        """
+        since = {**filters, "changes-since": when.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        with parsing("compute"):
+            return frozenset(
+                item["id"]
+                for item in self.rest.pages(
+                    "compute", "/servers", "servers", since, self._microversion
+                )
+            )
 
     # --- one server -----------------------------------------------------
 

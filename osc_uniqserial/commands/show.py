@@ -17,6 +17,7 @@ from osc_uniqserial.text import safe_text
 if TYPE_CHECKING:
     from osc_uniqserial.policy import SettingInput
     from osc_uniqserial.report import ServerReport
+    from osc_uniqserial.verify import Live
 
 
 def _text(value: Enum | None) -> str | None:
@@ -59,12 +60,21 @@ COLUMNS: dict[str, Callable[[ServerReport], Any]] = {
 }
 
 
+#: The same for what the guest itself has, where that was asked for.
+LIVE_COLUMNS: dict[str, Callable[[Live], Any]] = {
+    "live_serial": lambda live: live.serial,
+    "live_matches": lambda live: live.matches,
+    "live_why": lambda live: live.why,
+}
+
+
 class ShowUniqueSerial(output.ShowOne):
     """Show where a server's BIOS serial number comes from, and why.
 
     The answer is for the next time that the guest's XML is generated on its
     present host: stop and start, hard reboot, resize, rebuild or migration.
-    What this user may not see is shown as unreadable, never guessed.
+    What this user may not see is shown as unreadable, never guessed. With --live,
+    the serial number that the guest has now is shown too.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -75,6 +85,13 @@ class ShowUniqueSerial(output.ShowOne):
             "--all-projects",
             action="store_true",
             help="Look for the server's name in all projects (admin only)",
+        )
+        parser.add_argument(
+            "--live",
+            metavar="<uri>",
+            help="Read the guest's serial number there too, by a read-only connection to libvirt"
+            " such as qemu+ssh://{host}/system: {host} stands for the server's host (needs"
+            " libvirt-python)",
         )
         host_modes.add_options(parser)
         return parser
@@ -102,4 +119,24 @@ class ShowUniqueSerial(output.ShowOne):
                 cloud.notes.append(f"the other hosts could not be judged: {error}")
         about = report.build(server, facts, view.input, others)
         output.warn(cloud.notes)
-        return tuple(COLUMNS), [getter(about) for getter in COLUMNS.values()]
+        row = {name: getter(about) for name, getter in COLUMNS.items()}
+        if parsed_args.live:
+            live = _live(parsed_args.live, about)
+            row |= {name: getter(live) for name, getter in LIVE_COLUMNS.items()}
+        return tuple(row), row.values()
+
+
+def _live(uri: str, about: ServerReport) -> Live:
+    from osc_uniqserial import live, verify
+
+    host = about.server.host
+    uris, odd = live.expand([uri], [host] if host else [])
+    if odd:
+        raise exceptions.CommandError(
+            f"The server's host {safe_text(repr(host))} has no name that can stand in a URI;"
+            " give the URI without {host}"
+        )
+    if not uris:
+        return verify.Live(None, None, "The server has no host that this user can see.")
+    source = live.Libvirt(uris, live.TIMEOUT, only=about.server.id)
+    return verify.of_one(about.policy, source)

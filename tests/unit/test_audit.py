@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osc_uniqserial import hosts, metadefs, policy, records
-from osc_uniqserial.audit import SEVERITIES, Audit, Finding, ServerIds, Severity
-from osc_uniqserial.commands.audit import _LONG, COLUMNS
+from osc_uniqserial.audit import Audit
+from osc_uniqserial.commands.findings import _LONG, COLUMNS
 from osc_uniqserial.facts import (
     Aggregate,
     Case,
@@ -36,6 +36,7 @@ from osc_uniqserial.facts import (
     Sighting,
     Unchecked,
 )
+from osc_uniqserial.findings import OF_AUDIT, Finding, ServerIds, Severity
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.policy import Evidence, HostInput, SerialSource, Setting, SettingInput
 from osc_uniqserial.report import HOST_SOURCES
@@ -62,7 +63,7 @@ Json = dict[str, Any]
 DRIVER = (U, K, M_UNIQUE)
 REQUIRED = {f"trait:{U}": "required"}
 F, I = policy.FLAVOR_KEY, policy.IMAGE_KEY  # noqa: E741
-UNCHECKED = {id_ for id_, grave in SEVERITIES.items() if grave is Severity.UNCHECKED}
+UNCHECKED = {id_ for id_, grave in OF_AUDIT.items() if grave is Severity.UNCHECKED}
 
 
 # --- a small cloud in memory ---------------------------------------------------
@@ -598,7 +599,7 @@ def test_every_finding_has_a_test() -> None:
     """Each ID is written in a test of this file."""
     with open(__file__, encoding="utf-8") as file:
         text = file.read()
-    assert [id_ for id_ in SEVERITIES if text.count(f'"{id_}"') == 0] == []
+    assert [id_ for id_ in OF_AUDIT if text.count(f'"{id_}"') == 0] == []
 
 
 # --- invariants ----------------------------------------------------------------

@@ -7,7 +7,7 @@ import ast
 import re
 from pathlib import Path
 
-from osc_uniqserial.audit import SEVERITIES
+from osc_uniqserial.findings import OF_AUDIT, OF_VERIFY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,4 +32,11 @@ def test_every_finding_is_in_the_documentation_with_its_severity() -> None:
     found = dict(re.findall(r"^``([a-z-]+)`` +(high|medium|low|info) ", page, re.MULTILINE))
     _, _, rest = page.partition("These tell what could not be checked:")
     found |= dict.fromkeys(re.findall(r"^``([a-z-]+)`` ", rest, re.MULTILINE), "unchecked")
-    assert found == {id_: severity.value for id_, severity in SEVERITIES.items()}
+    assert found == {id_: severity.value for id_, severity in OF_AUDIT.items()}
+
+
+def test_every_finding_of_verify_is_in_the_documentation_with_its_severity() -> None:
+    page = (ROOT / "doc" / "source" / "verify.rst").read_text()
+    _, _, table = page.partition("What it finds\n")
+    found = dict(re.findall(r"^``([a-z-]+)`` +([a-z]+) ", table, re.MULTILINE))
+    assert found == {id_: severity.value for id_, severity in OF_VERIFY.items()}

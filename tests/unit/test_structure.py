@@ -40,7 +40,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "destinations": {"facts", "policy"},
     "reports": {"destinations", "facts", "policy", "report"},
-    "audit": {"destinations", "facts", "metadefs", "policy", "report", "status"},
+    "findings": {"facts", "policy"},
+    "audit": {"destinations", "facts", "findings", "metadefs", "policy", "report", "status"},
+    "domains": set(),
+    "guests": set(),
+    "live": {"domains", "guests"},
+    "verify": {"facts", "findings", "guests", "policy", "report"},
     "hosts": {"facts", "policy", "rest"},
     "probe": {"facts", "policy", "rest"},
     "cloud": {"background", "facts", "hosts", "policy", "probe", "records", "rest"},
@@ -59,6 +64,10 @@ PURE: dict[str, set[str]] = {
     "destinations": set(),
     "reports": set(),
     "audit": {"jsonschema"},
+    "findings": set(),
+    "guests": set(),
+    "verify": set(),
+    "domains": {"defusedxml", "defusedxml.expatreader"},
     "text": set(),
     "metadefs": {"jsonschema"},
     "status": {"jsonschema"},
@@ -156,6 +165,7 @@ def test_commands_import_little() -> None:
         "import osc_uniqserial.commands.show, osc_uniqserial.commands.metadef\n"
         "import osc_uniqserial.commands.status, osc_uniqserial.commands.hosts\n"
         "import osc_uniqserial.commands.servers, osc_uniqserial.commands.audit\n"
+        "import osc_uniqserial.commands.verify\n"
         "print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -165,7 +175,9 @@ def test_commands_import_little() -> None:
     light = {"commands", "commands.show", "commands.metadef", "commands.host_modes"}
     light |= {
         "commands.audit",
+        "commands.findings",
         "commands.servers",
+        "commands.verify",
         "commands.hosts",
         "commands.status",
         "commands.output",

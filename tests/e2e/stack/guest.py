@@ -26,28 +26,39 @@ INIT = """#!/bin/busybox sh
 # Whatever the kernel takes for the console.
 exec > /dev/ttyS0 2>&1
 read -r boot < /proc/sys/kernel/random/boot_id
+uuid=
+if [ -e /sys/class/dmi/id/product_uuid ]; then
+  read -r uuid < /sys/class/dmi/id/product_uuid
+fi
 n=0
 while :; do
   n=$((n + 1))
   file=/sys/class/dmi/id/product_serial
   if [ -e $file ]; then
-    echo "SERIAL n=$n boot=$boot [$(/bin/busybox cat $file)]"
+    echo "SERIAL n=$n boot=$boot uuid=$uuid [$(/bin/busybox cat $file)]"
   else
-    echo "SERIAL n=$n boot=$boot none"
+    echo "SERIAL n=$n boot=$boot uuid=$uuid none"
   fi
   /bin/busybox sleep 2
 done
 """
 
-_LINE = re.compile(r"^SERIAL n=(\d+) boot=([0-9a-f-]{36}) (?:\[(.*)\]|none)\s*$", re.MULTILINE)
+_LINE = re.compile(
+    r"^SERIAL n=(\d+) boot=([0-9a-f-]{36}) uuid=([0-9A-Fa-f-]*) (?:\[(.*)\]|none)\s*$",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One line of a guest: its ``serial`` is None when the BIOS names none."""
+    """One line of a guest: its ``serial`` is None when the BIOS names none.
+
+    :ivar uuid: of the machine, as the BIOS names it
+    """
 
     number: int
     boot: str
+    uuid: str
     serial: str | None
 
 
@@ -76,6 +87,6 @@ def initramfs() -> bytes:
 def readings(console: str) -> list[Reading]:
     """What a guest said on its console."""
     return [
-        Reading(int(number), boot, serial or None)
-        for number, boot, serial in _LINE.findall(console.replace("\r", ""))
+        Reading(int(number), boot, uuid, serial or None)
+        for number, boot, uuid, serial in _LINE.findall(console.replace("\r", ""))
     ]

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was found: the rows of audit and verify. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import uuid
+from collections.abc import Iterator, Mapping
+
+from osc_uniqserial.facts import Sighting
+
+#: How many names a sentence has.
+SHOWN = 3
+
+
+class Severity(enum.Enum):
+    """How grave a finding is; UNCHECKED: it is not one, something could not be checked."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+    UNCHECKED = "unchecked"
+
+
+#: What audit finds: the stable ID and how grave it is. The IDs are an interface.
+OF_AUDIT: Mapping[str, Severity] = {
+    "aggregate-conflict": Severity.MEDIUM,
+    "aggregate-host-mismatch": Severity.MEDIUM,
+    "cannot-move": Severity.MEDIUM,
+    "host-lacks-trait": Severity.MEDIUM,
+    "changes-on-move": Severity.MEDIUM,
+    "contradicting-request": Severity.LOW,
+    "contradicting-traits": Severity.MEDIUM,
+    "flavor-changed": Severity.MEDIUM,
+    "host-identity-shown": Severity.MEDIUM,
+    "image-changed": Severity.MEDIUM,
+    "image-may-show-host": Severity.INFO,
+    "incomplete-traits": Severity.MEDIUM,
+    "inherited-key": Severity.LOW,
+    "invalid-value": Severity.MEDIUM,
+    "invalid-value-in-use": Severity.INFO,
+    "key-not-honoured": Severity.MEDIUM,
+    "metadefs-conflict": Severity.LOW,
+    "metadefs-missing": Severity.LOW,
+    "metadefs-outdated": Severity.LOW,
+    "metadefs-private": Severity.LOW,
+    "misplaced-key": Severity.MEDIUM,
+    "no-valid-host": Severity.HIGH,
+    "not-steered": Severity.LOW,
+    "serial-shared": Severity.HIGH,
+    "setting-conflict": Severity.LOW,
+    "tenant-image-shows-host": Severity.MEDIUM,
+    "unique-not-effective": Severity.HIGH,
+    "wrong-traits": Severity.MEDIUM,
+    "aggregates-unreadable": Severity.UNCHECKED,
+    "flavor-unreadable": Severity.UNCHECKED,
+    "flavors-unreadable": Severity.UNCHECKED,
+    "host-unknown": Severity.UNCHECKED,
+    "hosts-unreadable": Severity.UNCHECKED,
+    "image-unreadable": Severity.UNCHECKED,
+    "images-unreadable": Severity.UNCHECKED,
+    "metadefs-unreadable": Severity.UNCHECKED,
+    "server-in-down-cell": Severity.UNCHECKED,
+    "servers-unread": Severity.UNCHECKED,
+    "traits-unreadable": Severity.UNCHECKED,
+    "volume-unreadable": Severity.UNCHECKED,
+    "volumes-unreadable": Severity.UNCHECKED,
+}
+
+
+#: What verify finds.
+OF_VERIFY: Mapping[str, Severity] = {
+    "pending-restart": Severity.MEDIUM,
+    "not-honoured": Severity.HIGH,
+    "key-ignored": Severity.HIGH,
+    "changed-by-hand": Severity.HIGH,
+    "wrong-host-mode": Severity.HIGH,
+    "live-serial-shared": Severity.HIGH,
+    "live-host-identity": Severity.MEDIUM,
+    "no-domain": Severity.MEDIUM,
+    "domain-twice": Severity.MEDIUM,
+    "sources-disagree": Severity.MEDIUM,
+    "orphaned-domain": Severity.LOW,
+    "other-domain": Severity.INFO,
+    "expectation-unknown": Severity.UNCHECKED,
+    "live-unread": Severity.UNCHECKED,
+    "server-not-read": Severity.UNCHECKED,
+    "servers-unread": Severity.UNCHECKED,
+}
+SEVERITIES: Mapping[str, Severity] = {**OF_AUDIT, **OF_VERIFY}
+
+
+class ServerIds:
+    """IDs of servers in the order in which they came, in 16 bytes each."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        #: The resource provider of their host, where they share one.
+        self.provider: str | None = None
+        #: Hosts that would change the serial of the first of them.
+        self.elsewhere = ""
+        #: A few of them, by name where they have one.
+        self.some: tuple[str, ...] = ()
+
+    def add(self, sighting: Sighting) -> None:
+        """Add one."""
+        if len(self.some) < SHOWN:
+            self.some += (sighting.name or sighting.id,)
+        self._append(sighting.id)
+
+    def add_id(self, server_id: str) -> None:
+        """Add one of which nothing else is known."""
+        if len(self.some) < SHOWN:
+            self.some += (server_id,)
+        self._append(server_id)
+
+    def _append(self, server_id: str) -> None:
+        self._bytes += bytes.fromhex(server_id.replace("-", ""))
+
+    @property
+    def counted(self) -> str:
+        """How many there are, and the first of them, for people."""
+        many = "server" if len(self) == 1 else "servers"
+        more = ", ..." if len(self) > SHOWN else ""
+        return f"{len(self):,} {many} ({', '.join(self.some)}{more})"
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._bytes) // 16
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield them as text."""
+        for start in range(0, len(self._bytes), 16):
+            yield str(uuid.UUID(bytes=bytes(self._bytes[start : start + 16])))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or that could not be checked.
+
+    :ivar id: a key of :data:`SEVERITIES`
+    :ivar type: flavor, image, aggregate, host, server, domain, serial, namespace or cloud
+    :ivar servers: the servers that it is about; None when it is not about servers
+    :ivar evidence: what was seen, for people
+    :ivar remedy: what to do about it, in one line that begins with a command where one
+        helps; None when nothing has to be done
+    """
+
+    id: str
+    type: str
+    resource_id: str | None
+    resource_name: str | None
+    evidence: str
+    remedy: str | None = None
+    project_id: str | None = None
+    servers: ServerIds | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is."""
+        return SEVERITIES[self.id]
+
+
+#: Servers that Nova does not tell of.
+UNLISTED = Finding(
+    "servers-unread",
+    "cloud",
+    None,
+    None,
+    "A cell is down, and Nova leaves its servers out where a list is longer than a page: how many"
+    " they are is unknown",
+)
+
+
+def unread(reason: str, count: int | None) -> Finding:
+    """Return what is said of servers that could not be read.
+
+    :param count: how many they are, about; None: unknown
+    """
+    many = "Some" if count is None else f"About {count:,}"
+    text = f"{many} servers could not be read: {reason}" if count != 0 else reason
+    return Finding("servers-unread", "cloud", None, None, text)
+
+
+@dataclasses.dataclass(slots=True)
+class Coverage:
+    """How much of the servers was checked.
+
+    :ivar seen: servers that were read
+    :ivar checked: those whose serial source is known, or that have none because they are on no
+        host
+    :ivar unread: servers that could not be read, about
+    :ivar notes: why not all were checked
+    """
+
+    seen: int = 0
+    checked: int = 0
+    unread: int = 0
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Return one line, as the last word on standard error."""
+        about = "about " if self.unread else ""
+        text = f"{self.checked:,} of {about}{self.seen + self.unread:,} servers checked"
+        return "; ".join([text, *self.notes])

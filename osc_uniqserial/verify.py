@@ -1,0 +1,618 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy against the guests: facts and live readings in, findings out. Pure.
+
+A reading that is not what the policy leads to has a cause, and the guests beside it tell
+which. Nova makes a definition anew at each build, hard reboot, stop and start, resize and
+migration, and writes the time into it. So where guests that were defined later are right, this
+one waits for a restart; where only guests that were defined earlier are right, the host has
+stopped to do it. (Source: nova/virt/libvirt/driver.py, _get_guest_config_meta.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
+
+from osc_uniqserial import policy
+from osc_uniqserial.facts import Case, Sighting
+from osc_uniqserial.findings import Finding, ServerIds
+from osc_uniqserial.guests import HostSeen, Reading, Seen, Unread
+from osc_uniqserial.policy import (
+    DecidedBy,
+    EffectivePolicy,
+    Evidence,
+    HostInput,
+    SerialSource,
+    Setting,
+)
+from osc_uniqserial.report import HOST_SOURCES
+
+#: Without a domain by their nature, or for the moment.
+_WITHOUT_DOMAIN = frozenset({"BUILD", "ERROR", "DELETED", "SOFT_DELETED", "SHELVED_OFFLOADED"})
+_RESTART = "openstack server reboot --hard SERVER"
+
+
+class Kind(enum.Enum):
+    """What a live serial number is.
+
+    OWN: the server's UUID; HOST: an identity of a host, or, for all that is known, one;
+    NONE: there is none; FOREIGN: what Nova never writes.
+    """
+
+    OWN = "own"
+    HOST = "host"
+    NONE = "none"
+    FOREIGN = "foreign"
+
+
+_LIVE = {
+    Kind.OWN: "its server's UUID",
+    Kind.HOST: "the identity of a host",
+    Kind.NONE: "no serial number",
+    Kind.FOREIGN: "a serial number that Nova never writes",
+}
+_EXPECTED = {
+    SerialSource.INSTANCE_UUID: "its server's UUID",
+    SerialSource.ABSENT: "no serial number",
+    SerialSource.UNKNOWN: "what is unknown",
+    **dict.fromkeys(HOST_SOURCES, "its host's identity"),
+}
+
+
+class Verdict(enum.Enum):
+    """What a reading comes to; the values are finding IDs."""
+
+    PENDING = "pending-restart"
+    NOT_HONOURED = "not-honoured"
+    KEY_IGNORED = "key-ignored"
+    CHANGED_BY_HAND = "changed-by-hand"
+    WRONG_MODE = "wrong-host-mode"
+    UNKNOWN = "expectation-unknown"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compared:
+    """A server, the guest that it is, and what the policy says."""
+
+    sighting: Sighting
+    reading: Reading
+    expected: EffectivePolicy
+    kind: Kind
+
+    @property
+    def fits(self) -> bool:
+        """Whether the guest has what the policy says."""
+        return _fits(self.expected.source, self.kind)
+
+    @property
+    def misses_its_key(self) -> bool:
+        """Whether it is as expected, but not as flavor or image ask."""
+        return self.expected.requested is Setting.UNIQUE and self.kind is not Kind.OWN
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What became of a server: the cause, in words, and what to do."""
+
+    sighting: Sighting
+    verdict: Verdict
+    text: str
+    remedy: str | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class _Span:
+    """When the first and the last definition of a kind were made."""
+
+    first: str
+    last: str
+
+    def add(self, time: str) -> None:
+        self.first, self.last = min(self.first, time), max(self.last, time)
+
+    def since(self, time: str) -> str:
+        """Return when it was so at the latest, for a definition of a time before."""
+        return self.first if self.first > time else self.last
+
+
+class Readings:
+    """Live serial numbers, by server and by what they are."""
+
+    def __init__(self, seen: Iterable[Seen]) -> None:
+        """Take in everything that the sources tell."""
+        self.unread: list[Unread] = []
+        #: Hosts whose guests were all read.
+        self.hosts: set[str] = set()
+        #: The host that a serial number is known to be the identity of.
+        self.identities: dict[str, str] = {}
+        self._by_id: dict[str, list[Reading]] = {}
+        self._owners: dict[str, set[str]] = defaultdict(set)
+        for each in seen:
+            if isinstance(each, Unread):
+                self.unread.append(each)
+            elif isinstance(each, HostSeen):
+                self.hosts.add(each.host)
+                self.identities.update(dict.fromkeys(each.identity, each.host))
+            else:
+                self._by_id.setdefault(each.id, []).append(each)
+                if each.serial:
+                    self._owners[each.serial.lower()].add(each.id)
+
+    def __iter__(self) -> Iterator[Reading]:
+        """Yield one of each guest."""
+        for readings in self._by_id.values():
+            yield readings[0]
+
+    def of(self, sighting: Sighting) -> Reading | None:
+        """Return the reading of a server: where there are several, the one of its host."""
+        found = self._by_id.get(sighting.id)
+        if not found:
+            return None
+        return next((each for each in found if each.host == sighting.host), found[0])
+
+    def with_serial(self, serial: str) -> Set[str]:
+        """Return the guests that have a serial number."""
+        return self._owners.get(serial, frozenset())
+
+    def shared(self) -> Mapping[str, Set[str]]:
+        """Return the serial numbers that several guests have, and which."""
+        return {serial: owners for serial, owners in self._owners.items() if len(owners) > 1}
+
+    def doubtful(self) -> Iterator[tuple[Reading, ...]]:
+        """Yield guests that are on several hosts, or of which sources tell different things."""
+        for readings in self._by_id.values():
+            serials = {(each.serial or "").lower() for each in readings}
+            if len(serials) > 1 or len({each.host for each in readings if each.host}) > 1:
+                yield tuple(readings)
+
+    def kind(self, reading: Reading) -> Kind:
+        """Tell what a serial number is."""
+        if not reading.serial:
+            return Kind.NONE
+        serial = reading.serial.lower()
+        if serial == reading.id:
+            return Kind.OWN
+        if serial in self.identities:
+            return Kind.HOST
+        if not _is_uuid(serial) or serial in self._by_id:
+            # Nova writes UUIDs only, and never another server's.
+            return Kind.FOREIGN
+        return Kind.HOST
+
+
+class Verification:
+    """Compares servers with readings, and says what became of each.
+
+    :ivar without_domain: servers that have no reading, though their host was read
+    :ivar unread: servers that no source told of
+    """
+
+    def __init__(self, readings: Readings) -> None:
+        self.readings = readings
+        self.without_domain: list[Sighting] = []
+        self.unread: list[Sighting] = []
+        self._known: set[str] = set()
+        self._changed: Set[str] = frozenset()
+        self._policies: dict[Case, EffectivePolicy] = {}
+        #: The definitions that are right, by host and expected source.
+        self._right: dict[tuple[str | None, SerialSource], _Span] = {}
+        self._wrong: list[Compared] = []
+        #: Guests that have the identity of a host, as they should, by their server's host.
+        self._of_hosts: dict[str, list[Compared]] = defaultdict(list)
+        self._compared = 0
+        self._nowhere = 0
+        self._apart = 0
+
+    def __len__(self) -> int:
+        """Return how many servers were seen."""
+        return len(self._known)
+
+    def see(self, sightings: Iterable[Sighting]) -> None:
+        """Take in servers."""
+        for sighting in sightings:
+            self._known.add(sighting.id)
+            if not sighting.case.host.smbios:
+                # What other hypervisors do, and other architectures, is not ruled here.
+                self._apart += 1
+            elif reading := self.readings.of(sighting):
+                self._compare(sighting, reading)
+            else:
+                self._without(sighting)
+
+    def _compare(self, sighting: Sighting, reading: Reading) -> None:
+        case = sighting.case
+        expected = self._policies.get(case)
+        if expected is None:
+            expected = policy.resolve(case.flavor.used, case.image.used, case.host)
+            self._policies[case] = expected
+        compared = Compared(sighting, reading, expected, self.readings.kind(reading))
+        if expected.source is not SerialSource.UNKNOWN:
+            self._compared += 1
+        if not compared.fits or reading.persistent is not None or compared.misses_its_key:
+            self._wrong.append(compared)
+            return
+        if reading.generated:
+            key = (sighting.host, expected.source)
+            span = self._right.setdefault(key, _Span(reading.generated, reading.generated))
+            span.add(reading.generated)
+        if compared.kind is Kind.HOST and sighting.host:
+            self._of_hosts[sighting.host].append(compared)
+
+    def _without(self, sighting: Sighting) -> None:
+        if not sighting.case.placed or sighting.status in _WITHOUT_DOMAIN:
+            self._nowhere += 1
+        elif sighting.host in self.readings.hosts:
+            self.without_domain.append(sighting)
+        else:
+            self.unread.append(sighting)
+
+    def strangers(self) -> Iterator[Reading]:
+        """Yield the guests that no server is."""
+        for reading in self.readings:
+            if reading.id not in self._known and reading.id not in self._changed:
+                yield reading
+
+    def has_doubts(self) -> bool:
+        """Whether a change of the cloud in the meantime could be the reason of a finding."""
+        return bool(self._wrong or self.without_domain) or any(self.strangers())
+
+    def leave(self, changed: Set[str]) -> None:
+        """Judge no server that changed since the guests were read."""
+        self._changed = changed
+        self.without_domain = [each for each in self.without_domain if each.id not in changed]
+        self._wrong = [each for each in self._wrong if each.sighting.id not in changed]
+
+    def coverage(self, gaps: Iterable[int]) -> str:
+        """Return how many servers were compared, in one line.
+
+        :param gaps: how many servers Nova did not tell of, about
+        """
+        missing = sum(gaps)
+        about = "about " if missing else ""
+        total = len(self._known) - self._nowhere - self._apart + missing
+        text = f"{self._compared:,} of {about}{total:,} servers compared"
+        if self._nowhere:
+            text += f"; {self._nowhere:,} on no host"
+        if self._apart:
+            text += f"; {self._apart:,} on hosts without SMBIOS serial numbers"
+        if self.unread:
+            text += f"; {len(self.unread):,} that no source told of"
+        if changed := len(self._known & self._changed):
+            text += f"; {changed:,} changed meanwhile"
+        return text
+
+    # --- verdicts -------------------------------------------------------
+
+    def verdicts(self) -> Iterator[Verdicts]:
+        """Yield what is not as it should be, once all servers were seen."""
+        for compared in self._wrong:
+            yield self._verdict(compared)
+        for host, guests in self._of_hosts.items():
+            yield from self._of_other_hosts(host, guests)
+
+    def _verdict(self, about: Compared) -> Verdicts:
+        if about.kind is Kind.FOREIGN or about.reading.persistent is not None:
+            return _by_hand(about)
+        if about.misses_its_key and (about.fits or about.expected.source is SerialSource.UNKNOWN):
+            return _ignored(about)
+        live = _LIVE[about.kind]
+        if about.expected.source is SerialSource.UNKNOWN:
+            return Verdicts(
+                about.sighting,
+                Verdict.UNKNOWN,
+                f"the guest has {live}; what it should have is unknown (openstack unique serial"
+                " show SERVER tells why)",
+            )
+        should = _EXPECTED[about.expected.source]
+        right = self._right.get((about.sighting.host, about.expected.source))
+        made = about.reading.generated
+        host = about.sighting.case.host
+        if made and right and made < right.last:
+            since = f"; guests of its host get that since {right.since(made)} UTC at the latest"
+            return _pending(about.sighting, f"{live}, and gets {should}", since)
+        by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
+        promise = _promise(about.expected, host)
+        if by_key or promise:
+            more = "" if right else "; no guest of this host shows that it honours the keys"
+            return Verdicts(
+                about.sighting,
+                Verdict.NOT_HONOURED,
+                f"{promise or 'the traits of the host promise'} {should}, but the guest has"
+                f" {live}{more}",
+                "Install nova-uniqserial's compute driver on the host again and restart"
+                f" nova-compute, then {_RESTART}; or take back what promises it",
+            )
+        if not right and host.honours and host.mode_evidence is Evidence.TRAIT:
+            # The driver tells the mode that it runs with: guests have not followed yet.
+            return _pending(about.sighting, f"{live}, and gets {should}", "")
+        return Verdicts(
+            about.sighting,
+            Verdict.WRONG_MODE,
+            f"the host is taken for mode {host.mode.value if host.mode else 'unknown'}, which"
+            f" gives {should}, but the guest has {live}",
+            "Correct what declares the mode: provider.yaml, or --host-mode",
+        )
+
+    def _of_other_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdicts]:
+        """Yield guests that show a host's identity, but not what this host gives now.
+
+        They came by live migration, or the host's identity has changed since.
+        """
+        by_serial: dict[str, list[Compared]] = defaultdict(list)
+        for guest in guests:
+            by_serial[_identity(guest)].append(guest)
+        homes = {serial: self._home(serial) for serial in by_serial}
+        own = [
+            (max(guest.reading.generated or "" for guest in by_serial[serial]), serial)
+            for serial, home in homes.items()
+            if home in (None, host)
+        ]
+        time, present = max(own, default=("", ""))
+        if not own or (len(own) > 1 and not time):
+            # Nothing tells which one the host gives now; hosts may be clones of each other.
+            return
+        for serial, others in by_serial.items():
+            if serial == present:
+                continue
+            home = homes[serial]
+            text = (
+                "an identity that its host gives no more"
+                if home in (None, host)
+                else f"the identity of host {home}"
+            )
+            for guest in others:
+                yield _pending(guest.sighting, f"{text}, and gets the present one of its host", "")
+
+    def _home(self, serial: str) -> str | None:
+        """Return the host whose identity this is; None when that is not clear."""
+        known = self.readings.identities.get(serial)
+        if known or serial not in self._homes:
+            return known
+        (host, most), *others = self._homes[serial].most_common(2)
+        return host if not others or others[0][1] < most else None
+
+    @functools.cached_property
+    def _homes(self) -> Mapping[str, Counter[str]]:
+        """How many guests on which hosts show an identity."""
+        homes: dict[str, Counter[str]] = defaultdict(Counter)
+        for host, guests in self._of_hosts.items():
+            for guest in guests:
+                homes[_identity(guest)][host] += 1
+        return homes
+
+
+def _identity(guest: Compared) -> str:
+    return (guest.reading.serial or "").lower()
+
+
+def _pending(sighting: Sighting, what: str, since: str) -> Verdicts:
+    text = f"the guest has {what} when it is next started{since}"
+    return Verdicts(sighting, Verdict.PENDING, text, _RESTART)
+
+
+def _by_hand(about: Compared) -> Verdicts:
+    if about.reading.persistent is not None:
+        text = (
+            "the definition in libvirt has another serial number than the guest runs with; it"
+            " counts when the guest is next started outside of Nova"
+        )
+    else:
+        text = f"the guest has {_LIVE[about.kind]}"
+        if about.expected.source is not SerialSource.UNKNOWN:
+            text += f" instead of {_EXPECTED[about.expected.source]}"
+    return Verdicts(about.sighting, Verdict.CHANGED_BY_HAND, text, _RESTART)
+
+
+def _ignored(about: Compared) -> Verdicts:
+    told = "does not honour the keys" if about.fits else "tells nothing of itself"
+    return Verdicts(
+        about.sighting,
+        Verdict.KEY_IGNORED,
+        f"flavor or image ask for {_EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
+        f" {_LIVE[about.kind]}: the host {told}",
+        "Install nova-uniqserial's compute driver on the host, or move the servers to hosts"
+        " that have it (openstack unique serial host list)",
+    )
+
+
+def _promise(expected: EffectivePolicy, host: HostInput) -> str | None:
+    """Return who promises a unique serial number where mode and driver are not known."""
+    if expected.requested is not Setting.UNIQUE or host.mode is not None:
+        return None
+    if host.meets_unique_evidence is Evidence.DECLARED:
+        return "a host aggregate declares that the guest gets"
+    if host.meets_unique_evidence is Evidence.REQUIRED_TRAIT:
+        return "the trait by which it was placed promises"
+    return None
+
+
+def _fits(source: SerialSource, kind: Kind) -> bool:
+    if source is SerialSource.INSTANCE_UUID:
+        return kind is Kind.OWN
+    if source in HOST_SOURCES:
+        return kind is Kind.HOST
+    return source is SerialSource.ABSENT and kind is Kind.NONE
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+# --- one server -------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Live:
+    """What one guest has.
+
+    :ivar serial: None when it has none, or when it could not be read
+    :ivar matches: whether that is what the policy says; None: unknown
+    :ivar why: in words for people
+    """
+
+    serial: str | None
+    matches: bool | None
+    why: str
+
+
+def of_one(expected: EffectivePolicy, seen: Iterable[Seen]) -> Live:
+    """Compare one server with what a source tells of it alone.
+
+    Why it differs is told by the guests beside it, which nobody looked at here.
+    """
+    readings = Readings(seen)
+    reading = next(iter(readings), None)
+    if reading is None:
+        told = [f"The guest could not be read: {each.reason}." for each in readings.unread]
+        return Live(None, None, " ".join(told) or "Libvirt has no domain of it there.")
+    kind = readings.kind(reading)
+    text = f"The guest has {_LIVE[kind]}"
+    matches: bool | None = None
+    if expected.source is SerialSource.UNKNOWN:
+        text += "; what it should have is unknown."
+    elif matches := _fits(expected.source, kind):
+        text += ", as it should."
+    else:
+        text += (
+            f" instead of {_EXPECTED[expected.source]}: 'openstack unique serial verify' with all"
+            " guests of the host tells whether it waits for a restart."
+        )
+    if reading.persistent is not None:
+        text += (
+            " Its definition in libvirt has another one, which counts when it is started outside"
+            " of Nova."
+        )
+    return Live(reading.serial or None, matches, text)
+
+
+# --- findings ---------------------------------------------------------------
+
+
+def findings(verification: Verification, *, everything: bool) -> Iterator[Finding]:
+    """Yield what was found, servers with the same cause in one row.
+
+    :param everything: the servers of all projects were seen: what no server is, Nova does
+        not know
+    """
+    readings = verification.readings
+    groups: dict[tuple[str, str, str, str], ServerIds] = {}
+    for each in verification.verdicts():
+        key = (each.verdict.value, each.sighting.host or "", each.text, each.remedy or "")
+        _group(groups, key, each.sighting)
+    for sighting in verification.without_domain:
+        key = ("no-domain", sighting.host or "", "their host has no domain of them", "")
+        _group(groups, key, sighting)
+    for sighting in verification.unread:
+        _group(groups, ("server-not-read", sighting.host or "", _UNREAD, ""), sighting)
+    for (id_, host, what, remedy), servers in sorted(groups.items()):
+        evidence = f"{servers.counted}: {what}"
+        type_ = "host" if host else "cloud"
+        yield Finding(
+            id_, type_, servers.provider, host or None, evidence, remedy or None, servers=servers
+        )
+    yield from _of_serials(readings)
+    yield from _of_domains(verification, everything)
+    for unread in readings.unread:
+        type_ = "host" if unread.host else "cloud"
+        text = f"{unread.source}: {unread.reason}"
+        yield Finding("live-unread", type_, None, unread.host, text)
+
+
+_UNREAD = "no source told of their guests"
+
+
+def _group(
+    groups: dict[tuple[str, str, str, str], ServerIds],
+    key: tuple[str, str, str, str],
+    sighting: Sighting,
+) -> None:
+    group = groups.setdefault(key, ServerIds())
+    group.provider = sighting.on.hypervisor.id if sighting.on else None
+    group.add(sighting)
+
+
+def _ids(of: Iterable[str]) -> ServerIds:
+    servers = ServerIds()
+    for id_ in sorted(of):
+        servers.add_id(id_)
+    return servers
+
+
+def _short(serial: str) -> str:
+    return serial if len(serial) <= _LONGEST else f"{serial[:_LONGEST]}..."
+
+
+#: SMBIOS allows longer ones, but nobody reads them.
+_LONGEST = 64
+
+
+def _of_serials(readings: Readings) -> Iterator[Finding]:
+    for serial, host in sorted(readings.identities.items()):
+        if owners := readings.with_serial(serial):
+            servers = _ids(owners)
+            yield Finding(
+                "live-host-identity",
+                "host",
+                None,
+                host,
+                f"{servers.counted}: the serial number is {serial}, the hardware UUID of host"
+                f" {host}",
+                servers=servers,
+            )
+    for serial, owners in sorted(readings.shared().items()):
+        servers = _ids(owners)
+        yield Finding(
+            "live-serial-shared",
+            "serial",
+            None,
+            _short(serial),
+            f"{servers.counted} have the serial number {_short(serial)}: licences and"
+            " inventories take them for one machine",
+            servers=servers,
+        )
+
+
+def _of_domains(verification: Verification, everything: bool) -> Iterator[Finding]:
+    for found in verification.readings.doubtful():
+        hosts = sorted({each.host for each in found if each.host})
+        if len(hosts) > 1:
+            yield Finding(
+                "domain-twice",
+                "server",
+                found[0].id,
+                None,
+                f"It has a domain on several hosts: {', '.join(hosts)}",
+                "Find out which one is the server's (openstack server show); the other is left"
+                " from a move or an evacuation",
+            )
+            continue
+        told = "; ".join(f"{each.source}: {_short(each.serial or 'none')}" for each in found)
+        yield Finding(
+            "sources-disagree",
+            "server",
+            found[0].id,
+            None,
+            f"Its serial number is not the same everywhere: {told}",
+            "Read the sources again: what was saved may be older",
+        )
+    if not everything:
+        return
+    for reading in verification.strangers():
+        where = reading.host or reading.source
+        orphan = reading.nova is not None
+        yield Finding(
+            "orphaned-domain" if orphan else "other-domain",
+            "domain",
+            reading.id,
+            reading.name or None,
+            f"{where} has a domain that Nova made, and no server is it"
+            if orphan
+            else f"{where} has a domain that Nova did not make",
+        )

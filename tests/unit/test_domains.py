@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Domain XML, which may come from anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osc_uniqserial import domains
+from osc_uniqserial.domains import BadDomain, Domain
+
+ID = "11111111-1111-4111-8111-111111111111"
+
+
+def xml(
+    id_: str = ID, serial: str | None = ID, sysinfo: str = "", before: str = "", after: str = ""
+) -> bytes:
+    """Return a domain as libvirt prints one that Nova made."""
+    entry = "" if serial is None else f"<entry name='serial'>{serial}</entry>"
+    return f"""<domain type='kvm' id='3'>
+  <name>instance-00000001</name>
+  <uuid>{id_}</uuid>
+  <metadata>
+    <nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1">
+      <nova:package version="34.0.0"/>
+      <nova:name>web</nova:name>
+      <nova:creationTime>2026-11-22 10:11:12</nova:creationTime>
+      <nova:ports>
+        <nova:port uuid="a"><nova:ip type="fixed" address="10.0.0.1"/></nova:port>
+        <nova:port uuid="b"><nova:ip type="fixed" address="10.0.0.2"/></nova:port>
+      </nova:ports>
+    </nova:instance>{before}
+  </metadata>
+  <sysinfo type='smbios'>
+    <system>
+      <entry name='manufacturer'>OpenStack Foundation</entry>
+      {entry}
+      <entry name='uuid'>{id_}</entry>
+    </system>{sysinfo}
+  </sysinfo>
+  <devices><disk/></devices>{after}
+</domain>
+""".encode()
+
+
+def test_a_domain_that_nova_made() -> None:
+    expected = Domain(ID, "instance-00000001", ID, "2026-11-22 10:11:12", "34.0.0")
+    assert domains.parse(xml()) == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (f"<domain><uuid>{ID}</uuid></domain>".encode(), Domain(ID, "")),
+        (f"<domain><name>x</name><uuid>{ID.upper()}</uuid></domain>".encode(), Domain(ID, "x")),
+        (xml(serial=None).replace(b"nova/1.1", b"nova/2.0"), None),
+    ],
+)
+def test_domains_of_others_and_of_other_novas(document: bytes, expected: Domain | None) -> None:
+    found = domains.parse(document)
+    if expected:
+        assert found == expected
+    else:
+        assert (found.serial, found.nova) == (None, "34.0.0")
+
+
+def test_a_serial_of_another_thing_is_none() -> None:
+    board = "<baseBoard><entry name='serial'>board</entry></baseBoard>"
+    disk = "<devices><disk><serial>disk</serial></disk></devices>"
+    assert domains.parse(xml(serial=None, sysinfo=board, after=disk)).serial is None
+
+
+ENTITY = b'<!DOCTYPE d [<!ENTITY a "aaaa">]>'
+OUTSIDE = b'<!DOCTYPE d SYSTEM "file:///etc/passwd">'
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (b"", "no XML"),
+        (b"<domain>", "no XML"),
+        (b"<network/>", "<network>"),
+        (f"<domain><uuid>{ID}x</uuid></domain>".encode(), "no UUID"),
+        (b"<domain/>", "no UUID"),
+        (ENTITY + xml(), "DTD or entities"),
+        (OUTSIDE + xml(), "DTD or entities"),
+        (f"<domain><uuid>{ID}</uuid><uuid>{ID}</uuid></domain>".encode(), "twice"),
+        (xml(before="<x>" * 100), "no XML"),
+        (b"\xff\xfe\x00", "no XML"),
+        (b"<?xml version='1.0' encoding='klingon'?><domain/>", "no XML"),
+        (xml(before="x" * (domains.MAX_BYTES + 1)), "MiB"),
+    ],
+)
+def test_documents_that_are_refused(document: bytes, why: str) -> None:
+    with pytest.raises(BadDomain, match=why):
+        domains.parse(document)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_domain_or_refused(document: bytes) -> None:
+    with contextlib.suppress(BadDomain):
+        assert uuid.UUID(domains.parse(document).id)
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40)
+
+
+@given(TEXT)
+def test_any_text_may_be_a_serial(text: str) -> None:
+    assert domains.parse(xml(serial=escape(text))).serial == text.strip()
+
+
+@given(
+    st.lists(TEXT.filter(str.strip), min_size=1, max_size=5), st.sampled_from(["", "\n", "\r\n \n"])
+)
+def test_a_stream_comes_apart_where_domains_end(serials: list[str], between: str) -> None:
+    ids = [str(uuid.UUID(int=number + 1)) for number in range(len(serials))]
+    stream = between.encode().join(
+        xml(id_, escape(serial)) for id_, serial in zip(ids, serials, strict=True)
+    )
+    found = [domains.parse(each) for each in domains.documents(stream.splitlines(True))]
+    assert [each.id for each in found] == ids
+
+
+def test_a_document_without_an_end_does_not_take_the_memory() -> None:
+    line = b"x" * 1_000_000 + b"\n"
+    (found,) = domains.documents(line for _ in range(50))
+    assert len(found) < domains.MAX_BYTES + 2 * len(line)
+    with pytest.raises(BadDomain):
+        domains.parse(found)

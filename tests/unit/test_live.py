@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where live serial numbers come from."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osc_uniqserial import live
+from osc_uniqserial.guests import HostSeen, Reading, Unread
+from osc_uniqserial.live import Facts, Libvirt, SavedDomains
+from tests.unit.test_domains import ENTITY, ID, xml
+
+OTHER = "21111111-1111-4111-8111-111111111111"
+
+
+def serials(source: live.Source) -> dict[str, str | None]:
+    """Return what was read; nothing else may be there."""
+    return {each.id: each.serial for each in source if isinstance(each, Reading)}
+
+
+def unread(source: live.Source) -> list[str]:
+    return [each.reason for each in source if isinstance(each, Unread)]
+
+
+# --- files ----------------------------------------------------------------------
+
+
+def test_a_folder_whatever_its_files_are_called(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "x").write_bytes(xml())
+    (tmp_path / "y.txt").write_bytes(xml(OTHER, None))
+    assert serials(SavedDomains(str(tmp_path))) == {ID: ID, OTHER: None}
+
+
+def test_one_file_with_several_domains_some_of_them_broken(tmp_path: Path) -> None:
+    file = tmp_path / "all"
+    file.write_bytes(xml() + b"<domain></domain>\n" + ENTITY + xml() + xml(OTHER, "x"))
+    found = list(SavedDomains(str(file)))
+    assert [type(each) for each in found] == [Reading, Unread, Unread, Reading]
+    assert unread(SavedDomains(str(file))) == [
+        "document 2: it has no UUID",
+        "document 3: it has a DTD or entities, which are not read",
+    ]
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(xml() + xml(OTHER, "x"))))
+    assert serials(SavedDomains("-")) == {ID: ID, OTHER: "x"}
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    assert unread(SavedDomains(str(tmp_path / "none"))) == ["No such file or directory"]
+    (tmp_path / "empty").touch()
+    assert unread(SavedDomains(str(tmp_path))) == ["it holds no domain"]
+    assert unread(Facts(str(tmp_path / "none"))) == ["No such file or directory"]
+
+
+def test_facts(tmp_path: Path) -> None:
+    file = tmp_path / "facts"
+    lines = [
+        {"uuid": ID.upper(), "serial": " S ", "more": 1},
+        {"uuid": OTHER, "serial": None},
+        {"uuid": "x", "serial": "y"},
+        {"uuid": ID},
+        {"uuid": ID, "serial": 5},
+        [],
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    file.write_text(f"{text}\n\nno json\n")
+    source = Facts(str(file))
+    assert serials(source) == {ID: "S", OTHER: None}
+    assert unread(source) == ["no uuid and serial in lines 3, 4, 5 and 2 more"]
+
+
+def test_a_long_list_of_what_is_wrong_is_not_told_in_full(tmp_path: Path) -> None:
+    """A big file that is something else makes few rows, and takes little memory."""
+    file = tmp_path / "other"
+    file.write_bytes(b"<a></domain>\n" * 9 + b"x" * (5 << 20))
+    told = unread(SavedDomains(str(file)))
+    assert len(told) == 3 + 1
+    assert told[-1] == "7 more documents could not be read"
+
+
+# --- libvirt, whose module a test writes -----------------------------------------
+
+
+class Guest:
+    """A domain of a connection."""
+
+    def __init__(self, active: bytes, persistent: bytes | None = None) -> None:
+        self._active, self._persistent = active, persistent or active
+
+    def XMLDesc(self, flags: int) -> str:
+        return (self._persistent if flags else self._active).decode()
+
+    def name(self) -> str:
+        return "instance-1"
+
+    def ID(self) -> int:
+        return 1
+
+
+class LibvirtError(Exception):
+    """What the module raises."""
+
+    def get_error_code(self) -> int:
+        return 0
+
+
+class NoDomain(LibvirtError):
+    """It is not there."""
+
+    def get_error_code(self) -> int:
+        return 42
+
+
+class Connection:
+    """A host that answers."""
+
+    def __init__(self, name: str, *guests: Guest) -> None:
+        self._name, self._guests = name, guests
+        self.closed = False
+
+    def getHostname(self) -> str:
+        return self._name
+
+    def listAllDomains(self, flags: int) -> list[Guest]:
+        assert flags == 0
+        return list(self._guests)
+
+    def lookupByUUIDString(self, text: str) -> Guest:
+        for guest in self._guests:
+            if f"<uuid>{text}</uuid>" in guest.XMLDesc(0):
+                return guest
+        raise NoDomain
+
+    def getCapabilities(self) -> str:
+        return f"<capabilities><host><uuid>{OTHER.upper()}</uuid></host></capabilities>"
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What libvirt connects to, by URI."""
+    made: dict[str, Any] = {}
+    asked: list[str] = []
+    made["asked"] = asked
+    module: Any = types.ModuleType("libvirt")
+    module.libvirtError = LibvirtError
+    module.VIR_DOMAIN_XML_INACTIVE = 2
+    module.VIR_ERR_NO_DOMAIN = 42
+    module.registerErrorHandler = lambda _handler, _context: None
+
+    def open_(uri: str) -> Any:
+        asked.append(uri)
+        found = made[uri.partition("?")[0]]
+        if isinstance(found, threading.Event):
+            found.wait(30)
+            raise module.libvirtError("too late")
+        if isinstance(found, str):
+            raise module.libvirtError(found)
+        return found
+
+    module.openReadOnly = open_
+    monkeypatch.setitem(sys.modules, "libvirt", module)
+    return made
+
+
+def test_the_guests_of_a_host(connections: dict[str, Any]) -> None:
+    connections["a"] = Connection(
+        "a.example", Guest(xml()), Guest(xml(OTHER, OTHER), xml(OTHER, "new"))
+    )
+    one, two, host = Libvirt({"a": None}, 5, {"a.example": "a"})
+    assert isinstance(one, Reading)
+    assert (one.id, one.serial, one.host, one.generated) == (ID, ID, "a", "2026-11-22 10:11:12")
+    assert isinstance(two, Reading)
+    assert (two.serial, two.persistent) == (OTHER, "new")
+    assert host == HostSeen("a", "a", (OTHER,))
+    assert connections["a"].closed
+
+
+def test_a_host_whose_guests_were_not_all_read_is_not_whole(connections: dict[str, Any]) -> None:
+    connections["a"] = Connection("a", Guest(xml()), Guest(b"<domain/>"))
+    found = list(Libvirt({"a": "a"}, 5))
+    assert [type(each) for each in found] == [Reading, Unread]
+
+
+def test_a_host_that_hangs_keeps_nobody_waiting(connections: dict[str, Any]) -> None:
+    hangs = threading.Event()
+    connections.update({"a": Connection("a", Guest(xml())), "b": hangs, "c": "Permission denied"})
+    found = list(Libvirt({"b": "b", "a": "a", "c": "c"}, 0.3))
+    hangs.set()
+    assert {type(each) for each in found} == {Reading, HostSeen, Unread}
+    told = {each.host: each.reason for each in found if isinstance(each, Unread)}
+    assert told == {"b": "no answer within 0.3 s", "c": "Permission denied"}
+
+
+def test_more_hosts_than_are_read_at_once(
+    connections: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HOSTS_AT_ONCE", 2)
+    hangs = threading.Event()
+    names = [f"h{number}" for number in range(9)]
+    connections.update({name: Connection(name) for name in names})
+    connections["h0"] = hangs
+    found = list(Libvirt({name: name for name in names}, 0.3))
+    hangs.set()
+    assert sorted(str(each.host) for each in found if not isinstance(each, Reading)) == names
+
+
+def test_one_guest(connections: dict[str, Any]) -> None:
+    connections["a"] = Connection("a", Guest(xml()), Guest(xml(OTHER, OTHER)))
+    assert serials(Libvirt({"a": "a"}, 5, only=OTHER)) == {OTHER: OTHER}
+    there = list(Libvirt({"a": "a"}, 5, only="31111111-1111-4111-8111-111111111111"))
+    assert [type(each) for each in there] == [HostSeen]
+
+
+def test_ssh_asks_nobody_for_a_password(connections: dict[str, Any]) -> None:
+    uri = "qemu+ssh://a/system"
+    connections[uri] = Connection("a")
+    list(Libvirt({uri: "a"}, 5))
+    list(Libvirt({f"{uri}?keyfile=x": "a"}, 5))
+    list(Libvirt({f"{uri}?no_tty=0": "a"}, 5))
+    assert connections["asked"] == [
+        f"{uri}?no_tty=1",
+        f"{uri}?keyfile=x&no_tty=1",
+        f"{uri}?no_tty=0",
+    ]
+
+
+def test_without_libvirt_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "libvirt", None)
+    assert "osc-uniqserial[libvirt]" in unread(Libvirt({"a": None}, 5))[0]
+
+
+def test_hosts_in_uris() -> None:
+    hosts = ["a", "b.example.org", "-oProxyCommand=x", "c d", "e;f", "g/../h", "i%2f"]
+    uris, odd = live.expand(["qemu+ssh://{host}/system", "qemu:///system"], hosts)
+    assert uris == {
+        "qemu+ssh://a/system": "a",
+        "qemu+ssh://b.example.org/system": "b.example.org",
+        "qemu:///system": None,
+    }
+    assert odd == tuple(hosts[2:])

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What guests have against what they should have."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from osc_uniqserial import hosts, verify
+from osc_uniqserial.facts import Host, ImagePart, Sighting
+from osc_uniqserial.findings import Finding
+from osc_uniqserial.guests import HostSeen, Reading, Seen, Unread
+from osc_uniqserial.policy import TRAIT_KEYS, TRAIT_UNIQUE, HostMode, mode_trait, resolve
+from tests.unit.test_audit import built_from, host, sighting
+
+U, K = TRAIT_UNIQUE, TRAIT_KEYS
+TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
+EARLY, NOON, LATE = (f"2026-11-22 {hour}:00:00" for hour in ("08", "12", "16"))
+MACHINE_ID, HARDWARE = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "ab")
+
+DRIVER = host("a", U, K, mode_trait(HostMode.AUTO))
+DRIVER_UNIQUE = host("a", U, K, mode_trait(HostMode.UNIQUE))
+STOCK_UNIQUE = host("a", U, mode_trait(HostMode.UNIQUE))
+STOCK = host("a", mode_trait(HostMode.AUTO))
+NOTHING = host("a", mode_trait(HostMode.NONE))
+UNTOLD = host("a")
+NO_SMBIOS = host("a", U, K, mode_trait(HostMode.AUTO), type="ironic")
+
+
+def server(on: Host | None, specs: dict[str, str] | None = None, **changes: Any) -> Sighting:
+    return sighting(on, specs, built_from(None), **changes)
+
+
+def declared(on: Host) -> Host:
+    """Return a host of an aggregate that declares that it meets a request."""
+    return dataclasses.replace(on, input=hosts.with_declaration(on.input))
+
+
+def reading(of: Sighting, serial: str | None = "own", when: str = NOON, **more: Any) -> Reading:
+    text = of.id if serial == "own" else serial
+    return Reading(of.id, text, "test", more.pop("host", of.host), when, **more)
+
+
+def found(
+    guests: Iterable[tuple[Sighting, Reading | None]], *seen: Seen, everything: bool = True
+) -> list[Finding]:
+    guests = list(guests)
+    readings = verify.Readings([*(each for _server, each in guests if each), *seen])
+    verification = verify.Verification(readings)
+    verification.see([each for each, _reading in guests])
+    return list(verify.findings(verification, everything=everything))
+
+
+def ids(guests: Iterable[tuple[Sighting, Reading | None]], *seen: Seen) -> list[str]:
+    return [each.id for each in found(guests, *seen)]
+
+
+@pytest.mark.parametrize(
+    ("on", "specs", "serial"),
+    [
+        (DRIVER, TRUE, "own"),
+        (DRIVER, {}, MACHINE_ID),
+        (DRIVER_UNIQUE, {}, "own"),
+        (DRIVER_UNIQUE, FALSE, MACHINE_ID),
+        (STOCK_UNIQUE, FALSE, "own"),
+        (STOCK, {}, MACHINE_ID),
+        (STOCK, FALSE, MACHINE_ID),
+        (NOTHING, {}, None),
+        (NOTHING, {}, ""),
+        (NO_SMBIOS, TRUE, None),
+        (NO_SMBIOS, TRUE, "VMware-42 1d"),
+    ],
+)
+def test_guests_that_have_what_they_should(on: Host, specs: dict[str, str], serial: str) -> None:
+    one = server(on, specs)
+    assert ids([(one, reading(one, serial))]) == []
+
+
+def test_a_guest_that_waits_for_its_restart() -> None:
+    """The host's mode became unique; one guest was restarted since."""
+    old, new = server(DRIVER_UNIQUE), server(DRIVER_UNIQUE)
+    guests = [(old, reading(old, MACHINE_ID, EARLY)), (new, reading(new, "own", LATE))]
+    (row,) = found(guests)
+    assert (row.id, list(row.servers or ())) == ("pending-restart", [old.id])
+    assert f"since {LATE} UTC at the latest" in row.evidence
+    assert "reboot --hard" in (row.remedy or "")
+
+
+def test_nobody_was_restarted_since_the_driver_told_another_mode() -> None:
+    one = server(DRIVER_UNIQUE)
+    assert ids([(one, reading(one, MACHINE_ID))]) == ["pending-restart"]
+
+
+def test_a_host_that_lost_its_driver() -> None:
+    """Guests from before are right, and those that were started since are not."""
+    old, new = server(DRIVER, TRUE), server(DRIVER, TRUE)
+    guests = [(old, reading(old, "own", EARLY)), (new, reading(new, MACHINE_ID, LATE))]
+    (row,) = found(guests)
+    assert (row.id, list(row.servers or ())) == ("not-honoured", [new.id])
+    assert row.severity.value == "high"
+
+
+def test_no_guest_shows_that_the_host_honours_the_keys() -> None:
+    one = server(DRIVER, TRUE)
+    (row,) = found([(one, reading(one, MACHINE_ID))])
+    assert row.id == "not-honoured"
+    assert "no guest of this host shows" in row.evidence
+
+
+def test_a_host_that_tells_nothing_ignores_the_key() -> None:
+    one = server(UNTOLD, TRUE)
+    assert ids([(one, reading(one, MACHINE_ID))]) == ["key-ignored"]
+    # Whatever the host is, this one has its own.
+    assert ids([(one, reading(one))]) == ["expectation-unknown"]
+
+
+@pytest.mark.parametrize(("on", "serial"), [(STOCK, MACHINE_ID), (NOTHING, None)])
+def test_stock_nova_ignores_the_key(on: Host, serial: str | None) -> None:
+    """The guest is as the policy says, and not as was asked for."""
+    asks, other = server(on, TRUE), server(on)
+    (row,) = found([(asks, reading(asks, serial)), (other, reading(other, serial))][:1])
+    assert (row.id, list(row.servers or ())) == ("key-ignored", [asks.id])
+    assert "does not honour the keys" in row.evidence
+
+
+def test_a_declaration_that_is_not_kept() -> None:
+    one = server(declared(host("a", unread=True)), TRUE)
+    (row,) = found([(one, reading(one, MACHINE_ID))])
+    assert row.id == "not-honoured"
+    assert "a host aggregate declares" in row.evidence
+
+
+def test_a_guest_that_came_by_live_migration_shows_the_host_it_came_from() -> None:
+    came, here = server(STOCK), server(STOCK)
+    there = [server(host("b", mode_trait(HostMode.AUTO))) for _ in range(2)]
+    guests = [
+        (came, reading(came, HARDWARE, LATE)),
+        (here, reading(here, MACHINE_ID, EARLY)),
+        *((each, reading(each, HARDWARE, NOON)) for each in there),
+    ]
+    pending, shared = found(guests)
+    assert (pending.id, list(pending.servers or ())) == ("pending-restart", [came.id])
+    assert "the identity of host b" in pending.evidence
+    assert (shared.id, len(shared.servers or ())) == ("live-serial-shared", 3)
+
+
+def test_hosts_that_are_clones_of_each_other() -> None:
+    """Both give the same identity: nothing is pending."""
+    guests = []
+    for on, count in ((STOCK, 1), (host("b", mode_trait(HostMode.AUTO)), 2)):
+        guests += [(each, reading(each, MACHINE_ID)) for each in map(server, [on] * count)]
+    assert ids(guests) == ["live-serial-shared"]
+
+
+def test_the_identity_of_a_host_changed() -> None:
+    """The mode went from os to hardware; one guest was restarted since."""
+    hardware = host("a", U, K, mode_trait(HostMode.HARDWARE))
+    old, new = server(hardware), server(hardware)
+    guests = [(old, reading(old, MACHINE_ID, EARLY)), (new, reading(new, HARDWARE, LATE))]
+    pending, shown = found(guests, HostSeen("uri", "a", (HARDWARE,)))
+    assert (pending.id, list(pending.servers or ())) == ("pending-restart", [old.id])
+    assert (shown.id, list(shown.servers or ())) == ("live-host-identity", [new.id])
+    # Guests tell no times: which of the two the host gives now is unknown.
+    facts = [(each, dataclasses.replace(read, generated=None)) for each, read in guests]
+    assert ids(facts) == []
+
+
+@pytest.mark.parametrize("serial", ["ABC-123", "own-1", "22222222-2222-4222-8222-22222222222"])
+def test_a_serial_that_nova_never_writes(serial: str) -> None:
+    one = server(DRIVER, TRUE)
+    assert ids([(one, reading(one, serial))]) == ["changed-by-hand"]
+
+
+def test_the_uuid_of_another_server() -> None:
+    one, other = server(DRIVER, TRUE), server(DRIVER, TRUE)
+    rows = found([(one, reading(one)), (other, reading(other, one.id))])
+    assert [row.id for row in rows] == ["changed-by-hand", "live-serial-shared"]
+    assert list(rows[0].servers or ()) == [other.id]
+    assert sorted(rows[1].servers or ()) == sorted([one.id, other.id])
+
+
+def test_a_definition_that_was_edited_and_not_started_yet() -> None:
+    one = server(DRIVER, TRUE)
+    (row,) = found([(one, reading(one, persistent="EDITED"))])
+    assert row.id == "changed-by-hand"
+    assert "definition in libvirt" in row.evidence
+
+
+@pytest.mark.parametrize("mode", [HostMode.UNIQUE, HostMode.NONE])
+def test_a_mode_that_was_declared_and_is_not_there(mode: HostMode) -> None:
+    one = server(host("a", mode_trait(mode)))
+    assert ids([(one, reading(one, MACHINE_ID))]) == ["wrong-host-mode"]
+    told = server(host("a", mode=mode))
+    assert ids([(told, reading(told, MACHINE_ID))]) == ["wrong-host-mode"]
+
+
+def test_a_host_declared_as_sharing_that_gives_own_ones() -> None:
+    one = server(STOCK)
+    assert ids([(one, reading(one))]) == ["wrong-host-mode"]
+
+
+def test_a_serial_that_several_guests_have_whatever_the_policy_says() -> None:
+    one, other = server(STOCK), server(STOCK)
+    guests = [(each, reading(each, MACHINE_ID.upper())) for each in (one, other)]
+    (row,) = found(guests)
+    assert (row.id, len(row.servers or ())) == ("live-serial-shared", 2)
+
+
+def test_domains_without_servers_and_servers_without_domains() -> None:
+    one, gone, shelved, other = server(DRIVER), server(DRIVER), server(None), server(STOCK)
+    there = HostSeen("uri", "a")
+    left, foreign = (
+        Reading(f"{digit * 8}-3333-4333-8333-333333333333", None, "uri", "a", nova=nova)
+        for digit, nova in (("3", "34.0.0"), ("4", None))
+    )
+    elsewhere = dataclasses.replace(other, host="b")
+    guests = [(one, reading(one, MACHINE_ID)), (gone, None), (shelved, None), (elsewhere, None)]
+    rows = {row.id: row for row in found(guests, there, left, foreign)}
+    assert set(rows) == {"orphaned-domain", "other-domain", "no-domain", "server-not-read"}
+    assert list(rows["no-domain"].servers or ()) == [gone.id]
+    assert list(rows["server-not-read"].servers or ()) == [other.id]
+    assert rows["orphaned-domain"].resource_id == left.id
+    assert rows["other-domain"].resource_id == foreign.id
+    # Of other projects' servers nothing is known.
+    limited = {row.id for row in found(guests, there, left, foreign, everything=False)}
+    assert limited == {"no-domain", "server-not-read"}
+
+
+def test_servers_that_changed_since_the_guests_were_read_are_not_judged() -> None:
+    restarted, made, same = server(DRIVER, TRUE), server(DRIVER), server(DRIVER, TRUE)
+    deleted = Reading("33333333-3333-4333-8333-333333333333", None, "uri", "a", nova="34.0.0")
+    old = [reading(each, MACHINE_ID) for each in (restarted, same)]
+    verification = verify.Verification(verify.Readings([*old, deleted, HostSeen("uri", "a")]))
+    verification.see([restarted, made, same])
+    assert verification.has_doubts()
+    verification.leave({restarted.id, made.id, deleted.id})
+    rows = list(verify.findings(verification, everything=True))
+    assert [row.id for row in rows] == ["not-honoured", "live-serial-shared"]
+    assert list(rows[0].servers or ()) == [same.id]
+    assert verification.coverage([]).endswith("; 2 changed meanwhile")
+
+
+def test_a_server_whose_host_is_hidden_is_not_on_no_host() -> None:
+    hidden = server(DRIVER, host_visible=False)
+    hidden.host = None
+    (row,) = found([(hidden, None)])
+    assert (row.id, row.type) == ("server-not-read", "cloud")
+
+
+def test_a_guest_on_two_hosts_is_judged_where_nova_has_it() -> None:
+    one = server(DRIVER, TRUE)
+    left = reading(one, MACHINE_ID, host="b")
+    assert ids([(one, reading(one))], left) == ["domain-twice"]
+
+
+def test_sources_that_tell_different_things() -> None:
+    one = server(DRIVER, TRUE)
+    fact = Reading(one.id, "x\u202e" * 99, "facts.jsonl")
+    (row,) = found([(one, reading(one))], fact)
+    assert (row.id, row.resource_id) == ("sources-disagree", one.id)
+    assert "facts.jsonl: x" in row.evidence
+    assert len(row.evidence) < 250
+    same = dataclasses.replace(fact, serial=one.id.upper())
+    assert ids([(one, reading(one))], same) == []
+
+
+def test_what_could_not_be_read_is_told() -> None:
+    (row,) = found([], Unread("qemu+ssh://b/system", "no answer within 5 s", "b"))
+    assert (row.id, row.severity.value, row.resource_name) == ("live-unread", "unchecked", "b")
+    assert "no answer within 5 s" in row.evidence
+
+
+def test_the_coverage() -> None:
+    one, two, shelved, other = map(server, (DRIVER, DRIVER, None, NO_SMBIOS))
+    readings = verify.Readings([reading(one, MACHINE_ID)])
+    verification = verify.Verification(readings)
+    verification.see([one, two, shelved, other])
+    said = (
+        "1 of 2 servers compared; 1 on no host; 1 on hosts without SMBIOS serial numbers;"
+        " 1 that no source told of"
+    )
+    assert verification.coverage([]) == said
+    assert verification.coverage([3]).startswith("1 of about 5 servers")
+
+
+def test_an_image_that_is_unknown_makes_no_false_alarm() -> None:
+    one = sighting(DRIVER, {}, ImagePart())
+    assert ids([(one, reading(one, MACHINE_ID))]) == ["expectation-unknown"]
+
+
+# --- one server -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on", "serial", "persistent", "matches", "said"),
+    [
+        (DRIVER_UNIQUE, "own", None, True, "its server's UUID, as it should."),
+        (DRIVER_UNIQUE, MACHINE_ID, None, False, "the identity of a host instead of its server's"),
+        (STOCK, MACHINE_ID, None, True, "the identity of a host, as it should."),
+        (NOTHING, None, None, True, "no serial number, as it should."),
+        (UNTOLD, MACHINE_ID, None, None, "what it should have is unknown."),
+        (DRIVER_UNIQUE, "own", "EDITED", True, "Its definition in libvirt has another one"),
+    ],
+)
+def test_one_server(
+    on: Host, serial: str | None, persistent: str | None, matches: bool | None, said: str
+) -> None:
+    one = server(on)
+    expected = resolve(one.case.flavor.used, one.case.image.used, one.case.host)
+    seen: list[Seen] = [reading(one, serial, persistent=persistent), HostSeen("uri", "a")]
+    live = verify.of_one(expected, seen)
+    assert live.serial == (one.id if serial == "own" else serial)
+    assert live.matches is matches
+    assert said in live.why
+    unread = verify.of_one(expected, [Unread("uri", "no answer within 5 s", "a")])
+    assert unread == verify.Live(None, None, "The guest could not be read: no answer within 5 s.")
+    gone = verify.of_one(expected, [HostSeen("uri", "a")])
+    assert gone == verify.Live(None, None, "Libvirt has no domain of it there.")
