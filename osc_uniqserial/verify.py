@@ -33,6 +33,8 @@ from osc_uniqserial.report import HOST_SOURCES
 
 #: Without a domain by their nature, or for the moment.
 _WITHOUT_DOMAIN = frozenset({"BUILD", "ERROR", "DELETED", "SOFT_DELETED", "SHELVED_OFFLOADED"})
+#: On two hosts at the same time, as long as it takes.
+_MOVING = frozenset({"MIGRATING", "RESIZE", "VERIFY_RESIZE", "REVERT_RESIZE"})
 _RESTART = "openstack server reboot --hard SERVER"
 
 
@@ -196,6 +198,7 @@ class Verification:
         self.without_domain: list[Sighting] = []
         self.unread: list[Sighting] = []
         self._known: set[str] = set()
+        self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
         self._policies: dict[Case, EffectivePolicy] = {}
         #: The definitions that are right, by host and expected source.
@@ -215,6 +218,8 @@ class Verification:
         """Take in servers."""
         for sighting in sightings:
             self._known.add(sighting.id)
+            if sighting.status in _MOVING:
+                self._moving.add(sighting.id)
             if not sighting.case.host.smbios:
                 # What other hypervisors do, and other architectures, is not ruled here.
                 self._apart += 1
@@ -249,6 +254,15 @@ class Verification:
             self.without_domain.append(sighting)
         else:
             self.unread.append(sighting)
+
+    def doubtful(self) -> Iterator[tuple[Reading, ...]]:
+        """Yield guests that are on several hosts, or of which sources tell different things.
+
+        A server that moves is on two hosts until the move is over, or confirmed.
+        """
+        for readings in self.readings.doubtful():
+            if readings[0].id not in self._moving and readings[0].id not in self._changed:
+                yield readings
 
     def strangers(self) -> Iterator[Reading]:
         """Yield the guests that no server is."""
@@ -580,7 +594,7 @@ def _of_serials(readings: Readings) -> Iterator[Finding]:
 
 
 def _of_domains(verification: Verification, everything: bool) -> Iterator[Finding]:
-    for found in verification.readings.doubtful():
+    for found in verification.doubtful():
         hosts = sorted({each.host for each in found if each.host})
         if len(hosts) > 1:
             yield Finding(

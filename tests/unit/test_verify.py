@@ -254,6 +254,9 @@ def test_a_guest_on_two_hosts_is_judged_where_nova_has_it() -> None:
     one = server(DRIVER, TRUE)
     left = reading(one, MACHINE_ID, host="b")
     assert ids([(one, reading(one))], left) == ["domain-twice"]
+    # Until the move is confirmed, both are right.
+    one.status = "VERIFY_RESIZE"
+    assert ids([(one, reading(one))], left) == []
 
 
 def test_sources_that_tell_different_things() -> None:
