@@ -29,6 +29,8 @@ _LOOKED_AT = frozenset({_UUID, _NAME, _SERIAL, _GENERATED})
 #: The first element behind everything that is looked at.
 _END = "devices"
 _END_TAG = b"</domain>"
+#: Elements inside of each other. Those that are looked at are three deep.
+_DEPTH = 64
 
 
 class BadDomain(Exception):
@@ -77,6 +79,8 @@ class _Reader(xml.sax.handler.ContentHandler):
             raise BadDomain(f"it is about <{tag}>, not <domain>")
         if len(self._path) == 1 and tag == _END:
             raise _Enough
+        if len(self._path) >= _DEPTH:
+            raise BadDomain(f"it has more than {_DEPTH} elements inside of each other")
         ours = (space or "").startswith(_NOVA)
         self._path.append(f"nova:{tag}" if ours else tag)
         self._key = "/".join(self._path[1:])

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -66,14 +66,29 @@ class SavedDomains:
         if self._path == "-":
             yield from _of_stream(sys.stdin.buffer, "standard input")
             return
-        path = Path(self._path)
-        try:
-            files = sorted(each for each in path.rglob("*") if each.is_file())
-            for file in files if path.is_dir() else [path]:
-                with file.open("rb") as stream:
-                    yield from _of_stream(stream, os.fspath(file))
-        except OSError as error:
-            yield Unread(os.fspath(error.filename or path), error.strerror or str(error))
+        unread: list[OSError] = []
+        for path in _files(self._path, unread.append):
+            try:
+                with open(path, "rb") as stream:
+                    yield from _of_stream(stream, path)
+            except OSError as error:
+                unread.append(error)
+        for failure in unread:
+            yield Unread(str(failure.filename or self._path), failure.strerror or str(failure))
+
+
+def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
+    """Yield a file, or the regular files of a folder and those in it, sorted."""
+    if not os.path.isdir(path):
+        yield path
+        return
+    for folder, folders, names in os.walk(path, onerror=failed):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            # Nobody may write into a pipe for ever.
+            if os.path.isfile(file):
+                yield file
 
 
 def _of_stream(stream: BinaryIO, name: str) -> Iterator[Seen]:

@@ -78,17 +78,26 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compared:
-    """A server, the guest that it is, and what the policy says."""
+    """A server, the guest that it is, and what the policy says.
+
+    :ivar other: it shows a host's identity, which is not the one that its host gives
+    """
 
     sighting: Sighting
     reading: Reading
     expected: EffectivePolicy
     kind: Kind
+    other: bool
 
     @property
     def fits(self) -> bool:
         """Whether the guest has what the policy says."""
-        return _fits(self.expected.source, self.kind)
+        return _fits(self.expected.source, self.kind) and not self.other
+
+    @property
+    def live(self) -> str:
+        """What the guest has, in words."""
+        return "another identity than its host gives" if self.other else _LIVE[self.kind]
 
     @property
     def misses_its_key(self) -> bool:
@@ -131,6 +140,7 @@ class Readings:
         self.hosts: set[str] = set()
         #: The host that a serial number is known to be the identity of.
         self.identities: dict[str, str] = {}
+        self._hardware: dict[str, str] = {}
         self._by_id: dict[str, list[Reading]] = {}
         self._owners: dict[str, set[str]] = defaultdict(set)
         for each in seen:
@@ -138,7 +148,9 @@ class Readings:
                 self.unread.append(each)
             elif isinstance(each, HostSeen):
                 self.hosts.add(each.host)
-                self.identities.update(dict.fromkeys(each.identity, each.host))
+                for serial in each.identity:
+                    self.identities[serial] = each.host
+                    self._hardware[each.host] = serial
             else:
                 self._by_id.setdefault(each.id, []).append(each)
                 if each.serial:
@@ -170,6 +182,16 @@ class Readings:
             serials = {(each.serial or "").lower() for each in readings}
             if len(serials) > 1 or len({each.host for each in readings if each.host}) > 1:
                 yield tuple(readings)
+
+    def contradicts(self, reading: Reading, of: Sighting, source: SerialSource) -> bool:
+        """Whether the hardware UUID of its host says that a host's identity is not this one."""
+        hardware = self._hardware.get(of.host or "")
+        if hardware is None:
+            return False
+        shows_it = (reading.serial or "").lower() == hardware
+        if source is SerialSource.HOST_HARDWARE:
+            return not shows_it
+        return source is SerialSource.HOST_OS and shows_it
 
     def kind(self, reading: Reading) -> Kind:
         """Tell what a serial number is."""
@@ -234,7 +256,9 @@ class Verification:
         if expected is None:
             expected = policy.resolve(case.flavor.used, case.image.used, case.host)
             self._policies[case] = expected
-        compared = Compared(sighting, reading, expected, self.readings.kind(reading))
+        kind = self.readings.kind(reading)
+        other = kind is Kind.HOST and self.readings.contradicts(reading, sighting, expected.source)
+        compared = Compared(sighting, reading, expected, kind, other)
         if expected.source is not SerialSource.UNKNOWN:
             self._compared += 1
         if not compared.fits or reading.persistent is not None or compared.misses_its_key:
@@ -260,9 +284,20 @@ class Verification:
 
         A server that moves is on two hosts until the move is over, or confirmed.
         """
+        judged = self._known - self._moving - self._changed
         for readings in self.readings.doubtful():
-            if readings[0].id not in self._moving and readings[0].id not in self._changed:
+            if readings[0].id in judged:
                 yield readings
+
+    def shared(self) -> Iterator[tuple[str, Set[str]]]:
+        """Yield the serial numbers that several guests have, servers among them, and which."""
+        for serial, owners in self.readings.shared().items():
+            if not owners.isdisjoint(self._known):
+                yield serial, owners
+
+    def known(self, ids: Set[str]) -> Set[str]:
+        """Return those that are servers."""
+        return ids & self._known
 
     def strangers(self) -> Iterator[Reading]:
         """Yield the guests that no server is."""
@@ -313,7 +348,7 @@ class Verification:
             return _by_hand(about)
         if about.misses_its_key and (about.fits or about.expected.source is SerialSource.UNKNOWN):
             return _ignored(about)
-        live = _LIVE[about.kind]
+        live = about.live
         if about.expected.source is SerialSource.UNKNOWN:
             return Verdicts(
                 about.sighting,
@@ -531,7 +566,7 @@ def findings(verification: Verification, *, everything: bool) -> Iterator[Findin
         yield Finding(
             id_, type_, servers.provider, host or None, evidence, remedy or None, servers=servers
         )
-    yield from _of_serials(readings)
+    yield from _of_serials(verification)
     yield from _of_domains(verification, everything)
     for unread in readings.unread:
         type_ = "host" if unread.host else "cloud"
@@ -567,9 +602,10 @@ def _short(serial: str) -> str:
 _LONGEST = 64
 
 
-def _of_serials(readings: Readings) -> Iterator[Finding]:
+def _of_serials(verification: Verification) -> Iterator[Finding]:
+    readings = verification.readings
     for serial, host in sorted(readings.identities.items()):
-        if owners := readings.with_serial(serial):
+        if owners := verification.known(readings.with_serial(serial)):
             servers = _ids(owners)
             yield Finding(
                 "live-host-identity",
@@ -580,7 +616,7 @@ def _of_serials(readings: Readings) -> Iterator[Finding]:
                 f" {host}",
                 servers=servers,
             )
-    for serial, owners in sorted(readings.shared().items()):
+    for serial, owners in sorted(verification.shared()):
         servers = _ids(owners)
         yield Finding(
             "live-serial-shared",

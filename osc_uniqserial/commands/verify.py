@@ -146,7 +146,12 @@ class VerifyUniqueSerials(findings.Lister):
 def _sources(parsed_args: argparse.Namespace, fleet: Fleet | None) -> list[Source]:
     from osc_uniqserial import live
 
-    hypervisors = [host.hypervisor for host in fleet.hosts] if fleet else []
+    hypervisors = [
+        host.hypervisor
+        for host in (fleet.hosts if fleet else ())
+        # Others have no libvirt, or guests without a serial number.
+        if host.hypervisor.is_libvirt_qemu
+    ]
     hosts = [each.host for each in hypervisors]
     if any("{host}" in uri for uri in parsed_args.libvirt_uri) and not hosts:
         raise exceptions.CommandError(

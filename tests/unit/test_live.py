@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import sys
 import threading
 import types
@@ -38,6 +40,30 @@ def test_a_folder_whatever_its_files_are_called(tmp_path: Path) -> None:
     (tmp_path / "below" / "x").write_bytes(xml())
     (tmp_path / "y.txt").write_bytes(xml(OTHER, None))
     assert serials(SavedDomains(str(tmp_path))) == {ID: ID, OTHER: None}
+
+
+def test_files_that_cannot_be_read_do_not_hide_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(xml())
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path)
+
+    def denied(path: str, mode: str) -> Any:
+        if path.endswith("b"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return open(path, mode)
+
+    monkeypatch.setattr(live, "open", denied, raising=False)
+    found = list(SavedDomains(str(tmp_path)))
+    assert [each.source for each in found if isinstance(each, Reading)] == [
+        str(tmp_path / "a"),
+        str(tmp_path / "c"),
+    ]
+    assert [each for each in found if isinstance(each, Unread)] == [
+        Unread(str(tmp_path / "b"), "Permission denied")
+    ]
 
 
 def test_one_file_with_several_domains_some_of_them_broken(tmp_path: Path) -> None:

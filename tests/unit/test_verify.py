@@ -168,6 +168,17 @@ def test_the_identity_of_a_host_changed() -> None:
     assert ids(facts) == []
 
 
+def test_the_hardware_uuid_tells_whose_identity_it_is() -> None:
+    """The mode went from auto to hardware, or the other way; nobody was restarted."""
+    for mode, serial in ((HostMode.HARDWARE, MACHINE_ID), (HostMode.OS, HARDWARE)):
+        one = server(host("a", U, K, mode_trait(mode)))
+        row, *_more = found([(one, reading(one, serial))], HostSeen("uri", "a", (HARDWARE,)))
+        assert (row.id, list(row.servers or ())) == ("pending-restart", [one.id])
+        assert "another identity than its host gives" in row.evidence
+        # Nothing is known of this host.
+        assert ids([(one, reading(one, serial))], HostSeen("uri", "b", (HARDWARE,)))[:1] != [row.id]
+
+
 @pytest.mark.parametrize("serial", ["ABC-123", "own-1", "22222222-2222-4222-8222-22222222222"])
 def test_a_serial_that_nova_never_writes(serial: str) -> None:
     one = server(DRIVER, TRUE)
@@ -224,7 +235,9 @@ def test_domains_without_servers_and_servers_without_domains() -> None:
     assert list(rows["server-not-read"].servers or ()) == [other.id]
     assert rows["orphaned-domain"].resource_id == left.id
     assert rows["other-domain"].resource_id == foreign.id
-    # Of other projects' servers nothing is known.
+    # Of other projects' servers nothing is known, and nothing is said.
+    others = [dataclasses.replace(left, serial="x"), dataclasses.replace(foreign, serial="x")]
+    assert ids([(one, reading(one, MACHINE_ID))], *others) == ["orphaned-domain", "other-domain"]
     limited = {row.id for row in found(guests, there, left, foreign, everything=False)}
     assert limited == {"no-domain", "server-not-read"}
 
