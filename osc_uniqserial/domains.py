@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
+import re
 import uuid
 import xml.sax.handler
 from collections.abc import Iterable, Iterator
@@ -25,10 +27,15 @@ _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
 _UUID, _NAME = "uuid", "name"
 _SERIAL = "sysinfo/system/entry/serial"
 _GENERATED = "metadata/nova:instance/nova:creationTime"
+#: Where the guest's SMBIOS comes from (libvirt, formatdomain, smbios).
+_SMBIOS = "os/smbios"
 _LOOKED_AT = frozenset({_UUID, _NAME, _SERIAL, _GENERATED})
 #: The first element behind everything that is looked at.
 _END = "devices"
 _END_TAG = b"</domain>"
+#: What a document begins with: an XML declaration and comments may be before it.
+_BEGIN = re.compile(rb"<domain[\s>]")
+_BEFORE = re.compile(rb"\s*(<\?.*?\?>\s*|<!--.*?-->\s*)*", re.DOTALL)
 #: Elements inside of each other. Those that are looked at are three deep.
 _DEPTH = 64
 
@@ -42,7 +49,8 @@ class Domain:
     """A guest as libvirt has it.
 
     :ivar id: its UUID, which is the server's where Nova made it
-    :ivar serial: what ``<sysinfo>`` gives it as serial number; None when it gives none
+    :ivar serial: what ``<sysinfo>`` gives it as serial number; None when it gives none, or
+        when ``<os>`` does not say that it counts
     :ivar generated: when Nova made this definition: "2026-01-01 00:00:00", in UTC; None when
         it is not told
     :ivar nova: the version of Nova that made it; None when Nova did not
@@ -86,6 +94,8 @@ class _Reader(xml.sax.handler.ContentHandler):
         self._key = "/".join(self._path[1:])
         if self._key.endswith("system/entry"):
             self._key = f"{self._key}/{attrs.get((None, 'name'), '')}"
+        if self._key == _SMBIOS:
+            self.texts[_SMBIOS] = attrs.get((None, "mode"), "")
         if self._key.endswith("nova:package"):
             self.nova = attrs.get((None, "version"), "")
         self._text = []
@@ -127,10 +137,13 @@ def parse(document: bytes) -> Domain:
         id_ = str(uuid.UUID(text(_UUID, "")))
     except ValueError as error:
         raise BadDomain("it has no UUID") from error
+    smbios = text(_SMBIOS)
+    if smbios == "host":
+        raise BadDomain("its SMBIOS is a copy of the host's, and does not tell its serial number")
     return Domain(
         id_,
         text(_NAME, ""),
-        text(_SERIAL),
+        text(_SERIAL) if smbios == "sysinfo" else None,
         text(_GENERATED),
         reader.nova,
     )
@@ -139,7 +152,8 @@ def parse(document: bytes) -> Domain:
 def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Split what ``virsh dumpxml`` printed, one domain after the other, into documents.
 
-    A document that is too big comes cut off, so that memory stays bounded.
+    A document that is too big comes cut off, so that memory stays bounded. One that breaks off
+    does not take the next one with it.
     """
     kept = bytearray()
     for chunk in chunks:
@@ -148,9 +162,21 @@ def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
         kept += chunk
         while (found := kept.find(_END_TAG, start)) >= 0:
             end = found + len(_END_TAG)
-            yield bytes(kept[:end]).lstrip()
+            yield from _pieces(bytes(kept[:end]).lstrip())
             del kept[:end]
             start = 0
         del kept[MAX_BYTES + 1 : -len(_END_TAG)]
     if rest := bytes(kept).strip():
-        yield rest
+        yield from _pieces(rest)
+
+
+def _pieces(document: bytes) -> Iterator[bytes]:
+    """Part documents of which all but the last one have no end."""
+    begins = [found.start() for found in _BEGIN.finditer(document)]
+    # In one about something else, a domain may be inside.
+    if len(begins) < 2 or not _BEFORE.fullmatch(document, 0, begins[0]):
+        yield document
+        return
+    begins[0] = 0
+    for begin, end in itertools.pairwise([*begins, len(document)]):
+        yield document[begin:end]

@@ -6,11 +6,14 @@ A source yields readings, and what it could not read; it raises nothing.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import json
 import os
 import queue
 import re
+import stat
 import sys
 import threading
 import time
@@ -29,6 +32,8 @@ HOSTS_AT_ONCE = 64
 TIMEOUT = 60.0
 #: How many bad documents or lines of a file are told one by one.
 _TOLD = 3
+#: With so many bad documents a file is something else, and is not read to its end.
+_TOO_BAD = 1_000
 #: Bytes that are read at once; the longest line of a file of facts.
 _CHUNK = _LINE = 1 << 20
 
@@ -63,18 +68,19 @@ class SavedDomains:
 
     def __iter__(self) -> Iterator[Seen]:
         """Yield a reading for each domain; names of files do not matter."""
-        if self._path == "-":
-            yield from _of_stream(sys.stdin.buffer, "standard input")
-            return
         unread: list[OSError] = []
-        for path in _files(self._path, unread.append):
+        anything = False
+        for path in ["-"] if self._path == "-" else _files(self._path, unread.append):
+            anything = True
             try:
-                with open(path, "rb") as stream:
-                    yield from _of_stream(stream, path)
+                with _opened(path) as stream:
+                    yield from _of_stream(stream, _named(path))
             except OSError as error:
                 unread.append(error)
         for failure in unread:
-            yield Unread(str(failure.filename or self._path), failure.strerror or str(failure))
+            yield _failed(failure, self._path)
+        if not anything and not unread:
+            yield Unread(self._path, "it holds no files")
 
 
 def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
@@ -86,9 +92,28 @@ def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
         folders.sort()
         for name in sorted(names):
             file = os.path.join(folder, name)
-            # Nobody may write into a pipe for ever.
-            if os.path.isfile(file):
-                yield file
+            try:
+                # Nobody may write into a pipe for ever.
+                if stat.S_ISREG(os.stat(file).st_mode):
+                    yield file
+            except OSError as error:
+                failed(error)
+
+
+def _opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if path != "-":
+        return Path(path).open("rb")
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "It is closed")
+    return contextlib.nullcontext(sys.stdin.buffer)
+
+
+def _named(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def _failed(error: OSError, path: str) -> Unread:
+    return Unread(_named(str(error.filename or path)), error.strerror or str(error))
 
 
 def _of_stream(stream: BinaryIO, name: str) -> Iterator[Seen]:
@@ -101,10 +126,17 @@ def _of_stream(stream: BinaryIO, name: str) -> Iterator[Seen]:
             bad += 1
             if bad <= _TOLD:
                 yield Unread(name, f"document {number}: {error}")
+            if bad == _TOO_BAD:
+                yield Unread(name, f"{bad:,} documents could not be read, and no more were tried")
+                return
     if bad > _TOLD:
         yield Unread(name, f"{bad - _TOLD:,} more documents could not be read")
     if not number:
         yield Unread(name, "it holds no domain")
+
+
+#: What agents tell of a guest without a serial number: Ansible "NA", dmidecode the others.
+_NO_SERIAL = frozenset({"", "na", "n/a", "none", "not present", "not specified"})
 
 
 class Facts:
@@ -116,17 +148,14 @@ class Facts:
     def __iter__(self) -> Iterator[Seen]:
         """Yield a reading for each line."""
         try:
-            if self._path == "-":
-                yield from self._lines(sys.stdin.buffer)
-                return
-            with Path(self._path).open("rb") as stream:
-                yield from self._lines(stream)
+            with _opened(self._path) as stream:
+                yield from self._lines(stream, _named(self._path))
         except OSError as error:
-            yield Unread(self._path, error.strerror or str(error))
+            yield _failed(error, self._path)
 
-    def _lines(self, stream: BinaryIO) -> Iterator[Seen]:
+    def _lines(self, stream: BinaryIO, name: str) -> Iterator[Seen]:
         bad: list[int] = []
-        number = 0
+        number = facts = 0
         while line := stream.readline(_LINE):
             number += 1
             if not line.strip():
@@ -139,12 +168,16 @@ class Facts:
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 bad.append(number)
                 continue
-            yield Reading(id_, (serial or "").strip() or None, self._path)
+            facts += 1
+            serial = (serial or "").strip()
+            yield Reading(id_, None if serial.lower() in _NO_SERIAL else serial, name)
+        if not facts and not bad:
+            yield Unread(name, "it holds no facts")
         if bad:
             lines = "line" if len(bad) == 1 else "lines"
             which = ", ".join(map(str, bad[:_TOLD]))
             more = f" and {len(bad) - _TOLD:,} more" if len(bad) > _TOLD else ""
-            yield Unread(self._path, f"no uuid and serial in {lines} {which}{more}")
+            yield Unread(name, f"no uuid and serial in {lines} {which}{more}")
 
 
 # --- libvirt ----------------------------------------------------------------
@@ -291,10 +324,14 @@ def _identity(libvirt: Any, connection: Any) -> tuple[str, ...]:
     return (found[1].lower(),) if found else ()
 
 
-def _sysinfo(text: str) -> str:
-    """Return the part of a domain that has the serial number, as libvirt writes it."""
+def _sysinfo(text: str) -> tuple[str, str]:
+    """Return the parts of a domain that decide its serial number, as libvirt writes them."""
     # Metadata come before, and may hold anything.
-    return text.rpartition("</metadata>")[2].partition("<sysinfo")[2].partition("</sysinfo>")[0]
+    tail = text.rpartition("</metadata>")[2]
+    return (
+        tail.partition("<sysinfo")[2].partition("</sysinfo>")[0],
+        tail.partition("<smbios")[2].partition(">")[0],
+    )
 
 
 def _of_guest(libvirt: Any, guest: Any, uri: str, host: str) -> Seen:

@@ -5,7 +5,8 @@ A reading that is not what the policy leads to has a cause, and the guests besid
 which. Nova makes a definition anew at each build, hard reboot, stop and start, resize and
 migration, and writes the time into it. So where guests that were defined later are right, this
 one waits for a restart; where only guests that were defined earlier are right, the host has
-stopped to do it. (Source: nova/virt/libvirt/driver.py, _get_guest_config_meta.)
+stopped to do it. A live migration makes no definition: the guest keeps the one of the host
+that it came from. (Source: nova/virt/libvirt/driver.py, _get_guest_config_meta.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 from osc_uniqserial import policy
 from osc_uniqserial.facts import Case, Sighting
-from osc_uniqserial.findings import Finding, ServerIds
+from osc_uniqserial.findings import SHOWN, Finding, ServerIds
 from osc_uniqserial.guests import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import (
     DecidedBy,
@@ -51,6 +52,20 @@ class Kind(enum.Enum):
     FOREIGN = "foreign"
 
 
+class Whose(enum.Enum):
+    """Whose identity it is, where a guest has that of a host.
+
+    ITS_HOSTS: what its host gives; OTHER: not that; EITHER: the hardware UUID of its host, where
+    the machine ID is expected. The two may be the same, and are in a virtual machine
+    (machine-id(5)); UNTOLD: nothing is known of it, or it is no host's
+    """
+
+    ITS_HOSTS = "its host's"
+    OTHER = "other"
+    EITHER = "either"
+    UNTOLD = "untold"
+
+
 _LIVE = {
     Kind.OWN: "its server's UUID",
     Kind.HOST: "the identity of a host",
@@ -78,26 +93,31 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compared:
-    """A server, the guest that it is, and what the policy says.
-
-    :ivar other: it shows a host's identity, which is not the one that its host gives
-    """
+    """A server, the guest that it is, and what the policy says."""
 
     sighting: Sighting
     reading: Reading
     expected: EffectivePolicy
     kind: Kind
-    other: bool
+    whose: Whose
 
     @property
     def fits(self) -> bool:
         """Whether the guest has what the policy says."""
-        return _fits(self.expected.source, self.kind) and not self.other
+        known = self.whose not in (Whose.OTHER, Whose.EITHER)
+        return _fits(self.expected.source, self.kind) and known
 
     @property
     def live(self) -> str:
         """What the guest has, in words."""
-        return "another identity than its host gives" if self.other else _LIVE[self.kind]
+        if self.whose is Whose.OTHER:
+            return "another identity than its host gives"
+        return _LIVE[self.kind]
+
+    @property
+    def serial(self) -> str:
+        """Its serial number, as it is compared with others."""
+        return (self.reading.serial or "").lower()
 
     @property
     def misses_its_key(self) -> bool:
@@ -138,8 +158,8 @@ class Readings:
         self.unread: list[Unread] = []
         #: Hosts whose guests were all read.
         self.hosts: set[str] = set()
-        #: The host that a serial number is known to be the identity of.
-        self.identities: dict[str, str] = {}
+        #: The hosts that a serial number is known to be the identity of.
+        self.identities: dict[str, set[str]] = {}
         self._hardware: dict[str, str] = {}
         self._by_id: dict[str, list[Reading]] = {}
         self._owners: dict[str, set[str]] = defaultdict(set)
@@ -149,7 +169,7 @@ class Readings:
             elif isinstance(each, HostSeen):
                 self.hosts.add(each.host)
                 for serial in each.identity:
-                    self.identities[serial] = each.host
+                    self.identities.setdefault(serial, set()).add(each.host)
                     self._hardware[each.host] = serial
             else:
                 self._by_id.setdefault(each.id, []).append(each)
@@ -163,10 +183,13 @@ class Readings:
 
     def of(self, sighting: Sighting) -> Reading | None:
         """Return the reading of a server: where there are several, the one of its host."""
-        found = self._by_id.get(sighting.id)
-        if not found:
-            return None
-        return next((each for each in found if each.host == sighting.host), found[0])
+        found = self._by_id.get(sighting.id, ())
+        # One that tells of no host is about the guest wherever it is.
+        for host in (sighting.host, None):
+            for each in found:
+                if each.host == host:
+                    return each
+        return found[0] if found else None
 
     def with_serial(self, serial: str) -> Set[str]:
         """Return the guests that have a serial number."""
@@ -183,15 +206,19 @@ class Readings:
             if len(serials) > 1 or len({each.host for each in readings if each.host}) > 1:
                 yield tuple(readings)
 
-    def contradicts(self, reading: Reading, of: Sighting, source: SerialSource) -> bool:
-        """Whether the hardware UUID of its host says that a host's identity is not this one."""
-        hardware = self._hardware.get(of.host or "")
-        if hardware is None:
-            return False
-        shows_it = (reading.serial or "").lower() == hardware
-        if source is SerialSource.HOST_HARDWARE:
-            return not shows_it
-        return source is SerialSource.HOST_OS and shows_it
+    def whose(self, reading: Reading, host: str | None, source: SerialSource) -> Whose:
+        """Tell whose identity a serial number is, of which a host's is expected."""
+        if source not in HOST_SOURCES:
+            return Whose.UNTOLD
+        serial = (reading.serial or "").lower()
+        owners = self.identities.get(serial, ())
+        if host in owners:
+            if source is SerialSource.HOST_HARDWARE:
+                return Whose.ITS_HOSTS
+            return Whose.EITHER if source is SerialSource.HOST_OS else Whose.UNTOLD
+        if owners or (source is SerialSource.HOST_HARDWARE and host in self._hardware):
+            return Whose.OTHER
+        return Whose.UNTOLD
 
     def kind(self, reading: Reading) -> Kind:
         """Tell what a serial number is."""
@@ -211,24 +238,26 @@ class Readings:
 class Verification:
     """Compares servers with readings, and says what became of each.
 
-    :ivar without_domain: servers that have no reading, though their host was read
+    :ivar without_domain: servers that their host has no domain of, though it was read, and the
+        host that has one instead
     :ivar unread: servers that no source told of
     """
 
     def __init__(self, readings: Readings) -> None:
         self.readings = readings
-        self.without_domain: list[Sighting] = []
+        self.without_domain: list[tuple[Sighting, str | None]] = []
         self.unread: list[Sighting] = []
         self._known: set[str] = set()
         self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
         self._policies: dict[Case, EffectivePolicy] = {}
-        #: The definitions that are right, by host and expected source.
+        #: Guests that are right, by host and expected source; and when they were defined.
+        self._fitting: Counter[tuple[str | None, SerialSource]] = Counter()
         self._right: dict[tuple[str | None, SerialSource], _Span] = {}
         self._wrong: list[Compared] = []
         #: Guests that have the identity of a host, as they should, by their server's host.
         self._of_hosts: dict[str, list[Compared]] = defaultdict(list)
-        self._compared = 0
+        self._compared: set[str] = set()
         self._nowhere = 0
         self._apart = 0
 
@@ -246,9 +275,20 @@ class Verification:
                 # What other hypervisors do, and other architectures, is not ruled here.
                 self._apart += 1
             elif reading := self.readings.of(sighting):
-                self._compare(sighting, reading)
+                if self._is_elsewhere(sighting, reading):
+                    self.without_domain.append((sighting, reading.host))
+                else:
+                    self._compare(sighting, reading)
             else:
                 self._without(sighting)
+
+    def _is_elsewhere(self, sighting: Sighting, reading: Reading) -> bool:
+        """Whether its host has no domain of it, and another one has."""
+        return (
+            reading.host not in (None, sighting.host)
+            and sighting.host in self.readings.hosts
+            and sighting.status not in _MOVING
+        )
 
     def _compare(self, sighting: Sighting, reading: Reading) -> None:
         case = sighting.case
@@ -256,16 +296,18 @@ class Verification:
         if expected is None:
             expected = policy.resolve(case.flavor.used, case.image.used, case.host)
             self._policies[case] = expected
-        kind = self.readings.kind(reading)
-        other = kind is Kind.HOST and self.readings.contradicts(reading, sighting, expected.source)
-        compared = Compared(sighting, reading, expected, kind, other)
+        kind, whose = self.readings.kind(reading), Whose.UNTOLD
+        if kind is Kind.HOST:
+            whose = self.readings.whose(reading, sighting.host, expected.source)
+        compared = Compared(sighting, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
-            self._compared += 1
+            self._compared.add(sighting.id)
         if not compared.fits or reading.persistent is not None or compared.misses_its_key:
             self._wrong.append(compared)
             return
+        key = (sighting.host, expected.source)
+        self._fitting[key] += 1
         if reading.generated:
-            key = (sighting.host, expected.source)
             span = self._right.setdefault(key, _Span(reading.generated, reading.generated))
             span.add(reading.generated)
         if compared.kind is Kind.HOST and sighting.host:
@@ -275,7 +317,7 @@ class Verification:
         if not sighting.case.placed or sighting.status in _WITHOUT_DOMAIN:
             self._nowhere += 1
         elif sighting.host in self.readings.hosts:
-            self.without_domain.append(sighting)
+            self.without_domain.append((sighting, None))
         else:
             self.unread.append(sighting)
 
@@ -292,12 +334,13 @@ class Verification:
     def shared(self) -> Iterator[tuple[str, Set[str]]]:
         """Yield the serial numbers that several guests have, servers among them, and which."""
         for serial, owners in self.readings.shared().items():
-            if not owners.isdisjoint(self._known):
+            owners = owners - self._changed
+            if len(owners) > 1 and not owners.isdisjoint(self._known):
                 yield serial, owners
 
     def known(self, ids: Set[str]) -> Set[str]:
-        """Return those that are servers."""
-        return ids & self._known
+        """Return those that are servers, and have not changed meanwhile."""
+        return (ids & self._known) - self._changed
 
     def strangers(self) -> Iterator[Reading]:
         """Yield the guests that no server is."""
@@ -305,15 +348,14 @@ class Verification:
             if reading.id not in self._known and reading.id not in self._changed:
                 yield reading
 
-    def has_doubts(self) -> bool:
-        """Whether a change of the cloud in the meantime could be the reason of a finding."""
-        return bool(self._wrong or self.without_domain) or any(self.strangers())
-
     def leave(self, changed: Set[str]) -> None:
         """Judge no server that changed since the guests were read."""
         self._changed = changed
-        self.without_domain = [each for each in self.without_domain if each.id not in changed]
+        self._compared -= changed
         self._wrong = [each for each in self._wrong if each.sighting.id not in changed]
+        self.without_domain = [each for each in self.without_domain if each[0].id not in changed]
+        for host, guests in self._of_hosts.items():
+            self._of_hosts[host] = [each for each in guests if each.sighting.id not in changed]
 
     def coverage(self, gaps: Iterable[int]) -> str:
         """Return how many servers were compared, in one line.
@@ -323,7 +365,7 @@ class Verification:
         missing = sum(gaps)
         about = "about " if missing else ""
         total = len(self._known) - self._nowhere - self._apart + missing
-        text = f"{self._compared:,} of {about}{total:,} servers compared"
+        text = f"{len(self._compared):,} of {about}{total:,} servers compared"
         if self._nowhere:
             text += f"; {self._nowhere:,} on no host"
         if self._apart:
@@ -341,88 +383,107 @@ class Verification:
         for compared in self._wrong:
             yield self._verdict(compared)
         for host, guests in self._of_hosts.items():
-            yield from self._of_other_hosts(host, guests)
+            yield from self._of_several_hosts(host, guests)
 
     def _verdict(self, about: Compared) -> Verdicts:
-        if about.kind is Kind.FOREIGN or about.reading.persistent is not None:
+        if about.kind is Kind.HOST and about.serial in self._known:
+            # It is another server's UUID, of which no source told.
+            about = dataclasses.replace(about, kind=Kind.FOREIGN, whose=Whose.UNTOLD)
+        unknown = about.expected.source is SerialSource.UNKNOWN
+        host = about.sighting.case.host
+        if about.reading.persistent is not None:
             return _by_hand(about)
-        if about.misses_its_key and (about.fits or about.expected.source is SerialSource.UNKNOWN):
+        if about.kind is Kind.FOREIGN and not (unknown and about.sighting.on is None):
+            return _by_hand(about)
+        if about.misses_its_key and (about.fits or (unknown and _is_told(about.sighting))):
             return _ignored(about)
-        live = about.live
-        if about.expected.source is SerialSource.UNKNOWN:
+        if unknown:
+            return _unknown(about)
+        if about.whose is Whose.EITHER:
             return Verdicts(
                 about.sighting,
                 Verdict.UNKNOWN,
-                f"the guest has {live}; what it should have is unknown (openstack unique serial"
-                " show SERVER tells why)",
+                "the guest has the hardware UUID of its host, where its machine ID is expected:"
+                " nothing tells whether the two are the same",
             )
         should = _EXPECTED[about.expected.source]
-        right = self._right.get((about.sighting.host, about.expected.source))
+        home = self._home(about.serial) if about.kind is Kind.HOST else None
+        if home not in (None, about.sighting.host):
+            return _pending(about.sighting, f"the identity of host {home}, and gets {should}")
+        key = (about.sighting.host, about.expected.source)
+        right, fitting = self._right.get(key), self._fitting[key]
         made = about.reading.generated
-        host = about.sighting.case.host
         if made and right and made < right.last:
-            since = f"; guests of its host get that since {right.since(made)} UTC at the latest"
-            return _pending(about.sighting, f"{live}, and gets {should}", since)
+            since = f"guests of its host get that since {right.since(made)} UTC at the latest"
+            return _pending(about.sighting, f"{about.live}, and gets {should}", since)
+        if fitting and not (made and right):
+            since = "other guests of its host have that; when each was defined is not told"
+            return _pending(about.sighting, f"{about.live}, and gets {should}", since)
+        # A host's identity is what the key asks for, whichever one the mode gives.
         by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
         promise = _promise(about.expected, host)
-        if by_key or promise:
-            more = "" if right else "; no guest of this host shows that it honours the keys"
+        if (by_key and about.whose is not Whose.OTHER) or promise:
+            more = "" if fitting else "; no guest of this host shows that it honours the keys"
             return Verdicts(
                 about.sighting,
                 Verdict.NOT_HONOURED,
                 f"{promise or 'the traits of the host promise'} {should}, but the guest has"
-                f" {live}{more}",
+                f" {about.live}{more}",
                 "Install nova-uniqserial's compute driver on the host again and restart"
                 f" nova-compute, then {_RESTART}; or take back what promises it",
             )
-        if not right and host.honours and host.mode_evidence is Evidence.TRAIT:
+        if not fitting and host.honours and host.mode_evidence is Evidence.TRAIT:
             # The driver tells the mode that it runs with: guests have not followed yet.
-            return _pending(about.sighting, f"{live}, and gets {should}", "")
+            return _pending(about.sighting, f"{about.live}, and gets {should}")
         return Verdicts(
             about.sighting,
             Verdict.WRONG_MODE,
             f"the host is taken for mode {host.mode.value if host.mode else 'unknown'}, which"
-            f" gives {should}, but the guest has {live}",
+            f" gives {should}, but the guest has {about.live}",
             "Correct what declares the mode: provider.yaml, or --host-mode",
         )
 
-    def _of_other_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdicts]:
-        """Yield guests that show a host's identity, but not what this host gives now.
+    def _of_several_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdicts]:
+        """Yield guests of a host that do not all show the same identity.
 
-        They came by live migration, or the host's identity has changed since.
+        Some came by live migration, or the host's identity has changed. When they were defined
+        does not tell which: one that came may have been defined later than all others.
         """
         by_serial: dict[str, list[Compared]] = defaultdict(list)
         for guest in guests:
-            by_serial[_identity(guest)].append(guest)
-        homes = {serial: self._home(serial) for serial in by_serial}
-        own = [
-            (max(guest.reading.generated or "" for guest in by_serial[serial]), serial)
-            for serial, home in homes.items()
-            if home in (None, host)
-        ]
-        time, present = max(own, default=("", ""))
-        if not own or (len(own) > 1 and not time):
-            # Nothing tells which one the host gives now; hosts may be clones of each other.
-            return
-        for serial, others in by_serial.items():
-            if serial == present:
+            if guest.serial in self._known:
+                yield self._verdict(guest)
+            else:
+                by_serial[guest.serial].append(guest)
+        left = []
+        for serial, members in by_serial.items():
+            home = self._home(serial)
+            if home in (None, host):
+                left.append(members)
                 continue
-            home = homes[serial]
+            for guest in members if len(by_serial) > 1 else ():
+                what = f"the identity of host {home}, and gets that of its own host"
+                yield _pending(guest.sighting, what)
+        if len(left) > 1:
             text = (
-                "an identity that its host gives no more"
-                if home in (None, host)
-                else f"the identity of host {home}"
+                f"guests of this host have {len(left)} identities of hosts, and it gives one of"
+                " them: some came by live migration, or have not been restarted since it changed"
             )
-            for guest in others:
-                yield _pending(guest.sighting, f"{text}, and gets the present one of its host", "")
+            for guest in (guest for members in left for guest in members):
+                yield Verdicts(guest.sighting, Verdict.UNKNOWN, text)
 
     def _home(self, serial: str) -> str | None:
-        """Return the host whose identity this is; None when that is not clear."""
-        known = self.readings.identities.get(serial)
-        if known or serial not in self._homes:
-            return known
-        (host, most), *others = self._homes[serial].most_common(2)
-        return host if not others or others[0][1] < most else None
+        """Return the host whose identity this is; None when that is not clear.
+
+        A host whose guests all show it, and more of them than there are elsewhere.
+        """
+        if known := self.readings.identities.get(serial):
+            return next(iter(known)) if len(known) == 1 else None
+        counts = self._homes.get(serial, Counter[str]()).most_common(2)
+        if not counts or (len(counts) > 1 and counts[0][1] == counts[1][1]):
+            return None
+        host = counts[0][0]
+        return host if {guest.serial for guest in self._of_hosts[host]} == {serial} else None
 
     @functools.cached_property
     def _homes(self) -> Mapping[str, Counter[str]]:
@@ -430,16 +491,28 @@ class Verification:
         homes: dict[str, Counter[str]] = defaultdict(Counter)
         for host, guests in self._of_hosts.items():
             for guest in guests:
-                homes[_identity(guest)][host] += 1
+                homes[guest.serial][host] += 1
         return homes
 
 
-def _identity(guest: Compared) -> str:
-    return (guest.reading.serial or "").lower()
+def _is_told(sighting: Sighting) -> bool:
+    """Whether a host could have said that it honours the keys."""
+    evidence = sighting.case.host.honours_evidence
+    return sighting.on is not None and evidence is not Evidence.UNREADABLE
 
 
-def _pending(sighting: Sighting, what: str, since: str) -> Verdicts:
-    text = f"the guest has {what} when it is next started{since}"
+def _unknown(about: Compared) -> Verdicts:
+    asks = f", where {_EXPECTED[SerialSource.INSTANCE_UUID]} is asked for"
+    return Verdicts(
+        about.sighting,
+        Verdict.UNKNOWN,
+        f"the guest has {_LIVE[about.kind]}{asks if about.misses_its_key else ''}; what it should"
+        " have is unknown (openstack unique serial show SERVER tells why)",
+    )
+
+
+def _pending(sighting: Sighting, what: str, since: str = "") -> Verdicts:
+    text = f"the guest has {what} when it is next started{since and '; '}{since}"
     return Verdicts(sighting, Verdict.PENDING, text, _RESTART)
 
 
@@ -511,8 +584,10 @@ class Live:
     why: str
 
 
-def of_one(expected: EffectivePolicy, seen: Iterable[Seen]) -> Live:
+def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) -> Live:
     """Compare one server with what a source tells of it alone.
+
+    :param host: the server's
 
     Why it differs is told by the guests beside it, which nobody looked at here.
     """
@@ -521,18 +596,31 @@ def of_one(expected: EffectivePolicy, seen: Iterable[Seen]) -> Live:
     if reading is None:
         told = [f"The guest could not be read: {each.reason}." for each in readings.unread]
         return Live(None, None, " ".join(told) or "Libvirt has no domain of it there.")
-    kind = readings.kind(reading)
+    kind, whose = readings.kind(reading), Whose.UNTOLD
+    if kind is Kind.HOST:
+        whose = readings.whose(reading, host, expected.source)
     text = f"The guest has {_LIVE[kind]}"
     matches: bool | None = None
     if expected.source is SerialSource.UNKNOWN:
+        # What Nova never writes is wrong whatever is expected.
+        matches = False if kind is Kind.FOREIGN else None
         text += "; what it should have is unknown."
-    elif matches := _fits(expected.source, kind):
-        text += ", as it should."
-    else:
-        text += (
-            f" instead of {_EXPECTED[expected.source]}: 'openstack unique serial verify' with all"
-            " guests of the host tells whether it waits for a restart."
+    elif whose is Whose.EITHER:
+        text = (
+            "The guest has the hardware UUID of its host, where its machine ID is expected:"
+            " nothing tells whether the two are the same."
         )
+    elif whose is Whose.OTHER or not _fits(expected.source, kind):
+        matches = False
+        other = "another host" if whose is Whose.OTHER else "a host"
+        text = (
+            f"The guest has {_LIVE[kind].replace('a host', other)} instead of"
+            f" {_EXPECTED[expected.source]}: 'openstack unique serial verify' with all guests of"
+            " the host tells whether it waits for a restart."
+        )
+    else:
+        matches = True
+        text += ", as it should."
     if reading.persistent is not None:
         text += (
             " Its definition in libvirt has another one, which counts when it is started outside"
@@ -555,9 +643,11 @@ def findings(verification: Verification, *, everything: bool) -> Iterator[Findin
     for each in verification.verdicts():
         key = (each.verdict.value, each.sighting.host or "", each.text, each.remedy or "")
         _group(groups, key, each.sighting)
-    for sighting in verification.without_domain:
-        key = ("no-domain", sighting.host or "", "their host has no domain of them", "")
-        _group(groups, key, sighting)
+    for sighting, elsewhere in verification.without_domain:
+        text = "their host has no domain of them"
+        if elsewhere:
+            text += f", and host {elsewhere} has"
+        _group(groups, ("no-domain", sighting.host or "", text, ""), sighting)
     for sighting in verification.unread:
         _group(groups, ("server-not-read", sighting.host or "", _UNREAD, ""), sighting)
     for (id_, host, what, remedy), servers in sorted(groups.items()):
@@ -604,16 +694,19 @@ _LONGEST = 64
 
 def _of_serials(verification: Verification) -> Iterator[Finding]:
     readings = verification.readings
-    for serial, host in sorted(readings.identities.items()):
+    for serial, hosts in sorted(readings.identities.items()):
         if owners := verification.known(readings.with_serial(serial)):
             servers = _ids(owners)
+            # Some machines come with the same one.
+            first, *others = sorted(hosts)
+            more = f" and of {len(others):,} more" if others else ""
             yield Finding(
                 "live-host-identity",
                 "host",
                 None,
-                host,
+                first,
                 f"{servers.counted}: the serial number is {serial}, the hardware UUID of host"
-                f" {host}",
+                f" {first}{more}",
                 servers=servers,
             )
     for serial, owners in sorted(verification.shared()):
@@ -643,7 +736,16 @@ def _of_domains(verification: Verification, everything: bool) -> Iterator[Findin
                 " from a move or an evacuation",
             )
             continue
-        told = "; ".join(f"{each.source}: {_short(each.serial or 'none')}" for each in found)
+        # Each once, and of many the first ones.
+        serials: dict[str, Reading] = {}
+        for each in found:
+            serials.setdefault((each.serial or "").lower(), each)
+        told = "; ".join(
+            f"{each.source}: {_short(each.serial or 'none')}"
+            for each in list(serials.values())[:SHOWN]
+        )
+        if len(serials) > SHOWN:
+            told += f"; and {len(serials) - SHOWN:,} others"
         yield Finding(
             "sources-disagree",
             "server",
@@ -661,7 +763,7 @@ def _of_domains(verification: Verification, everything: bool) -> Iterator[Findin
             "orphaned-domain" if orphan else "other-domain",
             "domain",
             reading.id,
-            reading.name or None,
+            _short(reading.name) or None,
             f"{where} has a domain that Nova made, and no server is it"
             if orphan
             else f"{where} has a domain that Nova did not make",

@@ -139,4 +139,4 @@ def _live(uri: str, about: ServerReport) -> Live:
     if not uris:
         return verify.Live(None, None, "The server has no host that this user can see.")
     source = live.Libvirt(uris, live.TIMEOUT, only=about.server.id)
-    return verify.of_one(about.policy, source)
+    return verify.of_one(about.policy, host, source)

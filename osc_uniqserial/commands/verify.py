@@ -122,12 +122,11 @@ class VerifyUniqueSerials(findings.Lister):
                 progress.say(len(verification), servers.expected)
         finally:
             progress.end()
-        if verification.has_doubts():
-            # Some may have been made, moved, restarted or deleted since the guests were read.
-            try:
-                verification.leave(survey.changed_since(filters, began))
-            except Unreadable as error:
-                yield unread(f"Servers that changed meanwhile could not be left out: {error}", 0)
+        # Some may have been made, moved, restarted or deleted since the guests were read.
+        try:
+            verification.leave(survey.changed_since(filters, began))
+        except Unreadable as error:
+            yield unread(f"Servers that changed meanwhile could not be left out: {error}", 0)
         complete = (
             "all_tenants" in filters
             and "project_id" not in filters
@@ -157,6 +156,8 @@ def _sources(parsed_args: argparse.Namespace, fleet: Fleet | None) -> list[Sourc
         raise exceptions.CommandError(
             "The compute hosts could not be read, so {host} stands for nothing; give the URIs"
         )
+    if [*parsed_args.domain_xml, *parsed_args.facts].count("-") > 1:
+        raise exceptions.CommandError("Standard input (-) can be read once only")
     sources: list[Source] = []
     if parsed_args.libvirt_uri:
         uris, odd = live.expand(parsed_args.libvirt_uri, hosts)

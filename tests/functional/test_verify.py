@@ -44,6 +44,7 @@ class Guest:
     </nova:instance>
   </metadata>
   <sysinfo type='smbios'><system>{serial}</system></sysinfo>
+  <os><smbios mode='sysinfo'/></os>
   <devices/>
 </domain>
 """

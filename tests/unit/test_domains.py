@@ -18,7 +18,12 @@ ID = "11111111-1111-4111-8111-111111111111"
 
 
 def xml(
-    id_: str = ID, serial: str | None = ID, sysinfo: str = "", before: str = "", after: str = ""
+    id_: str = ID,
+    serial: str | None = ID,
+    sysinfo: str = "",
+    before: str = "",
+    after: str = "",
+    smbios: str = "<smbios mode='sysinfo'/>",
 ) -> bytes:
     """Return a domain as libvirt prints one that Nova made."""
     entry = "" if serial is None else f"<entry name='serial'>{serial}</entry>"
@@ -43,6 +48,7 @@ def xml(
       <entry name='uuid'>{id_}</entry>
     </system>{sysinfo}
   </sysinfo>
+  <os><type arch='x86_64'>hvm</type>{smbios}</os>
   <devices><disk/></devices>{after}
 </domain>
 """.encode()
@@ -134,3 +140,31 @@ def test_a_document_without_an_end_does_not_take_the_memory() -> None:
     assert len(found) < domains.MAX_BYTES + 2 * len(line)
     with pytest.raises(BadDomain):
         domains.parse(found)
+
+
+def test_a_document_that_breaks_off_does_not_take_the_next_one_with_it() -> None:
+    first, second, third = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
+    cut = xml(first).partition(b"</devices>")[0]
+    broken = cut + xml(second) + xml(third)
+    found = [domains.parse(each).id for each in domains.documents([broken])]
+    assert found == [first, second, third]
+    # Those that begin like others do.
+    declared = b"<?xml version='1.0'?>\n<!-- made by hand: <b> -->\n" + broken
+    assert [domains.parse(each).id for each in domains.documents([declared])] == found
+
+
+def test_a_domain_inside_of_something_else_is_none() -> None:
+    saved = b"<domainsnapshot><name>x</name>" + xml() + b"</domainsnapshot>"
+    for document in domains.documents([saved]):
+        with pytest.raises(BadDomain):
+            domains.parse(document)
+
+
+@pytest.mark.parametrize("smbios", ["", "<smbios mode='emulate'/>", "<smbios/>"])
+def test_sysinfo_counts_only_where_smbios_says_so(smbios: str) -> None:
+    assert domains.parse(xml(smbios=smbios)).serial is None
+
+
+def test_smbios_of_the_host_tells_no_serial() -> None:
+    with pytest.raises(BadDomain, match="a copy of the host's"):
+        domains.parse(xml(smbios="<smbios mode='host'/>"))

@@ -50,12 +50,14 @@ def test_files_that_cannot_be_read_do_not_hide_others(
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path)
 
-    def denied(path: str, mode: str) -> Any:
-        if path.endswith("b"):
-            raise PermissionError(errno.EACCES, "Permission denied", path)
-        return open(path, mode)
+    opened = Path.open
 
-    monkeypatch.setattr(live, "open", denied, raising=False)
+    def denied(path: Path, mode: str) -> Any:
+        if path.name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, mode)
+
+    monkeypatch.setattr(Path, "open", denied)
     found = list(SavedDomains(str(tmp_path)))
     assert [each.source for each in found if isinstance(each, Reading)] == [
         str(tmp_path / "a"),
@@ -278,3 +280,53 @@ def test_hosts_in_uris() -> None:
         "qemu:///system": None,
     }
     assert odd == tuple(hosts[2:])
+
+
+@pytest.mark.parametrize("source", [SavedDomains, Facts])
+def test_an_empty_source_is_not_silent(
+    source: type[SavedDomains] | type[Facts], tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    for path in (empty, tmp_path / "folder" if source is SavedDomains else empty):
+        if path.name == "folder":
+            path.mkdir()
+        (unread,) = source(str(path))
+        assert isinstance(unread, Unread)
+        assert unread.reason.startswith("it holds no ")
+
+
+@pytest.mark.parametrize("source", [SavedDomains, Facts])
+def test_standard_input_that_is_closed(
+    source: type[SavedDomains] | type[Facts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    (unread,) = source("-")
+    assert unread == Unread("standard input", "It is closed")
+
+
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(xml())
+    (tmp_path / "b").symlink_to(tmp_path / "gone")
+    good, bad = SavedDomains(str(tmp_path))
+    assert isinstance(good, Reading)
+    assert bad == Unread(str(tmp_path / "b"), "No such file or directory")
+
+
+def test_a_file_of_something_else_is_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(b"</domain>" * 50_000)
+    *_told, last = SavedDomains(str(path))
+    assert isinstance(last, Unread)
+    assert last.reason == "1,000 documents could not be read, and no more were tried"
+
+
+@pytest.mark.parametrize("told", ["NA", "Not Specified", " ", "", "n/a", None])
+def test_what_agents_say_of_a_guest_without_a_serial_number(
+    told: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "facts.jsonl"
+    path.write_text(json.dumps({"uuid": ID, "serial": told}))
+    (found,) = Facts(str(path))
+    assert isinstance(found, Reading)
+    assert found.serial is None
