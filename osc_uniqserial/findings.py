@@ -4,91 +4,19 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import uuid
 from collections.abc import Iterator, Mapping
 
+from osc_uniqserial.checks import AUDIT, VERIFY
+from osc_uniqserial.checks import Severity as Severity
 from osc_uniqserial.facts import Sighting
 
 #: How many names a sentence has.
 SHOWN = 3
-
-
-class Severity(enum.Enum):
-    """How grave a finding is; UNCHECKED: it is not one, something could not be checked."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
-    INFO = "info"
-    UNCHECKED = "unchecked"
-
-
-#: What audit finds: the stable ID and how grave it is. The IDs are an interface.
-OF_AUDIT: Mapping[str, Severity] = {
-    "aggregate-conflict": Severity.MEDIUM,
-    "aggregate-host-mismatch": Severity.MEDIUM,
-    "cannot-move": Severity.MEDIUM,
-    "host-lacks-trait": Severity.MEDIUM,
-    "changes-on-move": Severity.MEDIUM,
-    "contradicting-request": Severity.LOW,
-    "contradicting-traits": Severity.MEDIUM,
-    "flavor-changed": Severity.MEDIUM,
-    "host-identity-shown": Severity.MEDIUM,
-    "image-changed": Severity.MEDIUM,
-    "image-may-show-host": Severity.INFO,
-    "incomplete-traits": Severity.MEDIUM,
-    "inherited-key": Severity.LOW,
-    "invalid-value": Severity.MEDIUM,
-    "invalid-value-in-use": Severity.INFO,
-    "key-not-honoured": Severity.MEDIUM,
-    "metadefs-conflict": Severity.LOW,
-    "metadefs-missing": Severity.LOW,
-    "metadefs-outdated": Severity.LOW,
-    "metadefs-private": Severity.LOW,
-    "misplaced-key": Severity.MEDIUM,
-    "no-valid-host": Severity.HIGH,
-    "not-steered": Severity.LOW,
-    "serial-shared": Severity.HIGH,
-    "setting-conflict": Severity.LOW,
-    "tenant-image-shows-host": Severity.MEDIUM,
-    "unique-not-effective": Severity.HIGH,
-    "wrong-traits": Severity.MEDIUM,
-    "aggregates-unreadable": Severity.UNCHECKED,
-    "flavor-unreadable": Severity.UNCHECKED,
-    "flavors-unreadable": Severity.UNCHECKED,
-    "host-unknown": Severity.UNCHECKED,
-    "hosts-unreadable": Severity.UNCHECKED,
-    "image-unreadable": Severity.UNCHECKED,
-    "images-unreadable": Severity.UNCHECKED,
-    "metadefs-unreadable": Severity.UNCHECKED,
-    "server-in-down-cell": Severity.UNCHECKED,
-    "servers-unread": Severity.UNCHECKED,
-    "traits-unreadable": Severity.UNCHECKED,
-    "volume-unreadable": Severity.UNCHECKED,
-    "volumes-unreadable": Severity.UNCHECKED,
-}
-
-
-#: What verify finds.
-OF_VERIFY: Mapping[str, Severity] = {
-    "pending-restart": Severity.MEDIUM,
-    "not-honoured": Severity.HIGH,
-    "key-ignored": Severity.HIGH,
-    "changed-by-hand": Severity.HIGH,
-    "wrong-host-mode": Severity.HIGH,
-    "live-serial-shared": Severity.HIGH,
-    "live-host-identity": Severity.MEDIUM,
-    "no-domain": Severity.MEDIUM,
-    "domain-twice": Severity.MEDIUM,
-    "sources-disagree": Severity.MEDIUM,
-    "orphaned-domain": Severity.LOW,
-    "other-domain": Severity.INFO,
-    "expectation-unknown": Severity.UNCHECKED,
-    "live-unread": Severity.UNCHECKED,
-    "server-not-read": Severity.UNCHECKED,
-    "servers-unread": Severity.UNCHECKED,
-}
+#: How grave what audit finds is, by ID. The IDs are an interface.
+OF_AUDIT: Mapping[str, Severity] = {id_: check.severity for id_, check in AUDIT.items()}
+#: The same of what verify finds.
+OF_VERIFY: Mapping[str, Severity] = {id_: check.severity for id_, check in VERIFY.items()}
 SEVERITIES: Mapping[str, Severity] = {**OF_AUDIT, **OF_VERIFY}
 
 

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What findings mean: every text is there, in its form, and names commands that exist."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from osc_uniqserial import checks, findings
+from osc_uniqserial.checks import ALL, AUDIT, VERIFY, Check, Part, Severity
+
+ROOT = Path(__file__).resolve().parents[2]
+BOTH = {"servers-unread"}
+TEXTS = ("summary", "meaning", "why", "repair", "accept")
+COMMAND = "    "
+
+#: Commands of OpenStackClient and osc-placement, of those that texts name.
+STOCK = {
+    "aggregate list",
+    "aggregate remove host",
+    "aggregate set",
+    "aggregate unset",
+    "compute service list",
+    "compute service set",
+    "flavor create",
+    "flavor list",
+    "flavor set",
+    "flavor unset",
+    "hypervisor list",
+    "image list",
+    "image set",
+    "image unset",
+    "resource provider trait list",
+    "resource provider trait set",
+    "server migrate",
+    "server migration confirm",
+    "server reboot",
+    "server rebuild",
+    "server resize",
+    "server resize confirm",
+    "server show",
+    "volume list",
+    "volume show",
+}
+
+
+def ours() -> set[str]:
+    """Return the commands of this plugin."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lines = setup["options.entry_points"]["openstack.extension"].split("\n")
+    return {line.partition(" =")[0].replace("_", " ") for line in lines if line}
+
+
+def commands(check: Check) -> Iterator[str]:
+    """Yield the command lines of a check."""
+    for line in check.repair.splitlines():
+        if line.startswith(COMMAND):
+            yield line.removeprefix(COMMAND)
+
+
+def prose(check: Check) -> Iterator[str]:
+    """Yield all paragraphs of a check."""
+    for name in TEXTS:
+        for line in getattr(check, name).splitlines():
+            if not line.startswith(COMMAND):
+                yield line
+
+
+def of_each(mapping: Mapping[str, Check] = ALL) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("check", mapping.values(), ids=mapping)
+
+
+# --- which there are ----------------------------------------------------------
+
+
+def test_each_id_is_there_once_under_its_own_name() -> None:
+    for mapping in (AUDIT, VERIFY, ALL):
+        assert [check.id for check in mapping.values()] == list(mapping)
+    assert AUDIT.keys() & VERIFY.keys() == BOTH
+    assert all(ALL[id_] is AUDIT[id_] is VERIFY[id_] for id_ in BOTH)
+    assert ALL.keys() == AUDIT.keys() | VERIFY.keys()
+    # None is lost because another one has its ID.
+    assert len(checks._AUDIT) + 1 == len(AUDIT)
+    assert len(checks._VERIFY) + 1 == len(VERIFY)
+
+
+@pytest.mark.parametrize("mapping", [AUDIT, VERIFY, ALL], ids=["audit", "verify", "all"])
+def test_the_gravest_come_first_then_by_id(mapping: Mapping[str, Check]) -> None:
+    rank = ["high", "medium", "low", "info", "unchecked"]
+    order = [(rank.index(check.severity.value), id_) for id_, check in mapping.items()]
+    assert order == sorted(order)
+
+
+def test_findings_have_these_severities() -> None:
+    assert {id_: check.severity for id_, check in AUDIT.items()} == findings.OF_AUDIT
+    assert {id_: check.severity for id_, check in VERIFY.items()} == findings.OF_VERIFY
+    assert {id_: check.severity for id_, check in ALL.items()} == findings.SEVERITIES
+
+
+def test_every_finding_that_verify_makes_is_one_of_these() -> None:
+    """The same is shown of audit by its own tests, which write each ID."""
+    text = (ROOT / "osc_uniqserial" / "verify.py").read_text()
+    assert {id_ for id_ in VERIFY if f'"{id_}"' not in text} == BOTH
+
+
+# --- texts --------------------------------------------------------------------
+
+
+@of_each()
+def test_texts_are_there_and_plain(check: Check) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", check.id)
+    for name in TEXTS:
+        text = getattr(check, name)
+        assert text
+        assert text == text.strip()
+        assert text.isascii()
+        assert "\n\n" not in text
+        assert not any(line != line.rstrip() for line in text.splitlines())
+        # Neither Markdown nor RST means anything by it: no roles, no references.
+        assert not re.search(r"[`*|!]|::|\w_(?!\w)|  \S", text.replace(f"\n{COMMAND}", "\n"))
+
+
+@of_each()
+def test_a_summary_is_one_short_line(check: Check) -> None:
+    assert len(check.summary) <= 100
+    assert "\n" not in check.summary
+    assert not check.summary.endswith(".")
+    assert check.summary[0].isupper()
+    assert sum(each.summary == check.summary for each in ALL.values()) == 1
+
+
+@of_each()
+def test_the_rest_is_sentences(check: Check) -> None:
+    for line in prose(check):
+        if line != check.summary:
+            assert line.endswith(".")
+            assert line[0].isupper()
+    for name in ("meaning", "why"):
+        text = getattr(check, name)
+        assert "\n" not in text
+        assert 1 <= len(re.findall(r"[.](?= [A-Z]|$)", text)) <= 3
+    assert "\n" not in check.accept
+    if "Never" in check.accept:
+        assert check.accept.startswith("Never: ")
+
+
+@of_each()
+def test_commands_are_on_lines_of_their_own_and_exist(check: Check) -> None:
+    known = STOCK | ours()
+    for command in commands(check):
+        words = command.replace(" --os-placement-api-version 1.6", "")
+        verb = re.match(r"openstack ((?:[a-z]+ ?)+)", words)
+        assert verb, command
+        assert verb[1].strip() in known, command
+        placeholders = re.findall(r"(?<![\w=-])[A-Z]+(?![\w-])", words)
+        assert set(placeholders) <= {
+            "AGGREGATE",
+            "DISK",
+            "FLAVOR",
+            "HOST",
+            "IMAGE",
+            "KEY",
+            "PROVIDER",
+            "RAM",
+            "SERVER",
+            "TRAIT",
+            "VCPUS",
+            "VOLUME",
+        }
+    assert not any(re.search(r"\bopenstack [a-z]", line) for line in prose(check))
+
+
+def test_the_list_of_stock_commands_is_no_longer_than_needed() -> None:
+    lines = {line for check in ALL.values() for line in commands(check)}
+    text = "\n".join(lines).replace(" --os-placement-api-version 1.6", "")
+    assert [each for each in STOCK if not re.search(rf"(?m)^openstack {each}\b", text)] == []
+
+
+# --- what they rest on --------------------------------------------------------
+
+
+@of_each()
+def test_a_check_rests_on_something_or_takes_something_away(check: Check) -> None:
+    if check.severity is Severity.UNCHECKED:
+        assert check.takes_away
+        assert not check.rests_on
+    else:
+        assert check.rests_on
+        assert not check.takes_away
+
+
+@pytest.mark.parametrize("mapping", [AUDIT, VERIFY], ids=["audit", "verify"])
+def test_what_a_check_rests_on_can_be_taken_away_by_the_same_command(
+    mapping: Mapping[str, Check],
+) -> None:
+    """Else "nothing found" could never be doubted."""
+    needed = {part for check in mapping.values() for part in check.rests_on}
+    taken = {part for check in mapping.values() for part in check.takes_away}
+    assert needed <= taken
+
+
+def test_every_part_is_rested_on_and_taken_away() -> None:
+    assert {part for check in ALL.values() for part in check.rests_on} == set(Part)
+    assert {part for check in ALL.values() for part in check.takes_away} == set(Part)
+
+
+def untouched(*ids: str) -> set[str]:
+    """Return what audit's "nothing found" is still worth something of."""
+    away = {part for id_ in ids for part in AUDIT[id_].takes_away}
+    return {
+        id_
+        for id_, check in AUDIT.items()
+        if check.severity is not Severity.UNCHECKED and not check.rests_on & away
+    }
+
+
+METADEFS = {"metadefs-conflict", "metadefs-missing", "metadefs-outdated", "metadefs-private"}
+ABOUT_TRAITS = {"contradicting-traits", "incomplete-traits", "wrong-traits"}
+
+
+def test_without_hosts_nothing_is_known_but_flavors_and_images() -> None:
+    """Audit then has neither traits nor host aggregates: its fleet is empty."""
+    assert untouched("hosts-unreadable") == METADEFS | {
+        "contradicting-request",
+        "inherited-key",
+        "misplaced-key",
+    }
+
+
+def test_an_unknown_host_leaves_the_traits_of_all_hosts_known() -> None:
+    left = untouched("host-unknown")
+    assert left >= ABOUT_TRAITS | {"no-valid-host", "invalid-value", "aggregate-conflict"}
+    assert not left & {"key-not-honoured", "not-steered", "serial-shared", "changes-on-move"}
+
+
+def test_servers_that_are_missing_take_away_all_that_is_about_servers() -> None:
+    about_servers = {
+        "cannot-move",
+        "changes-on-move",
+        "flavor-changed",
+        "host-identity-shown",
+        "host-lacks-trait",
+        "image-changed",
+        "invalid-value-in-use",
+        "serial-shared",
+        "setting-conflict",
+        "unique-not-effective",
+    }
+    everything = untouched()
+    for id_ in ("servers-unread", "server-in-down-cell", "image-unreadable"):
+        assert everything - untouched(id_) == about_servers
+
+
+def test_policies_of_servers_need_no_list_of_flavors() -> None:
+    """Each server has a copy of its own; only a change of the flavor needs the list."""
+    left = untouched("flavors-unreadable")
+    assert left >= {"serial-shared", "unique-not-effective", "host-identity-shown"}
+    assert "flavor-changed" not in left
+
+
+def test_volumes_matter_for_servers_alone() -> None:
+    left = untouched("volumes-unreadable")
+    assert left >= METADEFS | ABOUT_TRAITS | {"invalid-value", "no-valid-host", "not-steered"}
+    assert "serial-shared" not in left
+
+
+def test_guests_that_were_not_read_take_away_all_of_verify() -> None:
+    assert all(
+        Part.GUESTS in check.rests_on
+        for check in VERIFY.values()
+        if check.severity is not Severity.UNCHECKED
+    )
+    assert Part.GUESTS in VERIFY["servers-unread"].takes_away
