@@ -610,7 +610,7 @@ class Audit:
                 f"{many} {_verb(servers, 'ask')} for a unique serial, but the host {more}",
                 "Move the servers to hosts with libvirt and KVM or QEMU on x86"
                 if "writes no" in more
-                else f"Install nova-uniqserial on {key}, or set [libvirt]sysinfo_serial = unique"
+                else "Install nova-uniqserial on the host, or set [libvirt]sysinfo_serial = unique"
                 " there; restart nova-compute and hard reboot the servers",
                 servers=servers,
             )
@@ -688,8 +688,8 @@ class Audit:
                 key,
                 f"{many}: which serial they have is unknown, because the mode or the driver of"
                 " their host is",
-                f"--host-mode {shlex.quote(key)}=MODE tells it; a provider.yaml with a"
-                " CUSTOM_SYSINFO_SERIAL_ trait tells everybody",
+                "--host-mode HOST=MODE tells it; a provider.yaml with a trait"
+                " CUSTOM_SYSINFO_SERIAL_... tells everybody",
                 servers=servers,
             )
         if kind == "image-unreadable":

@@ -265,6 +265,11 @@ class Verification:
         """Return how many servers were seen."""
         return len(self._known)
 
+    @property
+    def compared(self) -> int:
+        """How many servers have a reading, and should have something that is known."""
+        return len(self._compared)
+
     def see(self, sightings: Iterable[Sighting]) -> None:
         """Take in servers."""
         for sighting in sightings:
@@ -365,7 +370,7 @@ class Verification:
         missing = sum(gaps)
         about = "about " if missing else ""
         total = len(self._known) - self._nowhere - self._apart + missing
-        text = f"{len(self._compared):,} of {about}{total:,} servers compared"
+        text = f"{self.compared:,} of {about}{total:,} servers compared"
         if self._nowhere:
             text += f"; {self._nowhere:,} on no host"
         if self._apart:

@@ -28,6 +28,7 @@ COMMANDS = (
     "unique serial list",
     "unique serial host list",
     "unique serial audit",
+    "unique serial verify",
     "unique serial status",
     "unique serial metadef install",
     "unique serial metadef check",
@@ -99,6 +100,17 @@ def main() -> None:
         run(
             *(home / "bin" / "python", "-c"),
             "from osc_uniqserial import metadefs; assert len(list(metadefs.load())) == 2",
+            folder=home,
+        )
+        extras = {"jinja2", "junitparser", "prometheus-client", "prometheus_client", "markupsafe"}
+        if installed & extras:
+            sys.exit(f"the client pulls in {sorted(installed & extras)} without the extra reports")
+        run(*pip, "install", "--quiet", f"{wheel}[reports]")
+        run(
+            *(home / "bin" / "python", "-c"),
+            "from osc_uniqserial.export import html, junit, prometheus; import jinja2;"
+            " loader = jinja2.PackageLoader('osc_uniqserial', 'export');"
+            " loader.get_source(jinja2.Environment(autoescape=True), 'page.html.j2')",
             folder=home,
         )
     print("the client works in a clean environment")

@@ -4,45 +4,55 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from osc_lib import exceptions
 
-from osc_uniqserial.commands import findings, host_modes, metadef, output
+from osc_uniqserial.commands import findings, host_modes, live_sources, metadef, output
 from osc_uniqserial.commands.servers import add_workers_option
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.audit import Audit
-    from osc_uniqserial.findings import Finding, Severity
+    from osc_uniqserial.checks import Check
+    from osc_uniqserial.findings import Finding
     from osc_uniqserial.survey import Servers
+    from osc_uniqserial.tally import Tally
 
 
 class AuditUniqueSerials(findings.Lister):
     """Find what is wrong with serial numbers in a cloud, and say what could not be checked.
 
     Looks at flavors, images, host aggregates, compute hosts, metadata definitions and
-    servers; it changes nothing. Without --all-projects or --project, the servers of all
+    servers, and, where a source of live serial numbers is given, at the guests as verify
+    does; it changes nothing. Without --all-projects or --project, the servers of all
     projects where this user may see them, else of the own project. The last line on
     standard error tells how many servers were checked. Exit code 3 tells of findings, 4 of
     none but something that could not be checked.
     """
 
-    def severities(self) -> Mapping[str, Severity]:
-        """Return what this command can find, by ID."""
-        from osc_uniqserial.findings import OF_AUDIT
+    def possible(self) -> Mapping[str, Check]:
+        """Return all that this command can look for."""
+        from osc_uniqserial.checks import ALL
 
-        return OF_AUDIT
+        return ALL
+
+    def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
+        """Return what is looked for: guests only where a source tells of them."""
+        from osc_uniqserial.checks import ALL, AUDIT
+
+        return ALL if live_sources.given(parsed_args) else AUDIT
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add what else may be told."""
         parser = super().get_parser(prog_name)
+        live_sources.add_options(parser, "With any of them, the guests are looked at too.")
         add_workers_option(parser)
         host_modes.add_options(parser)
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+    def look(self, parsed_args: argparse.Namespace) -> findings.Looking:
         """Read what the servers rest on; findings are made while they are read."""
         # The shell imports the modules of all commands at every start.
         from osc_uniqserial import background
@@ -51,6 +61,7 @@ class AuditUniqueSerials(findings.Lister):
         from osc_uniqserial.facts import Fleet
         from osc_uniqserial.rest import CloudError, Rest
         from osc_uniqserial.survey import Survey
+        from osc_uniqserial.tally import Tally
 
         given = host_modes.given(parsed_args)
         ours = metadef.load_namespaces()
@@ -63,18 +74,33 @@ class AuditUniqueSerials(findings.Lister):
             audit = Audit(survey.configuration, definitions.result().comparisons)
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
-        fleet = survey.configuration.fleet
-        if isinstance(fleet, Fleet):
-            output.warn(fleet.notes)
+        if isinstance(survey.configuration.fleet, Fleet):
+            output.warn(survey.configuration.fleet.notes)
+        live = None
+        if live_sources.given(parsed_args):
+            live = live_sources.Live(parsed_args, survey)
         servers = survey.servers(filters, parsed_args.max_workers)
-        return self.rows(parsed_args, self._findings(audit, servers, scope))
+        tally = Tally()
+        found = self._findings(audit, live, servers, tally, filters, scope)
+        return findings.Looking(survey, found, tally, scope)
 
-    def _findings(self, audit: Audit, servers: Servers, scope: str) -> Iterator[Finding]:
+    def _findings(
+        self,
+        audit: Audit,
+        live: live_sources.Live | None,
+        servers: Servers,
+        tally: Tally,
+        filters: Mapping[str, str],
+        scope: str,
+    ) -> Iterator[Finding]:
         yield from audit.configuration()
         progress = output.Progress()
         try:
             for sightings in servers:
+                tally.see(sightings)
                 audit.see(sightings)
+                if live:
+                    live.see(sightings)
                 progress.say(audit.coverage.seen, servers.expected)
         finally:
             progress.end()
@@ -83,4 +109,14 @@ class AuditUniqueSerials(findings.Lister):
             unlisted_cells=servers.unlisted_cells,
             volumes_unread=servers.volumes_unread,
         )
-        self.coverage = f"{audit.coverage}{f' ({scope})' if scope else ''}"
+        coverage = audit.coverage
+        text = str(coverage)
+        if live:
+            yield from live.findings(filters, servers)
+            text += f". Guests: {live.coverage(servers)}"
+        self.covered = findings.Covered(
+            f"{text}{f' ({scope})' if scope else ''}",
+            coverage.seen,
+            coverage.checked,
+            coverage.unread,
+        )

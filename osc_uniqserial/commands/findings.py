@@ -1,59 +1,118 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``audit`` and ``verify`` share: options, rows, exit codes, the line on coverage."""
+"""What ``audit`` and ``verify`` share: options, rows, reports, exit codes, coverage."""
 
 from __future__ import annotations
 
 import abc
 import argparse
+import dataclasses
+import datetime
+import importlib.metadata
+import re
+import shlex
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osc_lib import exceptions
 
-from osc_uniqserial.commands import output
+from osc_uniqserial.commands import output, reporting
 from osc_uniqserial.commands.servers import add_project_option, project_id
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.findings import Finding, Severity
+    from osc_uniqserial.baseline import Judged
+    from osc_uniqserial.checks import Check, Severity
+    from osc_uniqserial.export.run import Run
+    from osc_uniqserial.findings import Finding
     from osc_uniqserial.survey import Survey
+    from osc_uniqserial.tally import Tally
 
 #: From the gravest on; the last word turns failing off.
 _SEVERITIES = ("high", "medium", "low", "info")
 _NEVER = "never"
 
 #: Key and getter of each column. The keys are an interface: scripts read them.
-COLUMNS: dict[str, Callable[[Finding], Any]] = {
-    "id": lambda found: found.id,
-    "severity": lambda found: found.severity.value,
-    "resource_type": lambda found: found.type,
-    "resource_id": lambda found: found.resource_id,
-    "resource_name": lambda found: found.resource_name,
-    "project_id": lambda found: found.project_id,
-    "servers": lambda found: None if found.servers is None else len(found.servers),
-    "server_ids": lambda found: None if found.servers is None else list(found.servers),
-    "evidence": lambda found: found.evidence,
-    "remedy": lambda found: found.remedy,
+COLUMNS: dict[str, Callable[[Judged], Any]] = {
+    "id": lambda each: each.finding.id,
+    "severity": lambda each: each.finding.severity.value,
+    "baseline": lambda each: each.standing.value if each.standing else None,
+    "resource_type": lambda each: each.finding.type,
+    "resource_id": lambda each: each.finding.resource_id,
+    "resource_name": lambda each: each.finding.resource_name,
+    "project_id": lambda each: each.finding.project_id,
+    "servers": lambda each: None if each.finding.servers is None else len(each.finding.servers),
+    "server_ids": lambda each: None if each.finding.servers is None else list(each.finding.servers),
+    "evidence": lambda each: each.finding.evidence,
+    "remedy": lambda each: each.finding.remedy,
 }
 _LONG = ("resource_id", "project_id", "server_ids")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Looking:
+    """A look at a cloud that has begun.
+
+    :ivar findings: they are made while the servers are read
+    :ivar scope: which servers are looked at; empty: all of the cloud
+    """
+
+    survey: Survey
+    findings: Iterator[Finding]
+    tally: Tally
+    scope: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Covered:
+    """How much was seen, once everything is read.
+
+    :ivar text: the last word on standard error
+    :ivar servers: those that were read
+    :ivar checked: those of them that could be judged
+    :ivar unread: those that could not be read, about
+    """
+
+    text: str
+    servers: int
+    checked: int
+    unread: int
 
 
 class Lister(output.Lister):
     """A command that finds what is wrong.
 
-    :ivar coverage: the last word on standard error
+    :ivar covered: set when the findings were made
     """
 
-    coverage = ""
+    covered: Covered | None = None
+    _since = _unwritten = ""
+
+    @property
+    def auth_required(self) -> bool:
+        """Whether a cloud is asked."""
+        return not reporting.explains(self.app.command_options)
 
     @abc.abstractmethod
-    def severities(self) -> Mapping[str, Severity]:
-        """Return what this command can find, by ID."""
+    def possible(self) -> Mapping[str, Check]:
+        """Return all that this command can look for."""
+
+    @abc.abstractmethod
+    def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
+        """Return what is looked for with these options."""
+
+    @abc.abstractmethod
+    def look(self, parsed_args: argparse.Namespace) -> Looking:
+        """Begin to look.
+
+        :raises CommandError: when that is not possible
+        """
 
     def _finding_id(self, text: str) -> str:
         known = sorted(
-            id_ for id_, grave in self.severities().items() if grave.value != "unchecked"
+            check.id for check in self.possible().values() if check.severity.value != "unchecked"
         )
         if text not in known:
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(known)}")
@@ -94,6 +153,7 @@ class Lister(output.Lister):
             action="store_true",
             help="The IDs of resources, projects and servers too",
         )
+        reporting.add_options(parser)
         return parser
 
     def scope(self, parsed_args: argparse.Namespace, survey: Survey) -> tuple[dict[str, str], str]:
@@ -110,51 +170,137 @@ class Lister(output.Lister):
             )
         return {}, "own project only: this user may not list the servers of others"
 
-    def rows(
-        self, parsed_args: argparse.Namespace, findings: Iterable[Finding]
-    ) -> tuple[Sequence[str], Iterable[Any]]:
-        """Return what was asked for, the gravest first, and set the exit code."""
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Look, write what is to be written, and return the rows, the gravest first."""
+        began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
+        wanted = self._wanted(parsed_args)
+        outputs = reporting.Reporting(parsed_args)
+        looking = self.look(parsed_args)
+        if looking.scope:
+            wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
+        found = [each for each in looking.findings if each.id in wanted]
+        judged = outputs.judge(found, wanted)
         rank = [*_SEVERITIES, "unchecked"]
-        found = sorted(
-            self._selected(parsed_args, findings), key=lambda each: rank.index(each.severity.value)
-        )
+        judged.sort(key=lambda each: (not each.counts, rank.index(each.finding.severity.value)))
+        self._count(parsed_args, judged)
+        if outputs.writes:
+            run = self._run_of(parsed_args, looking, judged, began, wanted)
+            seconds = time.monotonic() - started
+            run = dataclasses.replace(run, seconds=seconds, unmet=outputs.unmet)
+            self._unwritten = outputs.write(run)
         asked = {name.lower().replace(" ", "_") for name in parsed_args.columns}
         columns = [
-            name for name in COLUMNS if parsed_args.long or name not in _LONG or name in asked
+            name
+            for name in COLUMNS
+            if (parsed_args.long or name not in _LONG or name in asked)
+            and (name != "baseline" or parsed_args.baseline or name in asked)
         ]
-        return columns, (_row(each, columns, parsed_args.formatter) for each in found)
+        return columns, (_row(each, columns, parsed_args.formatter) for each in judged)
 
-    def _selected(
-        self, parsed_args: argparse.Namespace, findings: Iterable[Finding]
-    ) -> Iterator[Finding]:
-        """Yield what was asked for. What was not checked stays."""
-        from osc_uniqserial.findings import Severity
+    def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
+        """Return the checks that were asked for. What could not be checked is always told."""
+        return {
+            id_: check
+            for id_, check in self.checks(parsed_args).items()
+            if check.severity.value == "unchecked"
+            or (id_ not in parsed_args.skip and (not parsed_args.only or id_ in parsed_args.only))
+        }
 
-        fatal: set[str] = set()
-        if parsed_args.fail_on != _NEVER:
-            fatal.update(_SEVERITIES[: _SEVERITIES.index(parsed_args.fail_on) + 1])
-        for found in findings:
-            if found.severity is Severity.UNCHECKED:
-                self.exit_code = self.exit_code or output.UNCHECKED
-            elif found.id in parsed_args.skip or (
-                parsed_args.only and found.id not in parsed_args.only
-            ):
+    def _count(self, parsed_args: argparse.Namespace, judged: Iterable[Judged]) -> None:
+        """Set the exit code, and what is said of the baseline."""
+        fatal = {severity.value for severity in _fatal(parsed_args)}
+        standings: Counter[str] = Counter()
+        for each in judged:
+            severity = each.finding.severity.value
+            if each.standing and severity != "unchecked":
+                standings[each.standing.value] += 1
+            if not each.counts:
                 continue
-            elif found.severity.value in fatal:
+            if severity in fatal:
                 self.exit_code = output.FINDINGS
-            yield found
+            elif severity == "unchecked":
+                self.exit_code = self.exit_code or output.UNCHECKED
+        self._since = ""
+        if parsed_args.baseline:
+            counts = ", ".join(
+                f"{standings[word]:,} {word}" for word in ("new", "grew", "expired", "accepted")
+            )
+            self._since = f"since the baseline: {counts}"
+
+    def _run_of(
+        self,
+        parsed_args: argparse.Namespace,
+        looking: Looking,
+        judged: Sequence[Judged],
+        began: datetime.datetime,
+        wanted: Mapping[str, Check],
+    ) -> Run:
+        from osc_uniqserial.export.run import Run
+        from osc_uniqserial.facts import Fleet
+
+        covered = self.covered or Covered("", 0, 0, 0)
+        who = self.app.client_manager.auth_ref
+        config = self.app.cloud.config
+        fleet = looking.survey.configuration.fleet
+        command = (self.cmd_name or "").split()[-1]
+        auth_url = (config.get("auth") or {}).get("auth_url") or ""
+        return Run(
+            command=command,
+            version=importlib.metadata.version("osc-uniqserial"),
+            options=shlex.join(self._options()),
+            began=began,
+            seconds=0.0,
+            cloud=self.app.cloud.name or "",
+            region=config.get("region_name") or "",
+            # Nobody should, but somebody may have put a password into it.
+            auth_url=re.sub("//[^/]*@", "//", auth_url),
+            user=_named(who.username, who.user_id) if who else "",
+            project=_named(who.project_name, who.project_id) if who else "",
+            scope=looking.scope or "all projects",
+            coverage=covered.text,
+            checks=wanted,
+            fatal=_fatal(parsed_args),
+            judged=judged,
+            hosts=looking.tally.by_host(fleet if isinstance(fleet, Fleet) else None),
+            servers=covered.servers,
+            checked=covered.checked,
+            unread=covered.unread,
+            baseline=parsed_args.baseline,
+        )
+
+    def _options(self) -> list[str]:
+        """Return the options of this command; those of the shell may be passwords."""
+        words = (self.cmd_name or "").split()
+        _known, rest = self.app.parser.parse_known_args(list(self.app.command_options))
+        return rest[len(words) :] if rest[: len(words)] == words else []
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print, then tell the coverage as the last word on standard error."""
-        self.coverage = ""
+        self.covered = None
+        self._unwritten = ""
         code = super().run(parsed_args)
-        if self.coverage:
+        if self.covered:
             sys.stdout.flush()
-            print(safe_text(self.coverage), file=sys.stderr)
-        return code
+            for line in filter(None, (self._unwritten, self._since, self.covered.text)):
+                print(safe_text(line), file=sys.stderr)
+        return 1 if self._unwritten else code
 
 
-def _row(found: Finding, columns: Sequence[str], formatter: str) -> list[Any]:
+def _named(name: str | None, id_: str | None) -> str:
+    return f"{name} ({id_})" if name else id_ or ""
+
+
+def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:
+    """Return the severities that make the exit code 3."""
+    from osc_uniqserial.checks import Severity
+
+    if parsed_args.fail_on == _NEVER:
+        return frozenset()
+    grave = _SEVERITIES[: _SEVERITIES.index(parsed_args.fail_on) + 1]
+    return frozenset(map(Severity, grave))
+
+
+def _row(found: Judged, columns: Sequence[str], formatter: str) -> list[Any]:
     row = [COLUMNS[name](found) for name in columns]
     if formatter == "table":
         for name in ("evidence", "remedy"):

@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
-from osc_uniqserial.findings import OF_AUDIT, OF_VERIFY
+import pytest
+import yaml
+
+from doc.source._ext import finding_pages
+from osc_uniqserial import baseline, checks
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "doc" / "source"
 
 
 def test_every_operation_in_the_operators_guide_is_a_test_on_real_guests() -> None:
@@ -27,16 +33,116 @@ def test_every_operation_in_the_operators_guide_is_a_test_on_real_guests() -> No
     assert len(rows) > 10
 
 
-def test_every_finding_is_in_the_documentation_with_its_severity() -> None:
-    page = (ROOT / "doc" / "source" / "audit.rst").read_text()
-    found = dict(re.findall(r"^``([a-z-]+)`` +(high|medium|low|info) ", page, re.MULTILINE))
-    _, _, rest = page.partition("These tell what could not be checked:")
-    found |= dict.fromkeys(re.findall(r"^``([a-z-]+)`` ", rest, re.MULTILINE), "unchecked")
-    assert found == {id_: severity.value for id_, severity in OF_AUDIT.items()}
+# --- findings -------------------------------------------------------------------
 
 
-def test_every_finding_of_verify_is_in_the_documentation_with_its_severity() -> None:
-    page = (ROOT / "doc" / "source" / "verify.rst").read_text()
-    _, _, table = page.partition("What it finds\n")
-    found = dict(re.findall(r"^``([a-z-]+)`` +([a-z]+) ", table, re.MULTILINE))
-    assert found == {id_: severity.value for id_, severity in OF_VERIFY.items()}
+def plain(text: str) -> str:
+    """Return what a reader sees of inline text."""
+    return re.sub(r"\\(.)", r"\1", text.replace("``", ""))
+
+
+def test_the_page_of_findings_has_every_finding_with_all_texts() -> None:
+    text = finding_pages.expand((PAGES / "findings.rst").read_text())
+    _head, *sections = re.split(r"^\.\. _finding-(.*):$", text, flags=re.MULTILINE)
+    found = dict(zip(sections[::2], sections[1::2], strict=True))
+    ranks = [list(checks.Severity).index(checks.ALL[id_].severity) for id_ in found]
+    assert ranks == sorted(ranks)
+    assert found.keys() == checks.ALL.keys()
+    for id_, check in checks.ALL.items():
+        lines = found[id_].splitlines()
+        at = lines.index(id_)
+        assert lines[at + 1] == "-" * len(id_)
+        assert f"{check.summary}." in map(plain, lines)
+        parts = dict(
+            re.findall(r"^\.\. rubric:: (.*)\n\n((?:(?!\.\. rubric).*\n)*)", found[id_], re.M)
+        )
+        assert parts.keys() == finding_pages.TEXTS.keys()
+        for title, text_of in finding_pages.TEXTS.items():
+            assert text_of(check)
+            shown = [
+                line if line.startswith("    ") else plain(line)
+                for line in parts[title].splitlines()
+            ]
+            for line in text_of(check).splitlines():
+                assert line in shown
+
+
+def test_findings_are_grouped_by_severity_and_command() -> None:
+    text = "\n".join(finding_pages.sections())
+    groups = re.split(r"^(.+)\n=+$", text, flags=re.MULTILINE)
+    for title, group in zip(groups[1::2], groups[2::2], strict=True):
+        grade, _, words = title.partition(": ")
+        severity = "unchecked" if grade == "Could not be checked" else grade.lower()
+        names = re.findall(r"^\.\. _finding-(.*):$", group, re.MULTILINE)
+        assert names
+        for name in names:
+            check = checks.ALL[name]
+            assert check.severity.value == severity
+            assert words.split(" and ") == [
+                command
+                for command, of in (("audit", checks.AUDIT), ("verify", checks.VERIFY))
+                if name in of
+            ]
+
+
+@pytest.mark.parametrize("command", ["audit", "verify"])
+def test_the_page_of_a_command_has_every_finding_with_its_severity(command: str) -> None:
+    page = (PAGES / f"{command}.rst").read_text()
+    text = finding_pages.expand(page)
+    assert text != page
+    of = {"audit": checks.AUDIT, "verify": checks.VERIFY}[command]
+    rows = re.findall(
+        r"^   \* - :ref:`(.+) <finding-(.+)>`\n     - (\w+)\n     - (.+)$", text, re.MULTILINE
+    )
+    assert [(id_, target, severity, plain(summary)) for id_, target, severity, summary in rows] == [
+        (id_, id_, check.severity.value, check.summary) for id_, check in of.items()
+    ]
+
+
+def test_no_text_of_a_finding_is_markup() -> None:
+    check = dataclasses.replace(
+        checks.ALL["serial-shared"],
+        meaning=r"*a* |b| `c`_ d_ [e]_ http://f \\ {g} -- .. h:: **i**",
+        why=".. raw:: html",
+    )
+    text = "\n".join(finding_pages.section(check))
+    assert r"\*a\* \|b\| \`c\`\_" in text
+    assert "\n\\.\\. raw\\:\\: html\n" in text
+
+
+def test_other_text_is_not_touched() -> None:
+    text = ".. findings-table::\n.. findings:: audit\n  .. findings::\n.. findings-table:: list\n"
+    assert finding_pages.expand(text) == text
+
+
+# --- reports --------------------------------------------------------------------
+
+
+def test_the_baseline_of_the_page_is_one_and_all_its_keys_are_told() -> None:
+    text = (PAGES / "reports" / "baseline.yaml").read_text()
+    entries = baseline.parse(text)
+    keys = {field.name for field in dataclasses.fields(baseline.Entry)}
+    assert len(entries) > 1
+    assert {key for entry in yaml.safe_load(text)["accepted"] for key in entry} == keys
+    page = (PAGES / "reports.rst").read_text()
+    assert "literalinclude:: reports/baseline.yaml" in page
+    _, _, table = page.partition("literalinclude:: reports/baseline.yaml")
+    table, _, _ = table.partition("With ``--baseline FILE``")
+    assert set(re.findall(r"^``(\w+)``", table, re.MULTILINE)) == keys
+    for entry in entries:
+        # Nor is one accepted that never should be.
+        assert not checks.ALL[entry.id].accept.startswith("Never")
+
+
+def test_every_standing_is_told() -> None:
+    page = (PAGES / "reports.rst").read_text()
+    _, _, table = page.partition("With ``--baseline FILE``")
+    found = re.findall(r"^``(\w+)`` ", table, re.MULTILINE)
+    assert found == [standing.value for standing in baseline.Standing]
+
+
+def test_every_format_of_reports_is_told() -> None:
+    page = (PAGES / "reports.rst").read_text()
+    told = re.findall(r"^``(\w+)`` {2,}", page.partition("\nJUnit\n")[0], re.MULTILINE)
+    exports = {path.stem for path in (ROOT / "osc_uniqserial" / "export").glob("*.py")}
+    assert set(told) == exports - {"__init__", "files", "run"}

@@ -187,6 +187,8 @@ def test_commands_import_little() -> None:
     light |= {
         "commands.audit",
         "commands.findings",
+        "commands.live_sources",
+        "commands.reporting",
         "commands.servers",
         "commands.verify",
         "commands.hosts",

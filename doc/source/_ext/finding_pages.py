@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Sphinx extension that writes what ``osc_uniqserial.checks`` says of findings into pages.
+
+``.. findings::`` becomes a section a finding, ``.. findings-table:: audit`` (or ``verify``) a
+table whose rows lead to these sections. Both stand alone on a line. Needs neither Sphinx nor
+docutils to be imported: it makes text of text, before a page is parsed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from osc_uniqserial import checks
+from osc_uniqserial.checks import ALL, AUDIT, VERIFY, Check, Severity
+
+#: What a finding is told with, by the titles that ``--explain`` has.
+TEXTS: Mapping[str, Callable[[Check], str]] = {
+    "What it means": lambda check: check.meaning,
+    "Why it matters": lambda check: check.why,
+    "How to repair it": lambda check: check.repair,
+    "When to accept it": lambda check: check.accept,
+}
+_COMMANDS = {"audit": AUDIT, "verify": VERIFY}
+_DIRECTIVE = re.compile(r"^\.\. (findings|findings-table)::(?: +(audit|verify))?$", re.MULTILINE)
+#: Options, keys, settings, traits, files and URIs: shown as they are typed.
+_CODE = re.compile(
+    r"(?<![\w-])(?:--[a-z-]+(?: [A-Z]+=[A-Z]+)?|\[\w+\] ?\w+(?: = \w+)?|\w+(?::[\w-]+)+|\w*_\w+"
+    r"|\w+\.(?:conf|yaml)|qemu\+ssh)(?!\w)"
+)
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+class App(Protocol):
+    """What is used of Sphinx."""
+
+    env: Any
+
+    def connect(self, event: str, callback: Callable[[App, str, list[str]], None]) -> int:
+        """Call back at an event."""
+        ...
+
+
+def setup(app: App) -> dict[str, bool]:
+    """Begin to write into pages."""
+    app.connect("source-read", _read)
+    return {"parallel_read_safe": True}
+
+
+def _read(app: App, _page: str, source: list[str]) -> None:
+    expanded = expand(source[0])
+    if expanded != source[0]:
+        source[0] = expanded
+        # A page is made again when the texts change.
+        for file in (checks.__file__, __file__):
+            app.env.note_dependency(file)
+
+
+def expand(text: str) -> str:
+    """Return the text of a page with all directives written out."""
+
+    def lines(found: re.Match[str]) -> str:
+        name, command = found.groups()
+        if (name == "findings") != (command is None):
+            return found[0]
+        return "\n".join(table(_COMMANDS[command]) if command else sections())
+
+    return _DIRECTIVE.sub(lines, text)
+
+
+def sections() -> Iterator[str]:
+    """Yield the lines of all findings, the gravest first, by the commands that find them."""
+    for severity, found in itertools.groupby(ALL.values(), lambda check: check.severity):
+        by_command: dict[str, list[Check]] = {"audit": [], "verify": [], "audit and verify": []}
+        for check in found:
+            by_command[commands(check)].append(check)
+        for words, members in by_command.items():
+            if members:
+                grade = "Could not be checked" if severity is Severity.UNCHECKED else severity.value
+                yield from _title(f"{grade.capitalize()}: {words}", "=")
+            for check in members:
+                yield from section(check)
+
+
+def section(check: Check) -> Iterator[str]:
+    """Yield the lines of one finding."""
+    yield from (f".. _finding-{check.id}:", "")
+    yield from _title(check.id, "-")
+    yield from (f"{_inline(check.summary)}.", "")
+    for title, text in TEXTS.items():
+        yield from (f".. rubric:: {title}", "")
+        for is_code, lines in itertools.groupby(
+            text(check).splitlines(), lambda line: line.startswith("    ")
+        ):
+            if is_code:
+                yield from (".. code-block:: bash", "", *lines, "")
+            else:
+                for line in lines:
+                    yield from (_inline(line), "")
+
+
+def table(of: Mapping[str, Check]) -> Iterator[str]:
+    """Yield the lines of a table of findings, in their order."""
+    yield from (".. list-table::", "   :header-rows: 1", "   :widths: 30 14 56", "")
+    rows = [("ID", "Severity", "What is found")]
+    rows += [
+        (f":ref:`{check.id} <finding-{check.id}>`", check.severity.value, _inline(check.summary))
+        for check in of.values()
+    ]
+    for first, *others in rows:
+        yield f"   * - {first}"
+        yield from (f"     - {cell}" for cell in others)
+    yield ""
+
+
+def commands(check: Check) -> str:
+    """Return which commands find it."""
+    return " and ".join(name for name, of in _COMMANDS.items() if check.id in of)
+
+
+def _title(text: str, line: str) -> tuple[str, str, str]:
+    return text, line * len(text), ""
+
+
+def _inline(text: str) -> str:
+    """Return plain text as reStructuredText in which nothing but code has a meaning."""
+    parts = []
+    at = 0
+    for found in _CODE.finditer(text):
+        parts += [_PUNCTUATION.sub(r"\\\1", text[at : found.start()]), f"``{found[0]}``"]
+        at = found.end()
+    parts.append(_PUNCTUATION.sub(r"\\\1", text[at:]))
+    return "".join(parts)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that say where live serial numbers are read, and what comes of them."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from osc_lib import exceptions
+
+from osc_uniqserial.commands import output
+
+if TYPE_CHECKING:
+    from osc_uniqserial.facts import Fleet, Sighting
+    from osc_uniqserial.findings import Finding
+    from osc_uniqserial.live import Source
+    from osc_uniqserial.survey import Servers, Survey
+
+
+def add_options(parser: argparse.ArgumentParser, title: str) -> None:
+    """Add the options to a command.
+
+    :param title: what is said of them together
+    """
+    sources = parser.add_argument_group("live serial numbers", title)
+    sources.add_argument(
+        "--libvirt-uri",
+        metavar="<uri>",
+        action="append",
+        default=[],
+        help="Read-only connection to libvirt, such as qemu+ssh://{host}/system: {host} stands"
+        " for each compute host (repeat option to give several; needs libvirt-python)",
+    )
+    sources.add_argument(
+        "--domain-xml",
+        metavar="<path>",
+        action="append",
+        default=[],
+        help="What 'virsh dumpxml' printed: a file, a folder of files, or - for standard input"
+        " (repeat option to give several)",
+    )
+    sources.add_argument(
+        "--facts",
+        metavar="<file>",
+        action="append",
+        default=[],
+        help="JSON lines with uuid and serial as guests tell them, - for standard input"
+        " (repeat option to give several)",
+    )
+    sources.add_argument(
+        "--timeout",
+        metavar="<seconds>",
+        type=_seconds,
+        help="How long one connection to libvirt may take for all it does (default: 60)",
+    )
+
+
+def given(parsed_args: argparse.Namespace) -> bool:
+    """Whether there is any source."""
+    return bool(parsed_args.libvirt_uri or parsed_args.domain_xml or parsed_args.facts)
+
+
+class Live:
+    """Live serial numbers, which servers are compared with while they are read."""
+
+    def __init__(self, parsed_args: argparse.Namespace, survey: Survey) -> None:
+        """Read all sources.
+
+        :raises CommandError: when one cannot be asked at all
+        """
+        from osc_uniqserial import verify
+        from osc_uniqserial.facts import Fleet
+
+        fleet = survey.configuration.fleet
+        sources = _sources(parsed_args, fleet if isinstance(fleet, Fleet) else None)
+        self._survey = survey
+        self._began = datetime.datetime.now(datetime.UTC)
+        self._verification = verify.Verification(
+            verify.Readings(itertools.chain.from_iterable(sources))
+        )
+
+    def see(self, sightings: Sequence[Sighting]) -> None:
+        """Compare servers."""
+        self._verification.see(sightings)
+
+    @property
+    def seen(self) -> int:
+        """How many servers were seen."""
+        return len(self._verification)
+
+    @property
+    def compared(self) -> int:
+        """How many were compared."""
+        return self._verification.compared
+
+    def findings(self, filters: Mapping[str, str], servers: Servers) -> Iterator[Finding]:
+        """Yield what was found, once all servers were seen.
+
+        :param filters: those that the servers were listed with
+        """
+        from osc_uniqserial import verify
+        from osc_uniqserial.findings import unread
+        from osc_uniqserial.rest import Unreadable
+
+        # Some may have been made, moved, restarted or deleted since the guests were read.
+        try:
+            self._verification.leave(self._survey.changed_since(filters, self._began))
+        except Unreadable as error:
+            yield unread(f"Servers that changed meanwhile could not be left out: {error}", 0)
+        complete = (
+            "all_tenants" in filters
+            and "project_id" not in filters
+            and not servers.gaps
+            and not servers.unlisted_cells
+        )
+        yield from verify.findings(self._verification, everything=complete)
+
+    def coverage(self, servers: Servers) -> str:
+        """Return how many servers were compared, in one line."""
+        return self._verification.coverage([gap.servers or 0 for gap in servers.gaps])
+
+
+def _sources(parsed_args: argparse.Namespace, fleet: Fleet | None) -> list[Source]:
+    from osc_uniqserial import live
+
+    hypervisors = [
+        host.hypervisor
+        for host in (fleet.hosts if fleet else ())
+        # Others have no libvirt, or guests without a serial number.
+        if host.hypervisor.is_libvirt_qemu
+    ]
+    hosts = [each.host for each in hypervisors]
+    if any("{host}" in uri for uri in parsed_args.libvirt_uri) and not hosts:
+        raise exceptions.CommandError(
+            "The compute hosts could not be read, so {host} stands for nothing; give the URIs"
+        )
+    if [*parsed_args.domain_xml, *parsed_args.facts].count("-") > 1:
+        raise exceptions.CommandError("Standard input (-) can be read once only")
+    sources: list[Source] = []
+    if parsed_args.libvirt_uri:
+        uris, odd = live.expand(parsed_args.libvirt_uri, hosts)
+        output.warn(f"host {host!r} has no name that can stand in a URI" for host in odd)
+        names = {each.hostname: each.host for each in hypervisors}
+        sources.append(live.Libvirt(uris, parsed_args.timeout or live.TIMEOUT, names))
+    sources += [live.SavedDomains(path) for path in parsed_args.domain_xml]
+    sources += [live.Facts(path) for path in parsed_args.facts]
+    return sources
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds

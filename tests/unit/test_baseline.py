@@ -1,0 +1,527 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Findings that somebody accepted: reading, judging and writing a baseline."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import time
+import uuid
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osc_uniqserial import baseline
+from osc_uniqserial.baseline import BadBaseline, Entry, Standing
+from osc_uniqserial.findings import SEVERITIES, Finding, ServerIds, Severity
+
+TODAY = datetime.date(2026, 11, 23)
+DAY = datetime.timedelta(days=1)
+IDS = [id_ for id_, grave in SEVERITIES.items() if grave is not Severity.UNCHECKED]
+
+
+def servers(count: int) -> ServerIds:
+    held = ServerIds()
+    for number in range(count):
+        held.add_id(str(uuid.UUID(int=number)))
+    return held
+
+
+def finding(
+    name: str | None = "gold",
+    resource: str | None = "id-gold",
+    *,
+    id: str = "not-steered",
+    type: str = "flavor",
+    count: int | None = None,
+) -> Finding:
+    held = None if count is None else servers(count)
+    return Finding(id, type, resource, name, "seen", servers=held)
+
+
+def entry(resource: str | None = "id-gold", **changes: Any) -> Entry:
+    made = Entry("not-steered", "flavor", resource, "known")
+    return dataclasses.replace(made, **changes)
+
+
+def standings(
+    findings: Sequence[Finding], entries: Sequence[Entry], today: datetime.date = TODAY
+) -> list[str]:
+    judged = baseline.judge(findings, entries, today)
+    assert [each.finding for each in judged] == list(findings)
+    assert all(each.counts is (each.standing is not Standing.ACCEPTED) for each in judged)
+    assert all((each.entry is None) is (each.standing is Standing.NEW) for each in judged)
+    return [each.standing.value for each in judged if each.standing]
+
+
+def wrong(text: str) -> str:
+    with pytest.raises(BadBaseline) as caught:
+        baseline.parse(text)
+    return str(caught.value)
+
+
+GOOD = """
+accepted:
+- id: not-steered
+  resource_type: flavor
+  resource: id-gold
+  name: gold
+  reason: "  Known. "
+  expires: 2030-12-31
+  servers: 2
+"""
+
+# --- reading ------------------------------------------------------------------
+
+
+def test_all_of_an_entry() -> None:
+    (one,) = baseline.parse(GOOD)
+    assert one == Entry(
+        "not-steered",
+        "flavor",
+        "id-gold",
+        "Known.",
+        "gold",
+        datetime.date(2030, 12, 31),
+        2,
+    )
+    assert str(one) == "not-steered of flavor gold"
+
+
+def test_the_least_of_an_entry() -> None:
+    (one,) = baseline.parse(
+        "accepted: [{id: hosts-unreadable, resource_type: cloud, reason: Known}]"
+    )
+    assert one == Entry("hosts-unreadable", "cloud", None, "Known")
+    assert str(one) == "hosts-unreadable"
+
+
+def test_a_date_as_text_is_a_date() -> None:
+    assert baseline.parse(GOOD.replace("2030-12-31", "'2030-12-31'")) == baseline.parse(GOOD)
+
+
+def test_what_is_null_is_not_there() -> None:
+    nulls = "resource: null, name: null, expires: null, servers: null"
+    text = f"accepted: [{{id: not-steered, resource_type: flavor, reason: x, {nulls}}}]"
+    assert baseline.parse(text) == (Entry("not-steered", "flavor", None, "x"),)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "accepted: []\n"])
+def test_nothing_is_accepted(text: str) -> None:
+    assert baseline.parse(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("accepted: [", "it is not YAML"),
+        ("\x00", "it is not YAML"),
+        ("a: b: c", "it is not YAML"),
+        ("? [a]\n: 1\n", "it is not YAML"),
+        ("accepted: []\n---\naccepted: []", "it is not YAML"),
+        ("accepted: !!python/object/apply:os.getcwd []", "it is not YAML"),
+        ("accepted: " + "[" * 10_000, "it is not YAML"),
+        ("accepted: " + "[" * 10_000 + "]" * 10_000, "it is not YAML"),
+        (GOOD.replace("2030-12-31", "2030-02-31"), "it is not YAML"),
+        ("[]", "it has no list 'accepted'"),
+        ("text", "it has no list 'accepted'"),
+        ("5", "it has no list 'accepted'"),
+        ("{}", "it has no list 'accepted'"),
+        ("accepted:", "it has no list 'accepted'"),
+        ("accepted: {a: 1}", "it has no list 'accepted'"),
+        ("accepted: !!set {a}", "it has no list 'accepted'"),
+        ("accept: []", "it has no list 'accepted'"),
+        ("accepted: []\nversion: 1", "'version' is not known"),
+        ("accepted: []\n5: 1", "5 is not known"),
+        ("accepted: [5]", "entry 1: it is no mapping"),
+        ("accepted: [null]", "entry 1: it is no mapping"),
+        ("accepted: &a [*a]", "entry 1: it is no mapping"),
+    ],
+    ids=range(22),
+)
+def test_what_is_no_baseline(text: str, said: str) -> None:
+    assert said in wrong(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("id: not-steered\n", "id: no-such\n", "entry 1 (no-such): 'no-such' is no ID"),
+        ("id: not-steered\n", "id: 5\n", "entry 1: 5 is no ID"),
+        ("id: not-steered\n", "id: [a]\n", "entry 1: a list like that is no ID"),
+        ("id: not-steered\n", "ID: not-steered\n", "it has no id"),
+        ("resource_type: flavor", "resource_type:", "it has no resource_type"),
+        ("resource_type: flavor", "resource_type: 5", "it has no resource_type"),
+        ("  resource_type: flavor\n", "", "it has no resource_type"),
+        ("resource: id-gold", "resource: 5", "its resource is no text"),
+        ("name: gold", "name: [gold]", "its name is no text"),
+        ('reason: "  Known. "', "reason:", "it has no reason"),
+        ('reason: "  Known. "', 'reason: ""', "it has no reason"),
+        ('reason: "  Known. "', r'reason: " \t\n\u2003"', "it has no reason"),
+        ('reason: "  Known. "', "reason: 5", "it has no reason"),
+        ('reason: "  Known. "', "reason: [Known]", "it has no reason"),
+        ('  reason: "  Known. "\n', "", "it has no reason"),
+        ("2030-12-31", "'2030-02-31'", "its expires '2030-02-31' is no date"),
+        ("2030-12-31", "soon", "its expires 'soon' is no date"),
+        ("2030-12-31", "2030", "its expires 2030 is no date"),
+        ("2030-12-31", "2030-12-31 10:00:00", "is no date"),
+        ("2030-12-31", "true", "its expires True is no date"),
+        ("servers: 2", "servers: -1", "its servers -1 is no number"),
+        ("servers: 2", "servers: true", "its servers True is no number"),
+        ("servers: 2", "servers: 1.5", "its servers 1.5 is no number"),
+        ("servers: 2", "servers: .nan", "its servers nan is no number"),
+        ("servers: 2", "servers: '2'", "its servers '2' is no number"),
+        ("servers: 2", "server: 2", "'server' is not one of id, resource_type"),
+        ("servers: 2", "5: 2", "5 is not one of id, resource_type"),
+    ],
+)
+def test_what_is_no_entry(old: str, new: str, said: str) -> None:
+    assert GOOD.count(old) == 1
+    assert said in wrong(GOOD.replace(old, new))
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    text = """
+    extra: 1
+    accepted:
+    - {id: not-steered, resource_type: flavor, reason: fine}
+    - {id: not-steered, resource_type: flavor, servers: -1}
+    - text
+    - {id: no-such, reason: x, expires: soon, more: 1}
+    """
+    assert wrong(text).split("; ") == [
+        "'extra' is not known",
+        "entry 2 (not-steered): it has no reason",
+        "entry 2 (not-steered): its servers -1 is no number of servers",
+        "entry 3: it is no mapping",
+        "entry 4 (no-such): 'more' is not one of id, resource_type, resource, name, reason,"
+        " expires, servers",
+        "entry 4 (no-such): 'no-such' is no ID of a finding",
+        "entry 4 (no-such): it has no resource_type",
+        "entry 4 (no-such): its expires 'soon' is no date such as 2030-12-31",
+    ]
+
+
+def test_an_entry_that_holds_itself() -> None:
+    text = "accepted:\n- &a {id: *a, resource_type: *a, reason: *a, servers: *a, expires: *a}"
+    assert "entry 1" in wrong(text)
+
+
+@pytest.mark.parametrize("key", ["resource_type", "resource", "name", "reason"])
+def test_aliases_of_aliases_of_aliases(key: str) -> None:
+    """All of it would be 10 to the power of 20 words."""
+    lines = ["x0: &x0 [a]"]
+    lines += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 21)]
+    item = {"id": "not-steered", "resource_type": "flavor", "reason": "x", key: "*x20"}
+    lines += ["accepted:", f"- {{{', '.join(f'{name}: {said}' for name, said in item.items())}}}"]
+    began = time.monotonic()
+    assert len(wrong("\n".join(lines))) < 1000
+    assert time.monotonic() - began < 2
+
+
+@given(st.text())
+@settings(max_examples=50, deadline=None)
+def test_any_text_is_a_baseline_or_refused(text: str) -> None:
+    for each in (text, f"accepted: {text}", f"accepted:\n- id: {text}"):
+        try:
+            baseline.parse(each)
+        except BadBaseline:
+            continue
+
+
+# --- judging ------------------------------------------------------------------
+
+
+def test_what_no_entry_is_about_is_new() -> None:
+    others = [
+        entry("id-other"),
+        entry(None),
+        entry(id="serial-shared"),
+        entry(resource_type="image"),
+    ]
+    assert standings([finding()], others) == ["new"]
+    assert standings([finding()], []) == ["new"]
+    assert standings([], others) == []
+
+
+@pytest.mark.parametrize("resource", ["gold", "id-gold"])
+def test_a_resource_is_met_by_id_or_name(resource: str) -> None:
+    assert standings([finding()], [entry(resource)]) == ["accepted"]
+
+
+def test_the_name_of_an_entry_is_for_people() -> None:
+    assert standings([finding()], [entry("id-other", name="gold")]) == ["new"]
+
+
+def test_names_are_met_whole_and_as_they_are() -> None:
+    entries = [entry(name) for name in ("Gold", "gol", "gold ", "*", ".*", "")]
+    assert standings([finding()], entries) == ["new"]
+
+
+def test_a_finding_about_no_resource_is_met_by_an_entry_about_none() -> None:
+    assert standings([finding(None, None)], [entry(None)]) == ["accepted"]
+    assert standings([finding(None, None)], [entry("gold")]) == ["new"]
+    assert standings([finding("gold", None), finding(None, "id-gold")], [entry(None)]) == [
+        "new",
+        "new",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "count", "standing"),
+    [
+        (None, 1000, "accepted"),
+        (2, 0, "accepted"),
+        (2, 2, "accepted"),
+        (2, 3, "grew"),
+        (0, 0, "accepted"),
+        (0, 1, "grew"),
+        (0, None, "accepted"),
+    ],
+)
+def test_more_servers_than_were_accepted(
+    limit: int | None, count: int | None, standing: str
+) -> None:
+    assert standings([finding(count=count)], [entry(servers=limit)]) == [standing]
+
+
+def test_findings_about_one_resource_count_together() -> None:
+    both = [finding(count=2), finding("gold", "id-gold", count=3), finding("x", "x", count=9)]
+    assert standings(both, [entry(servers=5)]) == ["accepted", "accepted", "new"]
+    assert standings(both, [entry(servers=4)]) == ["grew", "grew", "new"]
+
+
+@pytest.mark.parametrize(
+    ("days", "standing"), [(-1000, "accepted"), (-1, "accepted"), (0, "accepted"), (1, "expired")]
+)
+def test_an_entry_counts_to_the_end_of_its_last_day(days: int, standing: str) -> None:
+    assert standings([finding()], [entry(expires=TODAY)], TODAY + days * DAY) == [standing]
+
+
+def test_what_expired_and_grew_has_expired() -> None:
+    old = entry(expires=TODAY - DAY, servers=1)
+    assert standings([finding(count=2)], [old]) == ["expired"]
+
+
+def test_unmet_entries_are_those_of_what_was_looked_for() -> None:
+    met, gone, elsewhere = entry(), entry("gone"), entry("gone", id="serial-shared")
+    judged = baseline.judge([finding()], [met, gone, elsewhere], TODAY)
+    assert baseline.unmet([met, gone, elsewhere], judged, {"not-steered"}) == [gone]
+    assert baseline.unmet([met, gone, elsewhere], judged, set(IDS)) == [gone, elsewhere]
+    assert baseline.unmet([met, gone, elsewhere], judged, ()) == []
+
+
+@pytest.mark.parametrize("changes", [{"expires": TODAY - DAY}, {"servers": 0}])
+def test_an_entry_that_accepts_no_more_is_met_all_the_same(changes: dict[str, Any]) -> None:
+    entries = [entry(**changes)]
+    judged = baseline.judge([finding(count=1)], entries, TODAY)
+    assert baseline.unmet(entries, judged, IDS) == []
+
+
+# --- writing ------------------------------------------------------------------
+
+#: YAML has to write all of it: control characters, lone surrogates, line separators.
+HOSTILE = st.text(st.characters(exclude_categories=()), max_size=20) | st.sampled_from(
+    [
+        "null",
+        "~",
+        "true",
+        "5",
+        "2030-01-01",
+        "=",
+        "<<",
+        "- a",
+        "a: b",
+        "# a",
+        "*a",
+        "&a",
+        "!!a",
+        "%a",
+        "---",
+        "...",
+        " a ",
+        "a\n\n b",
+        "\ufeff",
+        "\x85\u2028\u2029",
+        "\ud83d\ude00",
+        "x" * 300,
+        "a b " * 50,
+        "'\"",
+        "\\",
+    ]
+)
+#: A name that is the ID of another resource would be met by the entry of that one.
+FINDINGS = st.lists(
+    st.builds(
+        finding,
+        st.none() | HOSTILE.map("n{}".format),
+        st.none() | HOSTILE.map("i{}".format),
+        id=st.sampled_from(IDS),
+        type=st.sampled_from(["flavor", "image", "host"]),
+        count=st.none() | st.integers(0, 5),
+    ),
+    max_size=5,
+)
+REASON = HOSTILE.map("r{}".format)
+
+
+@given(FINDINGS, REASON)
+@settings(max_examples=100, deadline=None)
+def test_all_that_is_written_is_accepted(findings: list[Finding], reason: str) -> None:
+    text = written(findings, (), IDS, reason)
+    assert text.isascii()
+    entries = baseline.parse(text)
+    assert {each.reason for each in entries} <= {reason.strip()}
+    judged = baseline.judge(findings, entries, TODAY)
+    assert {each.standing for each in judged} <= {Standing.ACCEPTED}
+    assert baseline.unmet(entries, judged, IDS) == []
+
+
+@given(HOSTILE, HOSTILE, REASON)
+@settings(max_examples=100, deadline=None)
+def test_any_name_and_id_come_back(name: str, resource: str, reason: str) -> None:
+    text = written([finding(name, resource or None)], (), IDS, reason)
+    (one,) = baseline.parse(text)
+    assert one.resource == (resource or name)
+    assert one.name == (None if name == one.resource else name)
+    assert one.reason == reason.strip()
+    assert standings([finding(name, resource or None)], [one]) == ["accepted"]
+
+
+def written(
+    findings: Sequence[Finding], entries: Sequence[Entry], ids: Collection[str], reason: str
+) -> str:
+    return baseline.write(baseline.judge(findings, entries, TODAY), entries, ids, reason)
+
+
+@pytest.mark.parametrize("reason", ["", " ", "\n\t"])
+def test_without_a_reason_it_is_refused(reason: str) -> None:
+    both = [finding(), finding("other", "id-other")]
+    text = written(both, (), IDS, reason)
+    assert wrong(text) == (
+        "entry 1 (not-steered): it has no reason; entry 2 (not-steered): it has no reason"
+    )
+
+
+def test_nothing_found_makes_an_empty_baseline() -> None:
+    assert baseline.parse(written([], (), IDS, "x")) == ()
+
+
+def test_it_begins_with_what_it_is() -> None:
+    text = written([finding(count=2)], (), IDS, "Known")
+    assert text.startswith("# Findings that are accepted.")
+    assert yaml.safe_load(text) == {
+        "accepted": [
+            {
+                "id": "not-steered",
+                "resource_type": "flavor",
+                "resource": "id-gold",
+                "name": "gold",
+                "reason": "Known",
+                "servers": 2,
+            }
+        ]
+    }
+
+
+def test_what_could_not_be_checked_is_not_accepted() -> None:
+    for id_, grave in SEVERITIES.items():
+        text = written([finding(id=id_)], (), SEVERITIES, "Known")
+        assert len(baseline.parse(text)) == (grave is not Severity.UNCHECKED), id_
+
+
+def test_findings_about_one_resource_make_one_entry() -> None:
+    both = [finding(count=2), finding(count=3), finding("x", "x", count=9)]
+    first, second = baseline.parse(written(both, (), IDS, "Known"))
+    assert (first.resource, first.servers) == ("id-gold", 5)
+    assert (second.resource, second.servers) == ("x", 9)
+    assert standings(both, [first, second]) == ["accepted"] * 3
+
+
+def test_entries_are_sorted() -> None:
+    mixed = [finding("b", "b"), finding(None, None), finding("a", "a"), finding(id="cannot-move")]
+    texts = {written(each, (), IDS, "Known") for each in (mixed, mixed[::-1])}
+    assert len(texts) == 1
+    found = [(each.id, each.resource) for each in baseline.parse(texts.pop())]
+    assert found == [
+        ("cannot-move", "id-gold"),
+        ("not-steered", None),
+        ("not-steered", "a"),
+        ("not-steered", "b"),
+    ]
+
+
+@given(FINDINGS, REASON, REASON)
+@settings(max_examples=50, deadline=None)
+def test_writing_again_changes_nothing(findings: list[Finding], first: str, second: str) -> None:
+    text = written(findings, (), IDS, first)
+    again = written(findings, baseline.parse(text), IDS, second)
+    assert baseline.parse(again) == baseline.parse(text)
+
+
+def test_what_is_accepted_already_keeps_its_reason_and_its_day() -> None:
+    old = entry("gold", reason="Old", expires=TODAY - DAY, servers=1, name="people")
+    text = written([finding(count=3), finding("new", "new")], [old], IDS, "New")
+    kept, new = baseline.parse(text)
+    assert kept == dataclasses.replace(old, servers=3)
+    assert (new.resource, new.reason, new.expires) == ("new", "New", None)
+    assert standings([finding(count=3)], [kept]) == ["expired"]
+
+
+def test_what_is_not_met_goes_and_what_was_not_looked_for_stays() -> None:
+    gone, elsewhere = entry("gone"), entry("gone", id="serial-shared", servers=7)
+    assert baseline.parse(written([], [gone, elsewhere], {"not-steered"}, "x")) == (elsewhere,)
+
+
+def test_what_was_accepted_though_nobody_could_check_it_stays() -> None:
+    unread = finding(None, None, id="images-unreadable", type="cloud")
+    old = entry(None, id="images-unreadable", resource_type="cloud")
+    assert baseline.parse(written([unread], [old], SEVERITIES, "New")) == (old,)
+
+
+def test_an_entry_for_any_number_of_servers_stays_so() -> None:
+    old = entry()
+    assert baseline.parse(written([finding(count=3)], [old], IDS, "New")) == (old,)
+
+
+def test_what_is_called_as_another_one_is_identified() -> None:
+    both = [finding("Y", "Z", count=1), finding("Y", "Y", count=1)]
+    assert standings(both, baseline.parse(written(both, (), IDS, "Known"))) == ["accepted"] * 2
+
+
+def test_an_entry_for_several_of_one_name_counts_them_together() -> None:
+    legacy = entry("legacy", servers=1)
+    both = [finding("legacy", "f1", count=3), finding("legacy", "f2", count=3)]
+    assert standings(both, [legacy]) == ["grew", "grew"]
+    (renewed,) = baseline.parse(written(both, [legacy], IDS, "New"))
+    assert renewed == dataclasses.replace(legacy, servers=6)
+    assert standings(both, [renewed]) == ["accepted", "accepted"]
+
+
+def test_an_entry_that_is_valid_outweighs_one_that_expired() -> None:
+    expired, valid = entry(expires=TODAY - DAY), entry(expires=TODAY, reason="renewed")
+    for entries in ([expired, valid], [valid, expired]):
+        assert standings([finding()], entries) == ["accepted"]
+
+
+@pytest.mark.parametrize("field", ["id", "servers", "expires", "name", "more"])
+@pytest.mark.parametrize("value", ["-0x1" + "0" * 5_000, "x" * 5_000, "*bomb"])
+def test_what_is_told_is_short_whatever_is_in_the_file(field: str, value: str) -> None:
+    bomb = ["x0: &x0 [a, a, a, a, a, a, a, a, a, a]"]
+    bomb += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 7)]
+    bomb.append("x7: &bomb [*x6, *x6]")
+    lines = "".join(f"- {{id: not-steered, {field}: {value}}}\n" for _ in range(100))
+    told = wrong("\n".join(bomb) + f"\naccepted:\n{lines}")
+    assert len(told) < 5_000
+    assert told.endswith(" more")
+
+
+@pytest.mark.parametrize("text", ["2030-W05-1", "20300101", "2030-1-1", "2030-02-30"])
+def test_a_date_is_written_in_one_way(text: str) -> None:
+    entry = f"{{id: not-steered, resource_type: flavor, reason: x, expires: '{text}'}}"
+    told = wrong(f"accepted:\n- {entry}")
+    assert "is no date such as 2030-12-31" in told

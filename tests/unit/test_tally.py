@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many servers there are of which serial source, by host."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osc_uniqserial import policy
+from osc_uniqserial.facts import Fleet, Host, Sighting
+from osc_uniqserial.policy import HostMode, SerialSource, Setting
+from osc_uniqserial.report import HOST_SOURCES
+from osc_uniqserial.tally import OfHost, Tally
+from tests.unit.test_audit import built_from, host, sighting
+from tests.unit.test_status import M_AUTO, M_NONE, M_UNIQUE, K, U
+
+HOSTS = [
+    host("driver", U, K, M_UNIQUE),
+    host("auto", M_AUTO),
+    host("none", M_NONE),
+    host("untold"),
+    host("unread", unread=True),
+    host("vmware", type="VMware vCenter Server"),
+]
+FLEET = Fleet(tuple(sorted(HOSTS, key=lambda each: each.hypervisor.host)))
+SPECS: list[dict[str, str]] = [
+    {},
+    {"hw:unique_serial": "true"},
+    {"hw:unique_serial": "false"},
+    {"hw:unique_serial": "banana"},
+]
+#: Servers of one case are many: the objects are shared, as the survey shares them.
+KINDS = [
+    sighting(on, specs, built_from(raw))
+    for on in (*HOSTS, None)
+    for specs in SPECS
+    for raw in (None, "true", "false")
+]
+
+
+def hidden(of: Sighting) -> Sighting:
+    """Return a server whose host this user may not see."""
+    copy = sighting(None, host_visible=False)
+    copy.case = of.case
+    return copy
+
+
+def tallied(*servers: Sighting, fleet: Fleet | None = FLEET) -> list[OfHost]:
+    tally = Tally()
+    tally.see(servers)
+    return tally.by_host(fleet)
+
+
+def by_name(*servers: Sighting, fleet: Fleet | None = FLEET) -> dict[str | None, OfHost]:
+    found = tallied(*servers, fleet=fleet)
+    names = [each.name for each in found]
+    assert len(set(names)) == len(names)
+    assert names == sorted(names, key=lambda name: (name is None, name or ""))
+    return {each.name: each for each in found}
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([*KINDS, *map(hidden, KINDS)]))),
+    st.sampled_from([FLEET, Fleet(()), None]),
+)
+@settings(deadline=None, max_examples=50)
+def test_the_numbers_are_those_of_counting_one_by_one(
+    pages: list[list[Sighting]], fleet: Fleet | None
+) -> None:
+    tally = Tally()
+    sources: dict[str | None, Counter[SerialSource]] = {}
+    requests: dict[str | None, Counter[Setting | None]] = {}
+    for page in pages:
+        tally.see(page)
+        for each in page:
+            case = each.case
+            effective = policy.resolve(case.flavor.used, case.image.used, case.host)
+            sources.setdefault(each.host, Counter())[effective.source] += 1
+            requests.setdefault(each.host, Counter())[effective.requested] += 1
+    names = {each.hypervisor.host for each in (fleet.hosts if fleet else ())}
+    found = {each.name: each for each in tally.by_host(fleet)}
+    assert set(found) == names | set(sources)
+    for name, about in found.items():
+        assert about.sources == sources.get(name, Counter())
+        assert about.requested == requests.get(name, Counter())
+        assert about.servers == sum(1 for page in pages for each in page if each.host == name)
+        assert about.showing == sum(about.sources[source] for source in HOST_SOURCES)
+
+
+def test_hosts_without_servers_are_there() -> None:
+    found = by_name(sighting(HOSTS[0]))
+    assert set(found) == {each.hypervisor.host for each in HOSTS}
+    empty = found["auto"]
+    assert (empty.servers, empty.sharing, empty.mode, empty.honours) == (
+        0,
+        0,
+        HostMode.AUTO,
+        False,
+    )
+    assert (found["driver"].servers, found["driver"].honours) == (1, True)
+    assert (found["unread"].mode, found["unread"].honours) == (None, None)
+
+
+def test_servers_on_no_host_or_a_hidden_one_are_counted_together() -> None:
+    found = by_name(sighting(None), hidden(sighting(HOSTS[1])), fleet=None)
+    assert list(found) == [None]
+    assert found[None].servers == 2
+    # Whether they are on one host is hidden too.
+    (alone,) = tallied(*(hidden(sighting(HOSTS[1])) for _ in range(2)), fleet=None)
+    assert (alone.showing, alone.sharing) == (2, 0)
+    assert tallied(sighting(None), sighting(HOSTS[0]))[-1].name is None
+
+
+def test_a_host_that_the_fleet_does_not_have() -> None:
+    found = by_name(sighting(HOSTS[0]), fleet=None)
+    assert list(found) == ["driver"]
+    assert (found["driver"].mode, found["driver"].honours) == (HostMode.UNIQUE, True)
+
+
+@pytest.mark.parametrize("count", [1, 2, 500])
+def test_who_shows_the_host_shares(count: int) -> None:
+    found = by_name(*(sighting(HOSTS[1]) for _ in range(count)), sighting(HOSTS[2]))
+    assert found["auto"].showing == found["auto"].servers == count
+    assert found["auto"].sharing == (count if count > 1 else 0)
+    assert found["auto"].sources == {SerialSource.HOST_AUTO: count}
+    assert (found["none"].sharing, found["none"].servers) == (0, 1)
+
+
+def test_nothing_at_all() -> None:
+    assert tallied(fleet=None) == []
+    assert tallied(fleet=Fleet(())) == []
+    assert by_name()["auto"].servers == 0
+
+
+def test_two_compute_nodes_of_one_service_are_one_host() -> None:
+    twins: tuple[Host, ...] = (HOSTS[1], HOSTS[1])
+    (both,) = tallied(sighting(HOSTS[1]), fleet=Fleet(twins))
+    assert (both.name, both.servers) == ("auto", 1)
