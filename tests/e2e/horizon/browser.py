@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from tests.e2e import chromium
 
 Kind = Literal["flavor", "image", "aggregate"]
 _Found = TypeVar("_Found")
@@ -32,16 +32,7 @@ class Browser:
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
-        options = webdriver.ChromeOptions()
-        options.binary_location = shutil.which("chromium") or "chromium"
-        # Tests may run as root, which Chromium's sandbox refuses; /dev/shm may be small.
-        for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-            options.add_argument(option)
-        options.add_argument("--window-size=1200,1200")
-        # What is loaded from elsewhere would be a defect: nothing is looked up.
-        options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-        service = webdriver.ChromeService(shutil.which("chromedriver") or "chromedriver")
-        self.driver = webdriver.Chrome(options=options, service=service)
+        self.driver = chromium.start()
         try:
             self._log_in(user, password)
         except BaseException:
