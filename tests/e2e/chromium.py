@@ -16,6 +16,7 @@ def start() -> webdriver.Chrome:
     for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(option)
     options.add_argument("--window-size=1200,1200")
+    options.add_argument("--hide-scrollbars")
     # What is loaded from elsewhere would be a defect: nothing is looked up.
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
