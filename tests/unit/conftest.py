@@ -13,10 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
+import hypothesis
 import pytest
 import requests_mock
 from keystoneauth1 import fixture as ksa_fixture
 from openstackclient import shell
+
+# Machines are noisy: how long an example takes is no matter of right and wrong.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 SERVER_ID = "11111111-1111-4111-8111-111111111111"
 IMAGE_ID = "22222222-2222-4222-8222-222222222222"

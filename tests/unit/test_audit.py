@@ -629,7 +629,7 @@ def ids_of(found: Iterable[Finding], id_: str) -> set[str]:
 
 
 @given(cloud_of())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_audit_judges_as_list_does(cloud: tuple[Fleet, list[Sighting]]) -> None:
     fleet, servers = cloud
     audit = Audit(Configuration(fleet, (), {}))
@@ -670,7 +670,7 @@ def test_the_audit_judges_as_list_does(cloud: tuple[Fleet, list[Sighting]]) -> N
 
 
 @given(cloud_of(), st.integers(2, 5))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_findings_do_not_grow_with_servers(cloud: tuple[Fleet, list[Sighting]], times: int) -> None:
     """More servers of the same kinds are in the same findings."""
     fleet, servers = cloud

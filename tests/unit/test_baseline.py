@@ -224,7 +224,7 @@ def test_aliases_of_aliases_of_aliases(key: str) -> None:
 
 
 @given(st.text())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_is_a_baseline_or_refused(text: str) -> None:
     for each in (text, f"accepted: {text}", f"accepted:\n- id: {text}"):
         try:
@@ -370,7 +370,7 @@ REASON = HOSTILE.map("r{}".format)
 
 
 @given(FINDINGS, REASON)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_all_that_is_written_is_accepted(findings: list[Finding], reason: str) -> None:
     text = written(findings, (), IDS, reason)
     assert text.isascii()
@@ -382,7 +382,7 @@ def test_all_that_is_written_is_accepted(findings: list[Finding], reason: str) -
 
 
 @given(HOSTILE, HOSTILE, REASON)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_name_and_id_come_back(name: str, resource: str, reason: str) -> None:
     text = written([finding(name, resource or None)], (), IDS, reason)
     (one,) = baseline.parse(text)
@@ -456,7 +456,7 @@ def test_entries_are_sorted() -> None:
 
 
 @given(FINDINGS, REASON, REASON)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_writing_again_changes_nothing(findings: list[Finding], first: str, second: str) -> None:
     text = written(findings, (), IDS, first)
     again = written(findings, baseline.parse(text), IDS, second)

@@ -183,7 +183,7 @@ def parts(draw: Any, known: Sequence[str]) -> tuple[FlavorPart, ImagePart]:
 
 
 @given(NODES, MODES, st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_list_and_show_agree(nodes: list[Node], modes: GivenModes, data: st.DataObject) -> None:
     rest = FakeRest(nodes)
     fleet = hosts.read_fleet(rest, modes)
@@ -327,7 +327,7 @@ def shown(about: report.ServerReport) -> Json:
 
 
 @given(NODES, MODES, st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_report_of_many_is_the_report_of_one(
     nodes: list[Node], modes: GivenModes, data: st.DataObject
 ) -> None:

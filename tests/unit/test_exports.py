@@ -544,7 +544,7 @@ def test_nothing_in_the_page_moves_what_is_around_it(text: str) -> None:
 
 
 @given(TEXT)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_name_can_be_shown(text: str) -> None:
     # A command ends with its line.
     read = page(run_of("n" + text.replace("\n", "")))
@@ -963,7 +963,7 @@ def test_names_make_no_cases(text: str) -> None:
 
 
 @given(TEXT)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_name_is_well_formed(text: str) -> None:
     made = run_of(text, checks={id_: AUDIT[id_] for id_ in FEW})
     told = junit.render(made).decode()
@@ -1068,7 +1068,7 @@ def test_labels_come_back(text: str) -> None:
 
 
 @given(TEXT)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_label_comes_back(text: str) -> None:
     samples(run(cloud=text, region=text, checks={id_: AUDIT[id_] for id_ in FEW}))
 

@@ -138,7 +138,7 @@ WORKERS = st.integers(1, 5)
 
 
 @given(ANY_UUIDS, ANY_UUIDS, SIZES, WORKERS, st.randoms())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_server_comes_once(
     numbers: set[int], building: set[int], size: int, workers: int, shuffle: random.Random
 ) -> None:
@@ -160,7 +160,7 @@ def test_every_server_comes_once(
 
 
 @given(st.integers(20, 60), st.integers(5, 12), WORKERS, st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_nothing_is_lost_or_doubled_while_servers_come_and_go(
     count: int, size: int, workers: int, data: st.DataObject
 ) -> None:

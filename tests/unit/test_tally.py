@@ -66,7 +66,7 @@ def by_name(*servers: Sighting, fleet: Fleet | None = FLEET) -> dict[str | None,
     st.lists(st.lists(st.sampled_from([*KINDS, *map(hidden, KINDS)]))),
     st.sampled_from([FLEET, Fleet(()), None]),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_numbers_are_those_of_counting_one_by_one(
     pages: list[list[Sighting]], fleet: Fleet | None
 ) -> None:
