@@ -100,8 +100,8 @@ class UniqueSerialMixin(TraitsMixin):
 
     def _get_guest_config_sysinfo(self, instance: Any) -> Any:
         """Return the stock sysinfo with the serial number of the effective policy."""
-        # LibvirtDriver's, which comes after this class; mypy does not see Nova.
-        sysinfo = super()._get_guest_config_sysinfo(instance)  # type: ignore[misc]
+        # LibvirtDriver's, which comes after this class.
+        sysinfo = super()._get_guest_config_sysinfo(instance)  # type: ignore[misc]  # Nova: no types
         sysinfo.system_serial = self._serial(instance)
         return sysinfo
 
@@ -160,6 +160,8 @@ class UniqueSerialMixin(TraitsMixin):
         return serial
 
 
-# Nova has no types: for mypy its driver is Any.
-class UniqueSerialLibvirtDriver(UniqueSerialMixin, driver.LibvirtDriver):  # type: ignore[misc]
+class UniqueSerialLibvirtDriver(
+    UniqueSerialMixin,
+    driver.LibvirtDriver,  # type: ignore[misc]  # Nova has no types: for mypy this is Any
+):
     """What ``compute_driver = uniqserial.UniqueSerialLibvirtDriver`` loads."""

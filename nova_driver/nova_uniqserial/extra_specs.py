@@ -27,8 +27,7 @@ def register() -> list[Any]:
     """
     try:
         return _validators()
-    except Exception:
-        # Whatever it is: the API of a whole cloud is worth more than one extra spec.
+    except Exception:  # whatever it is: a cloud's API is worth more than one extra spec
         LOG.exception(
             "nova-uniqserial does not work here: compute API 2.86 and later refuse"
             " hw:unique_serial, and 2.98 does not show hw_unique_serial. Install it anew."

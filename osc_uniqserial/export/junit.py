@@ -46,7 +46,7 @@ def render(run: Run) -> bytes:
         suite.add_testcase(_case(run, check, by_id[check.id], blind.values()))
     report = JUnitXml("osc-uniqserial")
     report.add_testsuite(suite)
-    report.update_statistics()  # type: ignore[no-untyped-call]
+    report.update_statistics()  # type: ignore[no-untyped-call]  # junitparser has few types
     # The time of single checks is not known: they share the reading.
     suite.time = report.time = round(run.seconds, 3)
     written = io.BytesIO()

@@ -327,7 +327,8 @@ def test_the_units_with_systemd(tmp_path: Path) -> None:
     if tool is None:
         for kind in ("service", "timer"):
             parser = configparser.RawConfigParser(strict=False)
-            parser.optionxform = str  # type: ignore[assignment,method-assign]
+            # The documented way to keep the case of names; typeshed takes it for a method.
+            parser.optionxform = str  # type: ignore[assignment,method-assign]  # see above
             assert parser.read(tmp_path / f"{NAME}.{kind}")
             assert set(parser.sections()) <= {"Unit", "Service", "Timer", "Install"}
         assert re.fullmatch(r"\*-\*-\* ([01]\d|2[0-3]):[0-5]\d:[0-5]\d", when)
