@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import enum
 import re
+import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -53,7 +54,7 @@ class Entry:
 
     :ivar resource: ID or name of what the finding is about; None for a finding about no single
         resource
-    :ivar name: for people; it is not compared
+    :ivar name: for people; it is not compared. Where it is there, resource is an ID
     :ivar reason: never empty
     :ivar expires: the last day on which it counts; None: it always does
     :ivar servers: the most servers that it may be about; None: any number
@@ -193,10 +194,8 @@ def judge(
     findings: Sequence[Finding], entries: Iterable[Entry], today: datetime.date
 ) -> list[Judged]:
     """Tell of each finding whether it is accepted."""
-    index: dict[tuple[str, str, str | None], list[Entry]] = {}
-    for entry in entries:
-        index.setdefault((entry.id, entry.resource_type, entry.resource), []).append(entry)
-    met = [_met(index, each, today) for each in findings]
+    index = _Index(entries, today)
+    met = [index.of(each) for each in findings]
     # Several findings may be about one resource.
     servers: Counter[Entry] = Counter()
     for each, accepted in zip(findings, met, strict=True):
@@ -215,22 +214,47 @@ def judge(
     return judged
 
 
-def _met(
-    index: Mapping[tuple[str, str, str | None], Sequence[Entry]],
-    finding: Finding,
-    today: datetime.date,
-) -> Entry | None:
-    """Return the entry that is about a finding: by its ID, or else by its name."""
-    for resource in (finding.resource_id, finding.resource_name):
-        if resource is None and (finding.resource_id or finding.resource_name):
-            continue
-        if entries := index.get((finding.id, finding.type, resource)):
-            return next((entry for entry in entries if entry.counts_on(today)), entries[0])
-    return None
+class _Index:
+    """Finds the entry that is about a finding: by its ID, or else by its name."""
+
+    def __init__(self, entries: Iterable[Entry], today: datetime.date) -> None:
+        self._today = today
+        self._by_resource: dict[tuple[str, str, str | None], list[Entry]] = {}
+        self._by_name: dict[tuple[str, str, str | None], list[Entry]] = {}
+        for entry in entries:
+            about = (entry.id, entry.resource_type)
+            self._by_resource.setdefault((*about, entry.resource), []).append(entry)
+            if entry.name is not None:
+                self._by_name.setdefault((*about, entry.name), []).append(entry)
+
+    def of(self, finding: Finding) -> Entry | None:
+        """Return the entry; one that still counts, if there are several."""
+        called = (finding.id, finding.type, finding.resource_name)
+        if finding.resource_id is None:
+            # Its list could not be read, or it has none.
+            entries = self._by_resource.get(called) or self._by_name.get(called, [])
+        else:
+            identified = (finding.id, finding.type, finding.resource_id)
+            # Who may name something must not be able to call it like what is accepted.
+            entries = self._by_resource.get(identified) or [
+                entry
+                for entry in self._by_resource.get(called, ())
+                if entry.name is None and entry.resource is not None and not _is_id(entry.resource)
+            ]
+        valid = [entry for entry in entries if entry.counts_on(self._today)]
+        return next(iter(valid or entries), None)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def unmet(entries: Iterable[Entry], judged: Iterable[Judged], ids: Collection[str]) -> list[Entry]:
-    """Return the entries that no finding meets, of IDs that were looked for."""
+    """Return the entries that no finding meets, of IDs that were looked for everywhere."""
     met = {each.entry for each in judged}
     return [entry for entry in entries if entry.id in ids and entry not in met]
 
@@ -240,16 +264,14 @@ def write(
 ) -> str:
     """Return a baseline that accepts what was found.
 
-    What is accepted already keeps its reason and its last day; what nobody looked for stays.
-    What could not be checked is accepted only where an entry says so already.
+    What is accepted already keeps its reason and its last day; what was not looked for, or not
+    everywhere, stays. What could not be checked is accepted only where an entry says so already.
 
-    :param ids: those that were looked for
+    :param ids: those that were looked for everywhere
     :param reason: of entries that are new; where it is empty, somebody must write one
     """
     new: dict[tuple[str, str, str | None], Entry] = {}
-    made: dict[Entry, int | None] = {
-        entry: entry.servers for entry in entries if entry.id not in ids
-    }
+    made: dict[Entry, int | None] = {}
     for each in judged:
         finding, entry = each.finding, each.entry
         if entry is None:
@@ -261,6 +283,10 @@ def write(
         if finding.servers is not None and (each.entry is None or entry.servers is not None):
             counted = (counted or 0) + len(finding.servers)
         made[entry] = counted
+    for entry in entries:
+        if entry.id not in ids:
+            counted = made.get(entry)
+            made[entry] = entry.servers if counted is None else max(counted, entry.servers or 0)
     renewed = [dataclasses.replace(entry, servers=servers) for entry, servers in made.items()]
     renewed.sort(key=lambda entry: (entry.id, entry.resource_type, entry.resource or ""))
     document = {"accepted": [_plain(entry) for entry in renewed]}

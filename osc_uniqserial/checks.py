@@ -44,6 +44,14 @@ class Part(enum.StrEnum):
     GUESTS = "guests"
 
 
+class GuestSource(enum.Enum):
+    """What tells of guests, by the option that names it."""
+
+    LIBVIRT = "libvirt-uri"
+    DOMAINS = "domain-xml"
+    FACTS = "facts"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
     """What is looked for.
@@ -58,6 +66,7 @@ class Check:
         what could not be checked
     :ivar takes_away: what could not be read, wholly or partly; empty for all else
     :ivar all_projects: whether it is looked for only where the servers of all projects are
+    :ivar told_by: the sources of which each can tell it, of what is about guests
     """
 
     id: str
@@ -70,6 +79,16 @@ class Check:
     rests_on: frozenset[Part] = frozenset()
     takes_away: frozenset[Part] = frozenset()
     all_projects: bool = False
+    told_by: frozenset[GuestSource] = frozenset()
+
+
+def in_doubt(checks: Mapping[str, Check], found: Iterable[str]) -> frozenset[str]:
+    """Return the IDs of checks that rest on something that could not be read.
+
+    :param found: the IDs of all that was found
+    """
+    missing = {part for id_ in found if id_ in checks for part in checks[id_].takes_away}
+    return frozenset(id_ for id_, check in checks.items() if check.rests_on & missing)
 
 
 def _text(text: str) -> str:
@@ -100,6 +119,7 @@ def _check(
     rests_on: Iterable[Part] = (),
     takes_away: Iterable[Part] = (),
     all_projects: bool = False,
+    told_by: Iterable[GuestSource] = GuestSource,
 ) -> Check:
     return Check(
         id_,
@@ -112,10 +132,11 @@ def _check(
         frozenset(rests_on),
         frozenset(takes_away),
         all_projects,
+        frozenset(told_by),
     )
 
 
-def _by_severity(checks: Iterable[Check]) -> Mapping[str, Check]:
+def by_severity(checks: Iterable[Check]) -> Mapping[str, Check]:
     """Return checks by ID, the gravest first."""
     rank = list(Severity)
     ordered = sorted(checks, key=lambda each: (rank.index(each.severity), each.id))
@@ -202,7 +223,7 @@ Or move them to a host that gives a unique serial number. Where this host writes
 with KVM or QEMU, or not x86) that is the only way.
 
     openstack unique serial host list
-    openstack server migrate --host HOST SERVER
+    openstack --os-compute-api-version 2.56 server migrate --host HOST SERVER
     openstack server migration confirm SERVER
 """,
         accept="""
@@ -1209,7 +1230,7 @@ servers.
 Or move the servers to hosts that have it.
 
     openstack unique serial host list
-    openstack server migrate --host HOST SERVER
+    openstack --os-compute-api-version 2.56 server migrate --host HOST SERVER
     openstack server migration confirm SERVER
 """,
         accept="""
@@ -1339,6 +1360,7 @@ When the flavor or image asks for the host's own serial number on purpose, or wh
 the servers may know the host's identity and nothing in the servers depends on the number.
 """,
         rests_on=(Part.GUESTS,),
+        told_by=(GuestSource.LIBVIRT,),
     ),
     _check(
         "no-domain",
@@ -1363,6 +1385,7 @@ runs it: two guests on one disk destroy its data. Then a hard reboot makes the d
 Never: Nova and libvirt disagree about where the server is.
 """,
         rests_on=_LIVE,
+        told_by=(GuestSource.LIBVIRT,),
     ),
     _check(
         "domain-twice",
@@ -1387,6 +1410,7 @@ While the server is being moved: a live migration or a resize that is not confir
 some time.
 """,
         rests_on=(Part.GUESTS,),
+        told_by=(GuestSource.LIBVIRT,),
     ),
     _check(
         "sources-disagree",
@@ -1431,6 +1455,7 @@ Make sure that no cloud has the server. Then remove the domain with virsh on its
 While the server is being deleted, or when another Nova uses the same host.
 """,
         rests_on=_LIVE,
+        told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
         all_projects=True,
     ),
     _check(
@@ -1451,6 +1476,7 @@ Find out who made it. Nothing has to be done where it is meant to be there.
 When the host is meant to run it, for example a control plane in virtual machines.
 """,
         rests_on=_LIVE,
+        told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
         all_projects=True,
     ),
     _check(
@@ -1521,8 +1547,8 @@ from the guests.
 )
 
 #: What audit looks for, by ID, the gravest first.
-AUDIT: Mapping[str, Check] = _by_severity((*_AUDIT, _SERVERS_UNREAD))
+AUDIT: Mapping[str, Check] = by_severity((*_AUDIT, _SERVERS_UNREAD))
 #: What verify looks for, by ID, the gravest first.
-VERIFY: Mapping[str, Check] = _by_severity((*_VERIFY, _SERVERS_UNREAD))
+VERIFY: Mapping[str, Check] = by_severity((*_VERIFY, _SERVERS_UNREAD))
 #: Both of them, in the same order.
-ALL: Mapping[str, Check] = _by_severity({**AUDIT, **VERIFY}.values())
+ALL: Mapping[str, Check] = by_severity({**AUDIT, **VERIFY}.values())

@@ -350,7 +350,9 @@ class Verification:
     def strangers(self) -> Iterator[Reading]:
         """Yield the guests that no server is."""
         for reading in self.readings:
-            if reading.id not in self._known and reading.id not in self._changed:
+            # Facts may be of machines that are no guests at all.
+            is_domain = reading.name or reading.host
+            if is_domain and reading.id not in self._known and reading.id not in self._changed:
                 yield reading
 
     def leave(self, changed: Set[str]) -> None:

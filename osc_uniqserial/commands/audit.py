@@ -40,9 +40,10 @@ class AuditUniqueSerials(findings.Lister):
 
     def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return what is looked for: guests only where a source tells of them."""
-        from osc_uniqserial.checks import ALL, AUDIT
+        from osc_uniqserial.checks import AUDIT, VERIFY, by_severity
 
-        return ALL if live_sources.given(parsed_args) else AUDIT
+        guests = live_sources.told(parsed_args, VERIFY)
+        return by_severity({**guests, **AUDIT}.values()) if guests else AUDIT
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add what else may be told."""

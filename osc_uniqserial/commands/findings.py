@@ -172,14 +172,23 @@ class Lister(output.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Look, write what is to be written, and return the rows, the gravest first."""
+        from osc_uniqserial.checks import in_doubt
+
         began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
         wanted = self._wanted(parsed_args)
         outputs = reporting.Reporting(parsed_args)
         looking = self.look(parsed_args)
         if looking.scope:
             wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
+            _refuse(
+                set(parsed_args.only or ()) - set(wanted), "it takes the servers of all projects"
+            )
         found = [each for each in looking.findings if each.id in wanted]
-        judged = outputs.judge(found, wanted)
+        # Of a part of the cloud nothing is known to be gone.
+        sure = (
+            set() if looking.scope else set(wanted) - in_doubt(wanted, {each.id for each in found})
+        )
+        judged = outputs.judge(found, sure)
         rank = [*_SEVERITIES, "unchecked"]
         judged.sort(key=lambda each: (not each.counts, rank.index(each.finding.severity.value)))
         self._count(parsed_args, judged)
@@ -187,7 +196,7 @@ class Lister(output.Lister):
             run = self._run_of(parsed_args, looking, judged, began, wanted)
             seconds = time.monotonic() - started
             run = dataclasses.replace(run, seconds=seconds, unmet=outputs.unmet)
-            self._unwritten = outputs.write(run)
+            self._unwritten = outputs.write(run, sure)
         asked = {name.lower().replace(" ", "_") for name in parsed_args.columns}
         columns = [
             name
@@ -198,13 +207,25 @@ class Lister(output.Lister):
         return columns, (_row(each, columns, parsed_args.formatter) for each in judged)
 
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
-        """Return the checks that were asked for. What could not be checked is always told."""
-        return {
+        """Return the checks that were asked for. What could not be checked is always told.
+
+        :raises CommandError: when one cannot be looked for, or none is left
+        """
+        checks = self.checks(parsed_args)
+        only = parsed_args.only or ()
+        _refuse(
+            set(only) - set(checks),
+            "no source that was given tells of it (--libvirt-uri, --domain-xml, --facts)",
+        )
+        wanted = {
             id_: check
-            for id_, check in self.checks(parsed_args).items()
+            for id_, check in checks.items()
             if check.severity.value == "unchecked"
-            or (id_ not in parsed_args.skip and (not parsed_args.only or id_ in parsed_args.only))
+            or (id_ not in parsed_args.skip and (not only or id_ in only))
         }
+        if all(check.severity.value == "unchecked" for check in wanted.values()):
+            raise exceptions.CommandError("--only and --skip leave nothing to look for")
+        return wanted
 
     def _count(self, parsed_args: argparse.Namespace, judged: Iterable[Judged]) -> None:
         """Set the exit code, and what is said of the baseline."""
@@ -284,6 +305,11 @@ class Lister(output.Lister):
             for line in filter(None, (self._unwritten, self._since, self.covered.text)):
                 print(safe_text(line), file=sys.stderr)
         return 1 if self._unwritten else code
+
+
+def _refuse(ids: Iterable[str], why: str) -> None:
+    if named := ", ".join(sorted(ids)):
+        raise exceptions.CommandError(f"{named} cannot be looked for here: {why}")
 
 
 def _named(name: str | None, id_: str | None) -> str:

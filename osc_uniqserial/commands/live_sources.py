@@ -14,6 +14,7 @@ from osc_lib import exceptions
 from osc_uniqserial.commands import output
 
 if TYPE_CHECKING:
+    from osc_uniqserial.checks import Check
     from osc_uniqserial.facts import Fleet, Sighting
     from osc_uniqserial.findings import Finding
     from osc_uniqserial.live import Source
@@ -61,6 +62,16 @@ def add_options(parser: argparse.ArgumentParser, title: str) -> None:
 def given(parsed_args: argparse.Namespace) -> bool:
     """Whether there is any source."""
     return bool(parsed_args.libvirt_uri or parsed_args.domain_xml or parsed_args.facts)
+
+
+def told(parsed_args: argparse.Namespace, checks: Mapping[str, Check]) -> Mapping[str, Check]:
+    """Return those checks about guests that a source can tell."""
+    from osc_uniqserial.checks import GuestSource
+
+    there = {
+        source for source in GuestSource if getattr(parsed_args, source.value.replace("-", "_"))
+    }
+    return {id_: check for id_, check in checks.items() if check.told_by & there}
 
 
 class Live:

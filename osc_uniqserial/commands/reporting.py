@@ -54,12 +54,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write-baseline",
         metavar="<file>",
+        type=_file,
         help="Write a baseline that accepts all that was found",
     )
     parser.add_argument(
         "--baseline-reason",
         metavar="<text>",
-        default="",
+        type=_reason,
         help="Why, for the entries of --write-baseline that are new; without it one has to be"
         " written into the file before it is of use",
     )
@@ -72,15 +73,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _file(text: str) -> str:
+    if text == "-":
+        raise argparse.ArgumentTypeError("standard output has the findings; give a file")
+    return text
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty reason is none")
+    return text
+
+
 def _report(text: str) -> tuple[str, str]:
     kind, found, path = text.partition("=")
     if kind not in _FORMATS or not found or not path:
         raise argparse.ArgumentTypeError(
             f"expected FORMAT=FILE with one of {', '.join(_FORMATS)}, got {text!r}"
         )
-    if path == "-":
-        raise argparse.ArgumentTypeError("standard output has the findings; give a file")
-    return kind, path
+    return kind, _file(path)
 
 
 class _Explain(argparse.Action):
@@ -130,13 +141,18 @@ class Reporting:
         self._args = parsed_args
         self.entries: tuple[Entry, ...] = ()
         self.unmet: Sequence[Entry] = ()
-        if parsed_args.baseline_reason and not parsed_args.write_baseline:
+        written = parsed_args.write_baseline
+        if parsed_args.baseline_reason and not written:
             raise exceptions.CommandError("--baseline-reason is of use with --write-baseline only")
         if parsed_args.baseline:
             self.entries = _read_baseline(parsed_args.baseline)
         self._renderers = [(_renderer(kind), _target(path)) for kind, path in parsed_args.reports]
-        written = parsed_args.write_baseline
         self._written = _target(written) if written else None
+        if written and _is_other_baseline(written, parsed_args.baseline):
+            raise exceptions.CommandError(
+                f"{safe_text(written)} is there already: give it with --baseline too, so that what"
+                " is accepted in it stays, or remove it. Nothing was looked at."
+            )
         goals = [target.goal for _render, target in self._renderers]
         # A baseline may be written over the one that was read, and nothing else may.
         goals += {Path(os.path.realpath(path)) for path in (parsed_args.baseline, written) if path}
@@ -161,13 +177,16 @@ class Reporting:
         judged = baseline.judge(findings, self.entries, today)
         self.unmet = baseline.unmet(self.entries, judged, ids)
         output.warn(
-            f"{self._args.baseline} accepts {entry}, which was not found: remove the entry"
+            f"The entry {entry} of {self._args.baseline} is met by nothing: remove it"
             for entry in self.unmet
         )
         return judged
 
-    def write(self, run: Run) -> str:
-        """Write everything, each whole or not at all; return what could not be written."""
+    def write(self, run: Run, ids: Collection[str]) -> str:
+        """Write everything, each whole or not at all; return what could not be written.
+
+        :param ids: what was looked for everywhere
+        """
         from osc_uniqserial import baseline
 
         failed = []
@@ -180,8 +199,8 @@ class Reporting:
             text = baseline.write(
                 run.judged,
                 self.entries,
-                run.checks,
-                self._args.baseline_reason,
+                ids,
+                self._args.baseline_reason or "",
             )
             try:
                 self._written.write(text.encode())
@@ -190,6 +209,13 @@ class Reporting:
         if not failed:
             return ""
         return f"Could not write {'; '.join(failed)}. What was there before is unchanged."
+
+
+def _is_other_baseline(path: str, baseline: str | None) -> bool:
+    """Whether a file has something in it, and was not read."""
+    if baseline and os.path.realpath(path) == os.path.realpath(baseline):
+        return False
+    return os.path.isfile(path) and os.path.getsize(path) > 0
 
 
 def _target(path: str) -> Target:

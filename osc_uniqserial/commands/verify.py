@@ -36,9 +36,9 @@ class VerifyUniqueSerials(findings.Lister):
 
         return VERIFY
 
-    def checks(self, _parsed_args: argparse.Namespace) -> Mapping[str, Check]:
-        """Return what is looked for: all of it."""
-        return self.possible()
+    def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
+        """Return what is looked for: what the sources can tell."""
+        return live_sources.told(parsed_args, self.possible())
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add where live serial numbers are read."""

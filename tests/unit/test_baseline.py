@@ -464,7 +464,7 @@ def test_writing_again_changes_nothing(findings: list[Finding], first: str, seco
 
 
 def test_what_is_accepted_already_keeps_its_reason_and_its_day() -> None:
-    old = entry("gold", reason="Old", expires=TODAY - DAY, servers=1, name="people")
+    old = entry(reason="Old", expires=TODAY - DAY, servers=1, name="people")
     text = written([finding(count=3), finding("new", "new")], [old], IDS, "New")
     kept, new = baseline.parse(text)
     assert kept == dataclasses.replace(old, servers=3)
@@ -525,3 +525,24 @@ def test_a_date_is_written_in_one_way(text: str) -> None:
     entry = f"{{id: not-steered, resource_type: flavor, reason: x, expires: '{text}'}}"
     told = wrong(f"accepted:\n- {entry}")
     assert "is no date such as 2030-12-31" in told
+
+
+@pytest.mark.parametrize("name", ["id-gold", "gold"])
+def test_nobody_is_accepted_by_a_name_that_is_an_id(name: str) -> None:
+    """Tenants may call an image like the ID of another one, or like it."""
+    (written_entry,) = baseline.parse(written([finding()], (), IDS, "Known"))
+    assert standings([finding(name, "id-evil")], [written_entry]) == ["new"]
+    uuid_entry = entry("11111111-1111-4111-8111-111111111111")
+    assert standings([finding(uuid_entry.resource, "id-evil")], [uuid_entry]) == ["new"]
+
+
+def test_what_was_not_looked_for_everywhere_stays_as_it_is() -> None:
+    seen, unseen = entry(servers=9, reason="Old"), entry("elsewhere", servers=7)
+    text = written([finding(count=2), finding("b", "b")], [seen, unseen], (), "New")
+    kept = {each.resource: each for each in baseline.parse(text)}
+    assert kept["id-gold"] == seen
+    assert kept["elsewhere"] == unseen
+    assert kept["b"].reason == "New"
+    # More than there were is more.
+    (grown, _other) = baseline.parse(written([finding(count=20)], [seen, unseen], (), "New"))[::-1]
+    assert grown.servers == 20
