@@ -21,6 +21,7 @@ class OfHost:
     """What there is on a host.
 
     :ivar name: None: on no host, or on one that is hidden
+    :ivar placed: False: on no host
     :ivar mode: None: unknown
     :ivar honours: None: unknown
     :ivar requested: servers by what flavor and image ask for; None: unknown
@@ -30,6 +31,7 @@ class OfHost:
     name: str | None
     mode: HostMode | None = None
     honours: bool | None = None
+    placed: bool = True
     requested: Counter[Setting | None] = dataclasses.field(default_factory=Counter)
     sources: Counter[SerialSource] = dataclasses.field(default_factory=Counter)
 
@@ -64,18 +66,21 @@ class Tally:
 
     def by_host(self, fleet: Fleet | None) -> list[OfHost]:
         """Return what there is on each host, those without servers too, by name."""
-        hosts: dict[str | None, OfHost] = {}
+        hosts: dict[tuple[str | None, bool], OfHost] = {}
         for host in fleet.hosts if fleet else ():
-            hosts.setdefault(host.hypervisor.host, _of(host))
+            hosts.setdefault((host.hypervisor.host, True), _of(host))
         for (name, case), count in self._counts.items():
-            about = hosts.get(name)
+            key = (name, name is not None or case.placed)
+            about = hosts.get(key)
             if about is None:
                 known = case.host
-                about = hosts[name] = OfHost(name, known.mode, known.honours)
+                about = hosts[key] = OfHost(name, known.mode, known.honours, key[1])
             effective = policy.resolve(case.flavor.used, case.image.used, case.host)
             about.sources[effective.source] += count
             about.requested[effective.requested] += count
-        return sorted(hosts.values(), key=lambda each: (each.name is None, each.name or ""))
+        return sorted(
+            hosts.values(), key=lambda each: (each.name is None, each.name or "", each.placed)
+        )
 
 
 def _of(host: Host) -> OfHost:

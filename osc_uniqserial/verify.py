@@ -270,6 +270,11 @@ class Verification:
         """How many servers have a reading, and should have something that is known."""
         return len(self._compared)
 
+    @property
+    def comparable(self) -> int:
+        """How many servers have, or should have, a guest with something to compare."""
+        return len(self._known) - self._nowhere - self._apart
+
     def see(self, sightings: Iterable[Sighting]) -> None:
         """Take in servers."""
         for sighting in sightings:
@@ -371,7 +376,7 @@ class Verification:
         """
         missing = sum(gaps)
         about = "about " if missing else ""
-        total = len(self._known) - self._nowhere - self._apart + missing
+        total = self.comparable + missing
         text = f"{self.compared:,} of {about}{total:,} servers compared"
         if self._nowhere:
             text += f"; {self._nowhere:,} on no host"

@@ -120,4 +120,5 @@ class AuditUniqueSerials(findings.Lister):
             coverage.seen,
             coverage.checked,
             coverage.unread,
+            (live.compared, live.comparable) if live else None,
         )

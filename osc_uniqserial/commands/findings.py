@@ -73,12 +73,14 @@ class Covered:
     :ivar servers: those that were read
     :ivar checked: those of them that could be judged
     :ivar unread: those that could not be read, about
+    :ivar guests: of an audit that looked at guests: those compared, and those that could be
     """
 
     text: str
     servers: int
     checked: int
     unread: int
+    guests: tuple[int, int] | None = None
 
 
 class Lister(output.Lister):
@@ -256,7 +258,7 @@ class Lister(output.Lister):
         began: datetime.datetime,
         wanted: Mapping[str, Check],
     ) -> Run:
-        from osc_uniqserial.export.run import Run
+        from osc_uniqserial.export.run import ALL_PROJECTS, Run
         from osc_uniqserial.facts import Fleet
 
         covered = self.covered or Covered("", 0, 0, 0)
@@ -268,7 +270,7 @@ class Lister(output.Lister):
         return Run(
             command=command,
             version=importlib.metadata.version("osc-uniqserial"),
-            options=shlex.join(self._options()),
+            options=self._options(),
             began=began,
             seconds=0.0,
             cloud=self.app.cloud.name or "",
@@ -277,7 +279,7 @@ class Lister(output.Lister):
             auth_url=re.sub("//[^/]*@", "//", auth_url),
             user=_named(who.username, who.user_id) if who else "",
             project=_named(who.project_name, who.project_id) if who else "",
-            scope=looking.scope or "all projects",
+            scope=looking.scope or ALL_PROJECTS,
             coverage=covered.text,
             checks=wanted,
             fatal=_fatal(parsed_args),
@@ -286,14 +288,18 @@ class Lister(output.Lister):
             servers=covered.servers,
             checked=covered.checked,
             unread=covered.unread,
+            guests=covered.guests,
             baseline=parsed_args.baseline,
         )
 
-    def _options(self) -> list[str]:
+    def _options(self) -> str:
         """Return the options of this command; those of the shell may be passwords."""
         words = (self.cmd_name or "").split()
         _known, rest = self.app.parser.parse_known_args(list(self.app.command_options))
-        return rest[len(words) :] if rest[: len(words)] == words else []
+        if rest[: len(words)] == words:
+            return shlex.join(rest[len(words) :])
+        # Within a shell that was started without a command.
+        return "(its options are not known)"
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print, then tell the coverage as the last word on standard error."""

@@ -107,6 +107,11 @@ class Live:
         """How many were compared."""
         return self._verification.compared
 
+    @property
+    def comparable(self) -> int:
+        """How many could have been."""
+        return self._verification.comparable
+
     def findings(self, filters: Mapping[str, str], servers: Servers) -> Iterator[Finding]:
         """Yield what was found, once all servers were seen.
 

@@ -99,4 +99,4 @@ class VerifyUniqueSerials(findings.Lister):
             yield unread(gap.reason, gap.servers)
         text = f"{live.coverage(servers)}{f' ({scope})' if scope else ''}"
         missing = sum(gap.servers or 0 for gap in servers.gaps)
-        self.covered = findings.Covered(text, live.seen, live.compared, missing)
+        self.covered = findings.Covered(text, live.comparable, live.compared, missing)

@@ -6,12 +6,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from osc_uniqserial.baseline import Judged, Standing
 from osc_uniqserial.checks import Check, Severity
@@ -69,12 +69,12 @@ def render(run: Run) -> bytes:
     groups, unchecked = _groups(run, run.findings()), _groups(run, run.unchecked())
     accepted = list(run.accepted())
     page = environment.get_template("page.html.j2").render(
-        newline=Markup("\n"),
         title=f"Serial numbers of {cloud}" if cloud else "Serial numbers",
         run={
             "when": run.began.strftime("%Y-%m-%d %H:%M UTC"),
             "coverage": run.coverage,
             "facts": list(_facts(run)),
+            "notes": list(_notes(run)),
         },
         verdict=_verdict(run),
         tiles=list(_tiles(run)),
@@ -106,6 +106,17 @@ def _facts(run: Run) -> Iterator[Mapping[str, str]]:
     ):
         if text:
             yield {"name": name, "text": text}
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """Yield what has to be known to read the numbers."""
+    if not run.is_whole:
+        yield f"Only a part was looked at: {run.scope}. Hosts may have other servers too."
+    if run.command == "verify" or run.guests:
+        yield (
+            "Charts and hosts tell what servers should have, by policy. Where guests have"
+            " something else, a finding tells it."
+        )
 
 
 def _clip(text: str, most: int) -> str:
@@ -152,12 +163,18 @@ def _tiles(run: Run) -> Iterator[Mapping[str, str]]:
     sharing = sum(host.sharing for host in run.hosts)
     about = "about " if run.unread else ""
     for count, label in (
-        (f"{run.checked:,} of {about}{run.servers + run.unread:,}", "servers checked"),
+        (
+            f"{run.checked:,} of {about}{run.servers + run.unread:,}",
+            "guests compared" if run.command == "verify" else "servers checked",
+        ),
         (f"{sources[SerialSource.INSTANCE_UUID]:,}", "servers with a serial number of their own"),
         (f"{sharing:,}", "servers that share one with others"),
         (f"{sum(1 for host in run.hosts if host.name):,}", "compute hosts"),
     ):
         yield {"count": count, "label": label}
+    if run.guests:
+        compared, of = run.guests
+        yield {"count": f"{compared:,} of {of:,}", "label": "guests compared"}
     if run.baseline is not None:
         standings = Counter(
             each.standing for each in run.judged if each.finding.severity is not Severity.UNCHECKED
@@ -170,6 +187,9 @@ def _tiles(run: Run) -> Iterator[Mapping[str, str]]:
         ):
             if standings[standing] or standing in (Standing.NEW, Standing.ACCEPTED):
                 yield {"count": f"{standings[standing]:,}", "label": label}
+
+
+_NOWHERE = "on no host"
 
 
 # --- charts -----------------------------------------------------------------
@@ -207,6 +227,8 @@ def _hosts_by_mode(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
 def _servers_by_source(run: Run) -> Mapping[str, Any]:
     sources = run.sources()
     bars = [(label, sources[source], style) for source, (label, style) in _SOURCES.items()]
+    if run.nowhere:
+        bars.append((_NOWHERE, run.nowhere, "none"))
     return _chart("Servers by serial source", bars)
 
 
@@ -242,6 +264,7 @@ def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
     used = [host for host, kind in named if kind != "empty"]
     empty = [host for host, kind in named if kind == "empty"]
     left = len(used) - min(len(used), _ROWS)
+    unnamed = [host for host in hosts if not host.name and host.servers]
     return {
         "tiles": [
             {
@@ -264,7 +287,7 @@ def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
             if counts[kind]
         ],
         "columns": [label for label, _style in _SOURCES.values()],
-        "rows": [_row(host) for host in used[:_ROWS]],
+        "rows": [_row(host) for host in (*used[:_ROWS], *unnamed)],
         "empty": [f"{_named(host)} ({_mode(host)})" for host in empty[:_ROWS]],
         "empties": _count(len(empty), "host has no servers", "hosts have no servers"),
         "more": f"; the {left:,} hosts that are not listed are not worse" if left else "",
@@ -272,7 +295,9 @@ def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
 
 
 def _named(host: OfHost) -> str:
-    return _clip(host.name or "", _NAME)
+    if host.name:
+        return _clip(host.name, _NAME)
+    return "(hosts that are hidden)" if host.placed else f"({_NOWHERE})"
 
 
 def _mode(host: OfHost) -> str:
@@ -282,8 +307,8 @@ def _mode(host: OfHost) -> str:
 def _row(host: OfHost) -> Mapping[str, Any]:
     return {
         "name": _named(host),
-        "mode": _mode(host),
-        "honours": {True: "yes", False: "no", None: "unknown"}[host.honours],
+        "mode": _mode(host) if host.name else "",
+        "honours": {True: "yes", False: "no", None: "unknown"}[host.honours] if host.name else "",
         "servers": f"{host.servers:,}",
         "cells": [_cell(source, host.sources[source]) for source in _SOURCES],
     }
@@ -306,21 +331,21 @@ def _groups(run: Run, found: Iterable[Judged]) -> tuple[list[Mapping[str, Any]],
     for each in found:
         remedy = each.finding.remedy or ""
         command = _COMMAND.search(remedy)
-        # Alike but for the resource that the command is about.
+        # Alike but for the command.
         words = _COMMAND.sub("", remedy).strip(" ,;:")
         group = groups.setdefault((each.finding.id, words), [])
         group.append((each, command[0] if command else ""))
     shown, left = [], _MEMBERS
-    for number, ((id_, words), members) in enumerate(itertools.islice(groups.items(), _GROUPS)):
+    for number, ((id_, _words), members) in enumerate(itertools.islice(groups.items(), _GROUPS)):
         # Each has at least one.
         most = min(max(left, 1), _IN_GROUP)
         left -= min(len(members), most)
-        shown.append(_group(f"g{number}", run.checks[id_], words, members, most))
+        shown.append(_group(f"g{number}", run.checks[id_], members, most))
     return shown, _more(len(groups) - _GROUPS)
 
 
 def _group(
-    anchor: str, check: Check, words: str, members: Sequence[tuple[Judged, str]], most: int
+    anchor: str, check: Check, members: Sequence[tuple[Judged, str]], most: int
 ) -> Mapping[str, Any]:
     unchecked = check.severity is Severity.UNCHECKED
     shown = members[:most]
@@ -330,11 +355,24 @@ def _group(
         "severity": "not checked" if unchecked else check.severity.value,
         "style": _STYLES[check.severity],
         "summary": check.summary,
-        "words": _clip(words, _TEXT),
+        "sentence": _clip(_sentence(members), _TEXT),
         "commands": list(itertools.islice(_commands(shown), most)),
         "members": [_member(each) for each, _command in shown],
         "more": _more(len(members) - most),
     }
+
+
+def _sentence(members: Sequence[tuple[Judged, str]]) -> str:
+    """Return what is to be done about all of them, in words; empty when it is the command alone."""
+    each, command = members[0]
+    remedy = each.finding.remedy or ""
+    if remedy == command:
+        return ""
+    if len(members) > 1 and each.finding.resource_id:
+        id_ = shlex.quote(each.finding.resource_id)
+        alike = command.replace(f" {id_}", f" {each.finding.type.upper()}")
+        remedy = remedy.replace(command, alike) if command else remedy
+    return remedy
 
 
 def _commands(members: Iterable[tuple[Judged, str]]) -> Iterator[str]:

@@ -14,19 +14,24 @@ from osc_uniqserial.text import safe_text
 
 _PREFIX = "openstack_unique_serial"
 #: The same in every line, so that files of several clouds can lie side by side.
-_WHERE = ("command", "cloud", "region")
+_WHERE = ("command", "cloud", "region", "scope")
+#: Of what is on no host.
+_NOT_PLACED = "not-placed"
 
 
 def render(run: Run) -> bytes:
     """Return the report; checks that found nothing are there with 0, so that alerts end."""
     registry = CollectorRegistry()
-    where = (run.command, safe_text(run.cloud or run.auth_url), safe_text(run.region))
+    scope = run.scope.partition(":")[0]
+    where = (run.command, *map(safe_text, (run.cloud or run.auth_url, run.region, scope)))
 
     def gauge(name: str, help_: str, *labels: str) -> Gauge:
         return Gauge(f"{_PREFIX}_{name}", help_, (*_WHERE, *labels), registry=registry)
 
     rows = gauge("findings", "Findings by ID and severity", "id", "severity", "standing")
-    about = gauge("finding_servers", "Servers that findings are about", "id", "severity")
+    about = gauge(
+        "finding_servers", "Servers that findings are about, by finding", "id", "severity"
+    )
     for id_, found in run.by_id().items():
         severity = run.checks[id_].severity.value
         counts = Counter((each.standing or Standing.NEW).value for each in found)
@@ -37,12 +42,19 @@ def render(run: Run) -> bytes:
         about.labels(*where, id_, severity).set(
             sum(len(each.finding.servers or ()) for each in found)
         )
-    servers = gauge("servers", "Servers by where their serial number comes from", "serial_source")
-    sources = run.sources()
-    for source in SerialSource:
-        servers.labels(*where, source.value).set(sources[source])
-    sharing = gauge("sharing_servers", "Servers that have one serial number with others of a host")
-    sharing.labels(*where).set(sum(each.sharing for each in run.hosts))
+    if run.command == "audit":
+        # What the policy says is none of what guests were seen to have.
+        servers = gauge(
+            "servers", "Servers by where their serial number comes from", "serial_source"
+        )
+        by_source = {source.value: count for source, count in run.sources().items()}
+        by_source[_NOT_PLACED] = run.nowhere
+        for value in (*(source.value for source in SerialSource), _NOT_PLACED):
+            servers.labels(*where, value).set(by_source.get(value, 0))
+        sharing = gauge(
+            "sharing_servers", "Servers that have one serial number with others of a host"
+        )
+        sharing.labels(*where).set(sum(each.sharing for each in run.hosts))
     coverage = gauge("coverage_servers", "Servers by whether they could be checked", "state")
     coverage.labels(*where, "checked").set(run.checked)
     coverage.labels(*where, "unchecked").set(run.servers - run.checked)

@@ -13,6 +13,9 @@ from osc_uniqserial.checks import Check, Part, Severity
 from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.tally import OfHost
 
+#: The scope of a whole cloud.
+ALL_PROJECTS = "all projects"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
@@ -33,9 +36,11 @@ class Run:
     :ivar baseline: its path; None when none was given
     :ivar unmet: entries of the baseline that nothing meets
     :ivar hosts: by name; those without servers too
-    :ivar servers: servers that were read
+    :ivar servers: servers that were read, of verify those that have a serial number to compare
     :ivar checked: those of them that could be judged
     :ivar unread: servers that could not be read, about
+    :ivar guests: of an audit that looked at guests: those that were compared, and those that
+        could have been
     """
 
     command: str
@@ -59,6 +64,7 @@ class Run:
     unread: int
     baseline: str | None = None
     unmet: Sequence[Entry] = ()
+    guests: tuple[int, int] | None = None
 
     def by_id(self) -> dict[str, list[Judged]]:
         """Return what was found, by ID; of each check."""
@@ -94,8 +100,19 @@ class Run:
         return parts
 
     def sources(self) -> Counter[SerialSource]:
-        """Return how many servers there are of each serial source."""
+        """Return how many servers on hosts there are of each serial source, by policy."""
         total: Counter[SerialSource] = Counter()
         for host in self.hosts:
-            total.update(host.sources)
+            if host.placed:
+                total.update(host.sources)
         return total
+
+    @property
+    def nowhere(self) -> int:
+        """How many servers are on no host, and so have no serial number yet."""
+        return sum(host.servers for host in self.hosts if not host.placed)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the servers of all projects were looked at."""
+        return self.scope == ALL_PROJECTS

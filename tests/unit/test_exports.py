@@ -438,7 +438,7 @@ class Page(HTMLParser):
     def tiles(self) -> dict[str, str]:
         (tiles,) = [each for each in self.all("ul") if each.attributes.get("class") == "tiles"]
         return {
-            item.text.removeprefix(item.all("b")[0].text): item.all("b")[0].text
+            item.text.removeprefix(item.all("b")[0].text).strip(): item.all("b")[0].text
             for item in tiles.all("li")
         }
 
@@ -658,10 +658,22 @@ def test_the_map_has_each_host_and_the_worst_first() -> None:
 )
 def test_the_verdict(judged: Sequence[Judged], said: str, style: str) -> None:
     (banner,) = [
-        each for each in page(run(*judged)).all("p") if each.attributes.get("role") == "status"
+        each
+        for each in page(run(*judged)).all("p")
+        if (each.attributes.get("class") or "").startswith("banner ")
     ]
     assert banner.text == said
     assert banner.attributes["class"] == f"banner {style}"
+
+
+def copied(group: Element) -> list[str]:
+    """Return the commands of a group: each can be selected by itself."""
+    return [
+        each.text
+        for block in group.all("ul")
+        if block.attributes.get("class") == "commands"
+        for each in block.all("code")
+    ]
 
 
 @pytest.mark.parametrize("key", ["hw;uniqueserial", "|hw #;unique", "hw,unique", "a'b (c", 'x"y'])
@@ -669,8 +681,7 @@ def test_a_command_is_whole_or_not_there(key: str) -> None:
     """Names of image properties come from tenants, and commands are copied into a shell."""
     command = f"openstack image unset --property {shlex.quote(key)} ID"
     read = page(run(found("misplaced-key", remedy=f"{command}, or not")))
-    (block,) = read.groups["misplaced-key"].all("pre")
-    assert block.text == command
+    assert copied(read.groups["misplaced-key"]) == [command]
 
 
 @pytest.mark.parametrize(
@@ -682,7 +693,7 @@ def test_a_command_is_whole_or_not_there(key: str) -> None:
 )
 def test_a_command_that_is_only_mentioned_is_none(remedy: str) -> None:
     group = page(run(found("setting-conflict", remedy=remedy))).groups["setting-conflict"]
-    assert group.all("pre") == []
+    assert copied(group) == []
     assert remedy in group.text
 
 
@@ -690,8 +701,8 @@ def test_a_command_for_each_server() -> None:
     one = found("live-unread", remedy="openstack server reboot --hard SERVER")
     held = servers(2)
     one = dataclasses.replace(one, finding=dataclasses.replace(one.finding, servers=held))
-    (block,) = page(run(one, checks=ALL)).groups["live-unread"].all("pre")
-    assert block.text.splitlines() == [f"openstack server reboot --hard {id_}" for id_ in held]
+    group = page(run(one, checks=ALL)).groups["live-unread"]
+    assert copied(group) == [f"openstack server reboot --hard {id_}" for id_ in held]
 
 
 @pytest.mark.parametrize("standing", [None, Standing.ACCEPTED])
@@ -716,13 +727,11 @@ def test_commands_of_one_group_are_lines_to_copy() -> None:
     ]
     read = page(run(*made))
     assert len(read.all("article")) == 1
-    (block,) = read.groups["not-steered"].all("pre")
-    assert block.text.splitlines() == [
+    assert copied(read.groups["not-steered"]) == [
         "openstack flavor set --x a",
         "openstack flavor set --x b",
         "openstack flavor set --x <c>",
     ]
-    assert block.all("pre") == [block]
 
 
 def test_what_is_to_be_done_alike_is_one_group() -> None:
@@ -733,11 +742,12 @@ def test_what_is_to_be_done_alike_is_one_group() -> None:
         found("not-steered", name="d"),
     ]
     first, second, third = page(run(*made)).all("article")
-    assert first.all("pre")[0].text.splitlines() == ["openstack x a", "openstack x b"]
-    assert first.all("p")[0].text == "or provide such a host"
-    assert [each.text for each in first.all("li")] == ["flavor a: seen", "flavor b: seen"]
-    assert (second.all("pre"), second.all("p")[0].text) == ([], "Provide a host")
-    assert (third.all("pre"), third.all("p")) == ([], [])
+    assert copied(first) == ["openstack x a", "openstack x b"]
+    # The whole sentence, before what is copied.
+    assert first.all("p")[0].text == "openstack x FLAVOR, or provide such a host"
+    assert [each.text for each in first.all("li")][2:] == ["flavor a: seen", "flavor b: seen"]
+    assert (copied(second), second.all("p")[0].text) == ([], "Provide a host")
+    assert (copied(third), third.all("p")) == ([], [])
 
 
 def test_a_group_that_is_long_is_cut() -> None:
@@ -784,7 +794,11 @@ def test_what_could_not_be_checked_is_told_apart() -> None:
 def test_each_finding_is_explained_once() -> None:
     read = page(run(*(found(id_, count=1) for id_ in ALL for _ in range(2)), checks=ALL))
     for id_, check in ALL.items():
-        told = read.one(f"check-{id_}").text
+        (told,) = [
+            each.text
+            for each in read.all("details")
+            if any(dl.attributes.get("id") == f"check-{id_}" for dl in each.all("dl"))
+        ]
         for line in (check.summary, check.meaning, check.why, check.accept):
             assert line in told
         for line in check.repair.splitlines():
@@ -984,7 +998,7 @@ FEW_TAGS = [
 
 # --- Prometheus -----------------------------------------------------------------
 
-WHERE = {"command": "audit", "cloud": "prod", "region": "one"}
+WHERE = {"command": "audit", "cloud": "prod", "region": "one", "scope": "all projects"}
 
 
 def samples(of: Run) -> dict[str, dict[tuple[str, ...], float]]:
@@ -1002,6 +1016,7 @@ def samples(of: Run) -> dict[str, dict[tuple[str, ...], float]]:
                 of.command,
                 safe_text(of.cloud or of.auth_url),
                 safe_text(of.region),
+                "all projects",
             ]
             key = tuple(sample.labels.values())
             assert key not in read.setdefault(name, {})
@@ -1049,6 +1064,7 @@ def test_the_values_are_those_of_the_run() -> None:
         ("host-auto",): 2,
         ("absent",): 6,
         ("unknown",): 2,
+        ("not-placed",): 0,
     }
     assert read["sharing_servers"] == {(): 3}
     assert read["coverage_servers"] == {("checked",): 14, ("unchecked",): 2, ("unread",): 5}

@@ -706,8 +706,8 @@ def test_the_reports_tell_what_the_baseline_says(cloud: AuditCloud, folder: Path
         0,
     ]
     assert (
-        'id="invalid-value",region="",severity="medium",standing="accepted"} 1.0'
-        in (folder / "prometheus").read_text()
+        'id="invalid-value",region="",scope="all projects",severity="medium",'
+        'standing="accepted"} 1.0' in (folder / "prometheus").read_text()
     )
 
 

@@ -57,7 +57,7 @@ def tallied(*servers: Sighting, fleet: Fleet | None = FLEET) -> list[OfHost]:
 def by_name(*servers: Sighting, fleet: Fleet | None = FLEET) -> dict[str | None, OfHost]:
     found = tallied(*servers, fleet=fleet)
     names = [each.name for each in found]
-    assert len(set(names)) == len(names)
+    assert len({(each.name, each.placed) for each in found}) == len(names)
     assert names == sorted(names, key=lambda name: (name is None, name or ""))
     return {each.name: each for each in found}
 
@@ -71,22 +71,23 @@ def test_the_numbers_are_those_of_counting_one_by_one(
     pages: list[list[Sighting]], fleet: Fleet | None
 ) -> None:
     tally = Tally()
-    sources: dict[str | None, Counter[SerialSource]] = {}
-    requests: dict[str | None, Counter[Setting | None]] = {}
+    sources: dict[tuple[str | None, bool], Counter[SerialSource]] = {}
+    requests: dict[tuple[str | None, bool], Counter[Setting | None]] = {}
     for page in pages:
         tally.see(page)
         for each in page:
             case = each.case
             effective = policy.resolve(case.flavor.used, case.image.used, case.host)
-            sources.setdefault(each.host, Counter())[effective.source] += 1
-            requests.setdefault(each.host, Counter())[effective.requested] += 1
-    names = {each.hypervisor.host for each in (fleet.hosts if fleet else ())}
-    found = {each.name: each for each in tally.by_host(fleet)}
+            key = (each.host, each.host is not None or case.placed)
+            sources.setdefault(key, Counter())[effective.source] += 1
+            requests.setdefault(key, Counter())[effective.requested] += 1
+    names = {(each.hypervisor.host, True) for each in (fleet.hosts if fleet else ())}
+    found = {(each.name, each.placed): each for each in tally.by_host(fleet)}
     assert set(found) == names | set(sources)
-    for name, about in found.items():
-        assert about.sources == sources.get(name, Counter())
-        assert about.requested == requests.get(name, Counter())
-        assert about.servers == sum(1 for page in pages for each in page if each.host == name)
+    for key, about in found.items():
+        assert about.sources == sources.get(key, Counter())
+        assert about.requested == requests.get(key, Counter())
+        assert about.servers == sources.get(key, Counter[SerialSource]()).total()
         assert about.showing == sum(about.sources[source] for source in HOST_SOURCES)
 
 
@@ -104,10 +105,12 @@ def test_hosts_without_servers_are_there() -> None:
     assert (found["unread"].mode, found["unread"].honours) == (None, None)
 
 
-def test_servers_on_no_host_or_a_hidden_one_are_counted_together() -> None:
-    found = by_name(sighting(None), hidden(sighting(HOSTS[1])), fleet=None)
-    assert list(found) == [None]
-    assert found[None].servers == 2
+def test_servers_on_no_host_are_no_servers_of_a_hidden_one() -> None:
+    found = tallied(sighting(None), hidden(sighting(HOSTS[1])), fleet=None)
+    assert [(each.name, each.placed, each.servers) for each in found] == [
+        (None, False, 1),
+        (None, True, 1),
+    ]
     # Whether they are on one host is hidden too.
     (alone,) = tallied(*(hidden(sighting(HOSTS[1])) for _ in range(2)), fleet=None)
     assert (alone.showing, alone.sharing) == (2, 0)

@@ -75,10 +75,18 @@ def test_by_keyboard(page: Page) -> None:
 
 def test_a_command_is_selected_whole(page: Page) -> None:
     page.open()
-    command = page.driver.find_element(By.CSS_SELECTOR, ".group pre")
-    command.click()
-    assert page.run("return getSelection().toString()").strip() == command.text
-    assert all(line.startswith("openstack ") for line in command.text.splitlines())
+    first, second = page.driver.find_elements(By.CSS_SELECTOR, ".group .commands code")[:2]
+    for command in (second, first):
+        command.click()
+        assert page.run("return getSelection().toString()").strip() == command.text
+        assert command.text.startswith("openstack ")
+
+
+def test_a_link_unfolds_what_a_finding_means(page: Page) -> None:
+    page.open()
+    page.driver.find_element(By.CSS_SELECTOR, ".group h3 a").click()
+    goal = page.run("return document.querySelector(':target')")
+    assert page.run("return arguments[0].closest('details').open", goal)
 
 
 def test_hosts_where_serials_are_shared_stand_out(page: Page, seeded: SeededCloud) -> None:
