@@ -37,6 +37,7 @@ from osc_uniqserial.policy import (
     EffectivePolicy,
     Evidence,
     HostInput,
+    HostMode,
     SerialSource,
     Setting,
     SettingInput,
@@ -145,6 +146,16 @@ class Audit:
             parts.append(("flavors-unreadable", "the flavors", known.flavors.reason))
         if isinstance(known.images, Unchecked):
             parts.append(("images-unreadable", "the images", known.images.reason))
+        flavors = () if isinstance(known.flavors, Unchecked) else known.flavors
+        hidden = sum(1 for flavor in flavors if flavor.extra_specs is None)
+        if hidden:
+            yield Finding(
+                "flavors-unreadable",
+                "cloud",
+                None,
+                None,
+                f"Nova hides the extra specs of flavors from this user ({hidden:,} of them)",
+            )
         for id_, what, reason in parts:
             if reason:
                 yield Finding(id_, "cloud", None, None, f"Could not read {what}: {reason}")
@@ -618,7 +629,7 @@ class Audit:
             yield Finding(
                 kind,
                 *flavor,
-                f"{many} {_verb(servers, 'have')} their own UUID as serial now, and another one"
+                f"{many} {_verb(servers, 'have')} the server's UUID as serial now, and another one"
                 f" after a move, for example to {servers.elsewhere}; flavor and image"
                 " keep them from none of it",
                 "openstack server resize --flavor FLAVOR SERVER, to a flavor made with"
@@ -655,6 +666,15 @@ class Audit:
             " the servers; where the host honours the keys: resize them to a flavor made with"
             " --unique-serial"
         )
+        if any(
+            host.hypervisor.host == about[2] and host.input.mode is HostMode.UNIQUE
+            for host in self._fleet.hosts
+        ):
+            remedy = (
+                "Take hw:unique_serial=false out of their flavor and resize them, or"
+                " hw_unique_serial=false out of their image and rebuild them; against images,"
+                " [unique_serial] image_may_show_host = false on the host helps too"
+            )
         if not about[2]:
             # Hidden from this user: they may be on different hosts.
             about = ("cloud", None, "")

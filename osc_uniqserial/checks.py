@@ -191,6 +191,9 @@ serial number.
     openstack server resize --flavor FLAVOR SERVER
     openstack server resize confirm SERVER
 
+Where the host is in mode unique already, the flavor or the image says false. Resize the servers to
+a flavor that does not, or rebuild them from an image that does not.
+
 Either way the serial number changes once. Software that is licensed to the old one may have to
 be activated again.
 """,
@@ -286,6 +289,9 @@ serial number.
     openstack flavor create --ram RAM --vcpus VCPUS --disk DISK --unique-serial FLAVOR
     openstack server resize --flavor FLAVOR SERVER
     openstack server resize confirm SERVER
+
+Where the host is in mode unique already, the flavor or the image says false. Resize the servers to
+a flavor that does not, or rebuild them from an image that does not.
 
 Either way the serial number changes once. Software that is licensed to the old one may have to
 be activated again.

@@ -82,6 +82,7 @@ def samples(path: Path) -> dict[tuple[str, ...], float]:
             assert labels.pop("cloud") == "devcloud"
             assert labels.pop("command") in ("audit", "verify")
             assert labels.pop("region") == "devcloud"
+            assert labels.pop("scope") == "all projects"
             name = sample.name.removeprefix("openstack_unique_serial_")
             found[(name, *(labels[key] for key in sorted(labels)))] = sample.value
     return found
