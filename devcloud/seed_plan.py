@@ -178,7 +178,7 @@ class Unchecked:
     resource_type: str
     resource_id: str
     resource_name: str
-    server_ids: list[str]
+    server_ids: list[str] | None = None
 
 
 @dataclass
@@ -362,6 +362,10 @@ class Builder:
         """Note a finding about something that the plan does not make."""
         self.plan.findings.append(Finding(finding, resource_type, known_as, name))
 
+    def unknown_elsewhere(self, host: str, known_as: str) -> None:
+        """Note that nobody knows the mode of a host that the plan does not make."""
+        self.plan.unchecked.append(Unchecked("host-mode-unknown", "host", known_as, host))
+
     def finish(self) -> Plan:
         """Note what follows from the servers, and return the plan."""
         for server in self.plan.servers:
@@ -384,7 +388,7 @@ class Builder:
         return self.plan
 
     def _note_unchecked(self) -> None:
-        rows: dict[tuple[str, str], Unchecked] = {}
+        servers: dict[tuple[str, str, str, str], list[str]] = {}
         for server in self.plan.servers:
             if server.unchecked == "host-unknown":
                 host = self._hosts[str(server.host)]
@@ -396,13 +400,9 @@ class Builder:
                 about = ("server", server.id, server.name)
             else:
                 continue
-            row = rows.setdefault(
-                (server.unchecked, about[1]), Unchecked(server.unchecked, *about, [])
-            )
-            row.server_ids.append(server.id)
-        for row in rows.values():
-            row.server_ids.sort()
-        self.plan.unchecked = [rows[key] for key in sorted(rows)]
+            servers.setdefault((server.unchecked, *about), []).append(server.id)
+        self.plan.unchecked += [Unchecked(*key, sorted(ids)) for key, ids in servers.items()]
+        self.plan.unchecked.sort(key=lambda row: (row.id, row.resource_id))
 
 
 #: What servers are called after.

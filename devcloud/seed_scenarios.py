@@ -153,6 +153,9 @@ def _hosts(make: Builder, wanted: int) -> None:
     own = hosts.BY_NAME["mixed-1"]
     make.found_elsewhere("contradicting-traits", "host", own.name, node_uuid(own.node))
     make.plan.disabled = ["hardware-1", "none-1"]
+    # Neither has a server of the plan.
+    for name in (own.name, "undeclared-1"):
+        make.unknown_elsewhere(name, node_uuid(hosts.BY_NAME[name].node))
 
 
 class Kit:

@@ -52,6 +52,10 @@ _METADEFS = {
     "metadefs-outdated": "It differs from the one of this version",
     "metadefs-conflict": "It offers a key that ours offer too: Horizon shows it twice",
 }
+_TELL_MODE = (
+    "--host-mode HOST=MODE tells it; a provider.yaml with a trait CUSTOM_SYSINFO_SERIAL_... tells"
+    " everybody"
+)
 
 
 class _By(enum.Enum):
@@ -535,6 +539,7 @@ class Audit:
             # Servers without an image were built from a volume.
             kind = "volume-unreadable" if (kind, key) == ("image-unreadable", "") else kind
             yield from self._shared(kind, key, more, servers)
+        yield from self._silent()
         notes = self.coverage.notes
         down = self._groups.get(("server-in-down-cell", "", ""))
         if down or unlisted_cells:
@@ -570,6 +575,24 @@ class Audit:
             hidden = self._groups.get((id_, "", ""))
             if hidden:
                 notes.append(f"{len(hidden):,} {why}")
+
+    def _silent(self) -> Iterator[Finding]:
+        """Yield the hosts of which nothing is known, and no server tells so."""
+        if self._fleet.traits_unread:
+            return
+        told = {key for kind, key, _more in self._groups if kind == "host-unknown"}
+        for host in self._able:
+            name = host.hypervisor.host
+            if name not in told and (host.input.mode is None or host.input.honours is None):
+                yield Finding(
+                    "host-mode-unknown",
+                    "host",
+                    host.hypervisor.id,
+                    name,
+                    "Which serial servers would get here is unknown, because the mode or the driver"
+                    " of the host is",
+                    _TELL_MODE,
+                )
 
     def _shared(
         self, kind: str, shared: str | tuple[str, str], more: str, servers: ServerIds
@@ -708,8 +731,7 @@ class Audit:
                 key,
                 f"{many}: which serial they have is unknown, because the mode or the driver of"
                 " their host is",
-                "--host-mode HOST=MODE tells it; a provider.yaml with a trait"
-                " CUSTOM_SYSINFO_SERIAL_... tells everybody",
+                _TELL_MODE,
                 servers=servers,
             )
         if kind == "image-unreadable":

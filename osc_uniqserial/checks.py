@@ -143,8 +143,8 @@ def by_severity(checks: Iterable[Check]) -> Mapping[str, Check]:
     return MappingProxyType({each.id: each for each in ordered})
 
 
-#: What the policies of servers are made from. Their flavors come with the servers themselves.
-_POLICIES = (Part.SERVERS, Part.HOSTS, Part.TRAITS, Part.IMAGES, Part.VOLUMES)
+#: Servers with all that makes their policies; what could not be read of that takes SERVERS away.
+_POLICIES = (Part.SERVERS,)
 #: What flavors and images ask for, and what hosts do with it.
 _REQUESTS = (Part.FLAVORS, Part.IMAGES, Part.HOSTS, Part.TRAITS)
 #: Servers, and the guests that they are.
@@ -330,7 +330,7 @@ Or make the other hosts give it too: nova-uniqserial's compute driver, or
 When nothing in the servers depends on the serial number, or when they are never moved to the
 other hosts, for example because they are deleted rather than moved.
 """,
-        rests_on=_POLICIES,
+        rests_on=(Part.SERVERS, Part.HOSTS, Part.TRAITS),
     ),
     _check(
         "flavor-changed",
@@ -409,7 +409,7 @@ the provider.yaml of stock hosts in mode unique.
         accept="""
 When the cloud has one such host only, and the servers may be down as long as it is.
 """,
-        rests_on=(Part.SERVERS, Part.HOSTS, Part.TRAITS, Part.IMAGES),
+        rests_on=(Part.SERVERS, Part.TRAITS),
     ),
     _check(
         "host-lacks-trait",
@@ -436,7 +436,7 @@ nova-uniqserial's driver is installed, else correct the host's provider.yaml.
         accept="""
 Never: either the servers do not get what they require, or the host does not say what it does.
 """,
-        rests_on=(Part.SERVERS, Part.HOSTS, Part.TRAITS, Part.IMAGES),
+        rests_on=(Part.SERVERS, Part.TRAITS),
     ),
     _check(
         "invalid-value",
@@ -925,6 +925,30 @@ plain tenants: run the audit as an administrator.
 """,
         accept=_NOT_CHECKED,
         takes_away=(Part.HOSTS, Part.SERVERS),
+    ),
+    _check(
+        "host-mode-unknown",
+        Severity.UNCHECKED,
+        "The mode or the driver of a host is unknown, and no server shows it",
+        meaning="""
+Nothing tells what this host does with serial numbers: its traits do not say it, or contradict
+each other. The serial number of no server that was read depends on that; most often the host has
+no servers.
+""",
+        why="""
+Servers can come to this host. What they would get there, and whether it does what flavors, images
+and host aggregates promise, could not be checked.
+""",
+        repair="""
+Tell the mode for one run.
+
+    openstack unique serial audit --host-mode HOST=MODE
+
+Or tell it to everybody: install nova-uniqserial's compute driver on the host, or declare the
+trait of its mode, such as CUSTOM_SYSINFO_SERIAL_AUTO, in its provider.yaml.
+""",
+        accept=_NOT_CHECKED,
+        takes_away=(Part.HOSTS,),
     ),
     _check(
         "image-unreadable",

@@ -133,3 +133,21 @@ class Coverage:
         about = "about " if self.unread else ""
         text = f"{self.checked:,} of {about}{self.seen + self.unread:,} servers checked"
         return "; ".join([text, *self.notes])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Covered:
+    """How much was seen, once everything is read.
+
+    :ivar text: the last word on standard error
+    :ivar servers: those that were read; of verify those that have a serial number to compare
+    :ivar checked: those of them that could be judged
+    :ivar unread: those that could not be read, about
+    :ivar guests: of an audit that looked at guests: those compared, and those that could be
+    """
+
+    text: str
+    servers: int
+    checked: int
+    unread: int
+    guests: tuple[int, int] | None = None

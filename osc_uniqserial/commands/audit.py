@@ -94,6 +94,8 @@ class AuditUniqueSerials(findings.Lister):
         filters: Mapping[str, str],
         scope: str,
     ) -> Iterator[Finding]:
+        from osc_uniqserial.findings import Covered
+
         yield from audit.configuration()
         progress = output.Progress()
         try:
@@ -115,7 +117,7 @@ class AuditUniqueSerials(findings.Lister):
         if live:
             yield from live.findings(filters, servers)
             text += f". Guests: {live.coverage(servers)}"
-        self.covered = findings.Covered(
+        self.covered = Covered(
             f"{text}{f' ({scope})' if scope else ''}",
             coverage.seen,
             coverage.checked,

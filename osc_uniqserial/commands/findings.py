@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from osc_uniqserial.baseline import Judged
     from osc_uniqserial.checks import Check, Severity
     from osc_uniqserial.export.run import Run
-    from osc_uniqserial.findings import Finding
+    from osc_uniqserial.findings import Covered, Finding
     from osc_uniqserial.survey import Survey
     from osc_uniqserial.tally import Tally
 
@@ -63,24 +63,6 @@ class Looking:
     findings: Iterator[Finding]
     tally: Tally
     scope: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Covered:
-    """How much was seen, once everything is read.
-
-    :ivar text: the last word on standard error
-    :ivar servers: those that were read
-    :ivar checked: those of them that could be judged
-    :ivar unread: those that could not be read, about
-    :ivar guests: of an audit that looked at guests: those compared, and those that could be
-    """
-
-    text: str
-    servers: int
-    checked: int
-    unread: int
-    guests: tuple[int, int] | None = None
 
 
 class Lister(output.Lister):
@@ -260,8 +242,8 @@ class Lister(output.Lister):
     ) -> Run:
         from osc_uniqserial.export.run import ALL_PROJECTS, Run
         from osc_uniqserial.facts import Fleet
+        from osc_uniqserial.findings import Covered
 
-        covered = self.covered or Covered("", 0, 0, 0)
         who = self.app.client_manager.auth_ref
         config = self.app.cloud.config
         fleet = looking.survey.configuration.fleet
@@ -280,15 +262,11 @@ class Lister(output.Lister):
             user=_named(who.username, who.user_id) if who else "",
             project=_named(who.project_name, who.project_id) if who else "",
             scope=looking.scope or ALL_PROJECTS,
-            coverage=covered.text,
+            covered=self.covered or Covered("", 0, 0, 0),
             checks=wanted,
             fatal=_fatal(parsed_args),
             judged=judged,
             hosts=looking.tally.by_host(fleet if isinstance(fleet, Fleet) else None),
-            servers=covered.servers,
-            checked=covered.checked,
-            unread=covered.unread,
-            guests=covered.guests,
             baseline=parsed_args.baseline,
         )
 

@@ -82,7 +82,7 @@ class VerifyUniqueSerials(findings.Lister):
         filters: Mapping[str, str],
         scope: str,
     ) -> Iterator[Finding]:
-        from osc_uniqserial.findings import UNLISTED, unread
+        from osc_uniqserial.findings import UNLISTED, Covered, unread
 
         progress = output.Progress()
         try:
@@ -99,4 +99,4 @@ class VerifyUniqueSerials(findings.Lister):
             yield unread(gap.reason, gap.servers)
         text = f"{live.coverage(servers)}{f' ({scope})' if scope else ''}"
         missing = sum(gap.servers or 0 for gap in servers.gaps)
-        self.covered = findings.Covered(text, live.comparable, live.compared, missing)
+        self.covered = Covered(text, live.comparable, live.compared, missing)

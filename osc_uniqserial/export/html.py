@@ -72,7 +72,7 @@ def render(run: Run) -> bytes:
         title=f"Serial numbers of {cloud}" if cloud else "Serial numbers",
         run={
             "when": run.began.strftime("%Y-%m-%d %H:%M UTC"),
-            "coverage": run.coverage,
+            "coverage": run.covered.text,
             "facts": list(_facts(run)),
             "notes": list(_notes(run)),
         },
@@ -112,7 +112,7 @@ def _notes(run: Run) -> Iterator[str]:
     """Yield what has to be known to read the numbers."""
     if not run.is_whole:
         yield f"Only a part was looked at: {run.scope}. Hosts may have other servers too."
-    if run.command == "verify" or run.guests:
+    if run.command == "verify" or run.covered.guests:
         yield (
             "Charts and hosts tell what servers should have, by policy. Where guests have"
             " something else, a finding tells it."
@@ -161,10 +161,11 @@ def _verdict(run: Run) -> Mapping[str, str]:
 def _tiles(run: Run) -> Iterator[Mapping[str, str]]:
     sources = run.sources()
     sharing = sum(host.sharing for host in run.hosts)
-    about = "about " if run.unread else ""
+    covered = run.covered
+    about = "about " if covered.unread else ""
     for count, label in (
         (
-            f"{run.checked:,} of {about}{run.servers + run.unread:,}",
+            f"{covered.checked:,} of {about}{covered.servers + covered.unread:,}",
             "guests compared" if run.command == "verify" else "servers checked",
         ),
         (f"{sources[SerialSource.INSTANCE_UUID]:,}", "servers with a serial number of their own"),
@@ -172,8 +173,8 @@ def _tiles(run: Run) -> Iterator[Mapping[str, str]]:
         (f"{sum(1 for host in run.hosts if host.name):,}", "compute hosts"),
     ):
         yield {"count": count, "label": label}
-    if run.guests:
-        compared, of = run.guests
+    if covered.guests:
+        compared, of = covered.guests
         yield {"count": f"{compared:,} of {of:,}", "label": "guests compared"}
     if run.baseline is not None:
         standings = Counter(

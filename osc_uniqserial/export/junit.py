@@ -34,7 +34,7 @@ def render(run: Run) -> bytes:
         ("user", run.user),
         ("project", run.project),
         ("scope", run.scope),
-        ("coverage", run.coverage),
+        ("coverage", run.covered.text),
         ("options", run.options),
         ("version", run.version),
     ):

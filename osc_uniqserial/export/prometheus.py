@@ -55,10 +55,11 @@ def render(run: Run) -> bytes:
             "sharing_servers", "Servers that have one serial number with others of a host"
         )
         sharing.labels(*where).set(sum(each.sharing for each in run.hosts))
+    covered = run.covered
     coverage = gauge("coverage_servers", "Servers by whether they could be checked", "state")
-    coverage.labels(*where, "checked").set(run.checked)
-    coverage.labels(*where, "unchecked").set(run.servers - run.checked)
-    coverage.labels(*where, "unread").set(run.unread)
+    coverage.labels(*where, "checked").set(covered.checked)
+    coverage.labels(*where, "unchecked").set(covered.servers - covered.checked)
+    coverage.labels(*where, "unread").set(covered.unread)
     seconds = gauge("run_duration_seconds", "How long the last run took")
     seconds.labels(*where).set(round(run.seconds, 3))
     ended = gauge("run_timestamp_seconds", "When the last run ended, in Unix time")

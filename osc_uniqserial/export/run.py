@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from osc_uniqserial.baseline import Entry, Judged, Standing
 from osc_uniqserial.checks import Check, Part, Severity
+from osc_uniqserial.findings import Covered
 from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.tally import OfHost
 
@@ -29,18 +30,13 @@ class Run:
     :ivar cloud: its name in clouds.yaml; empty where there is none
     :ivar auth_url: of Keystone
     :ivar scope: which servers were looked at
-    :ivar coverage: the last line on standard error
+    :ivar covered: how much was seen
     :ivar checks: what was looked for, by ID
     :ivar fatal: the severities that make the exit code 3
     :ivar judged: everything that was found, the gravest first
     :ivar baseline: its path; None when none was given
     :ivar unmet: entries of the baseline that nothing meets
     :ivar hosts: by name; those without servers too
-    :ivar servers: servers that were read, of verify those that have a serial number to compare
-    :ivar checked: those of them that could be judged
-    :ivar unread: servers that could not be read, about
-    :ivar guests: of an audit that looked at guests: those that were compared, and those that
-        could have been
     """
 
     command: str
@@ -54,17 +50,13 @@ class Run:
     user: str
     project: str
     scope: str
-    coverage: str
+    covered: Covered
     checks: Mapping[str, Check]
     fatal: Collection[Severity]
     judged: Sequence[Judged]
     hosts: Sequence[OfHost]
-    servers: int
-    checked: int
-    unread: int
     baseline: str | None = None
     unmet: Sequence[Entry] = ()
-    guests: tuple[int, int] | None = None
 
     def by_id(self) -> dict[str, list[Judged]]:
         """Return what was found, by ID; of each check."""

@@ -116,7 +116,7 @@ def coverage_of(cloud: SeededCloud, project: str | None = None) -> str:
     counts: collections.Counter[str] = collections.Counter()
     unchecked = set()
     for row in cloud.manifest["unchecked"]:
-        here = servers & set(row["server_ids"])
+        here = servers & set(row["server_ids"] or ())
         unchecked |= here
         counts[row["id"]] += bool(here)
     words = [f"{len(servers - unchecked)} of {len(servers)} servers checked"]
@@ -483,7 +483,7 @@ def test_a_range_that_cannot_be_read(
     assert abs(int(about[1]) - len(lost)) <= PAGE
     told = re.fullmatch(r"(\d+) of about (\d+) servers checked; (.*)", run.coverage)
     assert told, run.coverage
-    unchecked = {s for each in seeded.manifest["unchecked"] for s in each["server_ids"]}
+    unchecked = {s for each in seeded.manifest["unchecked"] for s in each["server_ids"] or ()}
     assert int(told[1]) == 300 - len(lost | unchecked)
     assert int(told[2]) == 300 - len(lost) + int(about[1])
     assert row["evidence"][1:] in told[3]
@@ -572,6 +572,6 @@ def test_a_cell_that_is_down(seeded: SeededCloud, whole: Run) -> None:
     assert f" of {len(servers)} servers checked" in run.coverage
     assert f"{len(hidden)} in a down cell" in run.coverage
     checked = int(run.coverage.split()[0])
-    unchecked = {s for row in seeded.manifest["unchecked"] for s in row["server_ids"]}
+    unchecked = {s for row in seeded.manifest["unchecked"] for s in row["server_ids"] or ()}
     assert checked == len(servers) - len(unchecked | set(hidden))
     assert listed == hidden, "in another order"

@@ -555,6 +555,34 @@ def test_servers_whose_serial_is_unknown(server: Sighting, ids: list[str], note:
     assert note in str(audit.coverage)
 
 
+def test_hosts_of_which_nothing_is_known_without_a_server_that_tells() -> None:
+    silent, torn, given = host("s"), host("t", M_OS, M_UNIQUE), host("g", mode=policy.HostMode.OS)
+    others = (host("f", type="fake"), host("n", M_NONE), GOOD, given)
+    audit = audited(sighting(UNTOLD), known=configuration(UNTOLD, silent, torn, *others))
+    found = {(each.id, each.resource_name): each for each in audit.summary()}
+    assert {*found} == {
+        ("host-unknown", "u"),
+        ("host-mode-unknown", "s"),
+        ("host-mode-unknown", "t"),
+    }
+    about = found["host-mode-unknown", "s"]
+    assert (about.type, about.resource_id, about.servers) == ("host", "provider-s", None)
+    assert "--host-mode" in (about.remedy or "")
+    assert str(audit.coverage) == "0 of 1 servers checked; 1 host unknown"
+
+
+def test_a_known_serial_does_not_make_its_host_known() -> None:
+    """A host with the keys' driver gives who asks a serial of his own, in whatever mode."""
+    modeless = host("m", U, K)
+    found = of_servers(sighting(modeless, TRUE))
+    assert found["host-mode-unknown"].resource_name == "m"
+
+
+def test_unread_traits_are_told_once() -> None:
+    known = configuration(host("u", unread=True), host("v", unread=True), traits_unread="no")
+    assert list(audited(known=known).summary()) == []
+
+
 def test_a_flavor_that_is_hidden() -> None:
     server = sighting(host("k", U, K, M_OS))
     case = dataclasses.replace(server.case, flavor=FlavorPart())

@@ -242,6 +242,18 @@ def test_an_unknown_host_leaves_the_traits_of_all_hosts_known() -> None:
     assert not left & {"key-not-honoured", "not-steered", "serial-shared", "changes-on-move"}
 
 
+def test_a_silent_host_takes_away_what_is_about_hosts_and_nothing_about_servers_there() -> None:
+    gone = untouched() - untouched("host-mode-unknown")
+    assert gone == {
+        "aggregate-host-mismatch",
+        "changes-on-move",
+        "image-may-show-host",
+        "key-not-honoured",
+        "not-steered",
+        "tenant-image-shows-host",
+    }
+
+
 def test_servers_that_are_missing_take_away_all_that_is_about_servers() -> None:
     about_servers = {
         "cannot-move",

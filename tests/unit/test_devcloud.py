@@ -333,9 +333,9 @@ class TestSeed:
         ]
         assert not [row for row, times in Counter(rows).items() if times > 1 and row[1] != "server"]
         known = {server.id for server in plan.servers}
-        lists = [row.server_ids for row in plan.findings if row.server_ids is not None]
+        lists = [row.server_ids for row in plan.findings]
         lists += [row.server_ids for row in plan.unchecked]
-        for ids in lists:
+        for ids in (each for each in lists if each is not None):
             assert set(ids) <= known
             assert ids == sorted(ids) != []
 

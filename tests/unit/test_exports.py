@@ -33,7 +33,7 @@ from osc_uniqserial.checks import ALL, AUDIT, VERIFY, Check, Severity
 from osc_uniqserial.export import html, junit, prometheus
 from osc_uniqserial.export.files import Target
 from osc_uniqserial.export.run import Run
-from osc_uniqserial.findings import Finding, ServerIds
+from osc_uniqserial.findings import Covered, Finding, ServerIds
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.tally import OfHost
 from osc_uniqserial.text import safe_text
@@ -121,14 +121,11 @@ def run(*judged: Judged, **changes: Any) -> Run:
         user="admin (u)",
         project="admin (p)",
         scope="all projects",
-        coverage="14 of 16 servers checked",
+        covered=Covered("14 of 16 servers checked", 16, 14, 0),
         checks=AUDIT,
         fatal=LOW,
         judged=judged,
         hosts=HOSTS,
-        servers=16,
-        checked=14,
-        unread=0,
     )
     if any(each.standing for each in judged):
         about = dataclasses.replace(about, baseline="baseline.yaml")
@@ -157,7 +154,7 @@ def run_of(text: str, **changes: Any) -> Run:
         user=f"u {text}",
         project=f"p {text}",
         scope=f"s {text}",
-        coverage=f"c {text}",
+        covered=Covered(f"c {text}", 16, 14, 0),
         baseline=f"b {text}",
         unmet=[Entry("not-steered", "flavor", f"r {text}", "x", f"n {text}")],
         hosts=[
@@ -453,7 +450,7 @@ def page(of: Run) -> Page:
 
 
 PAGES = {
-    "nothing at all": run(hosts=[], servers=0, checked=0, cloud="", region="", auth_url=""),
+    "nothing at all": run(hosts=[], covered=Covered("", 0, 0, 0), cloud="", region="", auth_url=""),
     "clean": run(),
     "all": run(*(found(id_, count=2) for id_ in ALL), checks=ALL),
     "all, judged": run(*(found(id_, standing) for id_ in ALL for standing in Standing), checks=ALL),
@@ -567,9 +564,7 @@ def test_the_numbers_are_those_of_the_run() -> None:
         run(
             *(found("not-steered", standing) for standing in Standing),
             found("hosts-unreadable", Standing.NEW),
-            servers=2_000_000,
-            checked=1_999_999,
-            unread=1000,
+            covered=Covered("", 2_000_000, 1_999_999, 1000),
         )
     )
     assert many.tiles["servers checked"] == "1,999,999 of about 2,001,000"
@@ -1049,7 +1044,7 @@ def test_the_values_are_those_of_the_run() -> None:
             found("serial-shared", Standing.ACCEPTED, count=4),
             found("serial-shared", Standing.ACCEPTED),
             found("hosts-unreadable", Standing.NEW),
-            unread=5,
+            covered=Covered("", 16, 14, 5),
         )
     )
     about = {key[2]: value for key, value in read["findings"].items() if key[0] == "serial-shared"}
