@@ -37,7 +37,14 @@ class VerifyUniqueSerials(findings.Lister):
         return VERIFY
 
     def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
-        """Return what is looked for: what the sources can tell."""
+        """Return what is looked for: what the sources can tell.
+
+        :raises CommandError: without any source
+        """
+        if not live_sources.given(parsed_args):
+            raise exceptions.CommandError(
+                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
+            )
         return live_sources.told(parsed_args, self.possible())
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -56,10 +63,6 @@ class VerifyUniqueSerials(findings.Lister):
         from osc_uniqserial.survey import Survey
         from osc_uniqserial.tally import Tally
 
-        if not live_sources.given(parsed_args):
-            raise exceptions.CommandError(
-                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
-            )
         given = host_modes.given(parsed_args)
         try:
             survey = Survey(Rest(self.app.client_manager.sdk_connection), given)

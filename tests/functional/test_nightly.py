@@ -133,7 +133,7 @@ def test_metrics_are_those_of_the_page(night: Night) -> None:
         if not line.startswith("#"):
             name, labels, _value = re.split(r"\{|\} ", line)
             written.setdefault(name, set()).update(re.findall(r"(\w+)=", labels))
-    common = {"command", "cloud", "region"}
+    common = {"command", "cloud", "region", "scope"}
     rows = re.findall(r"^   \* - ``(openstack_\w+)``\n     -(.*)\n", page, re.MULTILINE)
     assert written == {name: common | set(re.findall(r"``(\w+)``", more)) for name, more in rows}
     alerts = (PAGES / "reports" / "alerts.yaml").read_text()

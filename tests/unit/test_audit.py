@@ -425,6 +425,21 @@ def test_servers_that_show_the_host(count: int) -> None:
         assert len(about.servers) == count
 
 
+@pytest.mark.parametrize(
+    ("on", "asked", "remedy"),
+    [
+        (LOSES, None, "Set [libvirt]sysinfo_serial = unique on the host"),
+        # It is unique already: only the flavor or the image can be the cause.
+        (host("q", U, K, M_UNIQUE), "false", "Take hw:unique_serial=false out of their flavor"),
+    ],
+)
+def test_what_helps_servers_that_show_the_host(on: Host, asked: str | None, remedy: str) -> None:
+    specs = {F: asked} if asked else {}
+    found = of_servers(sighting(on, specs), sighting(on, specs))
+    for id_ in ("serial-shared", "host-identity-shown"):
+        assert (found[id_].remedy or "").startswith(remedy)
+
+
 @pytest.mark.parametrize(("on", "lost"), [(LOSES, True), (NONE, True), (GOOD, False)])
 def test_a_unique_serial_that_is_not_there(on: Host, lost: bool) -> None:
     found = of_servers(sighting(on, TRUE))
@@ -581,6 +596,15 @@ def test_a_known_serial_does_not_make_its_host_known() -> None:
 def test_unread_traits_are_told_once() -> None:
     known = configuration(host("u", unread=True), host("v", unread=True), traits_unread="no")
     assert list(audited(known=known).summary()) == []
+
+
+def test_flavors_whose_extra_specs_are_hidden() -> None:
+    """Nova lists them all the same, to whoever may list flavors."""
+    seen, hidden = flavor("seen"), dataclasses.replace(flavor("kept"), extra_specs=None)
+    assert found_in(configuration(flavors=[seen])) == []
+    (found,) = found_in(configuration(flavors=[seen, hidden, hidden]))
+    assert (found.id, found.severity) == ("flavors-unreadable", Severity.UNCHECKED)
+    assert "(2 of them)" in found.evidence
 
 
 def test_a_flavor_that_is_hidden() -> None:

@@ -449,6 +449,16 @@ def page(of: Run) -> Page:
     return Page(html.render(of))
 
 
+def test_a_page_says_what_its_numbers_are() -> None:
+    by_policy = "what servers should have, by policy"
+    assert by_policy not in page(run()).root.text
+    assert "Only a part" not in page(run()).root.text
+    assert by_policy in page(run(command="verify", checks=VERIFY)).root.text
+    both = page(run(covered=Covered("", 16, 14, 0, (3, 9)), checks=ALL))
+    assert by_policy in both.root.text
+    assert both.tiles["guests compared"] == "3 of 9"
+
+
 PAGES = {
     "nothing at all": run(hosts=[], covered=Covered("", 0, 0, 0), cloud="", region="", auth_url=""),
     "clean": run(),
@@ -1035,6 +1045,32 @@ def test_with_a_baseline_every_standing_is_told() -> None:
         for id_, check in AUDIT.items()
         for standing in Standing
     }
+
+
+def test_the_policy_is_no_metric_of_guests() -> None:
+    assert {"servers", "sharing_servers"} & {*samples(run())} == {"servers", "sharing_servers"}
+    assert not {"servers", "sharing_servers"} & {*samples(run(command="verify", checks=VERIFY))}
+
+
+def test_servers_on_no_host_are_counted_by_themselves() -> None:
+    waiting = OfHost(None, placed=False, sources=Counter({SerialSource.ABSENT: 5}))
+    read = samples(run(hosts=[*HOSTS, waiting]))["servers"]
+    assert read["not-placed",] == 5
+    assert read["absent",] == samples(run())["servers"]["absent",]
+
+
+@pytest.mark.parametrize(
+    ("scope", "label"),
+    [
+        ("project p only", "project p only"),
+        ("own project only: this user may not list the servers of others", "own project only"),
+    ],
+)
+def test_a_part_of_a_cloud_is_told_as_one(scope: str, label: str) -> None:
+    text = prometheus.render(run(scope=scope)).decode()
+    assert f'scope="{label}"' in text
+    assert "all projects" not in text
+    assert f"Only a part was looked at: {scope}" in page(run(scope=scope)).root.text
 
 
 def test_the_values_are_those_of_the_run() -> None:

@@ -482,6 +482,12 @@ def test_nothing_to_look_for_is_an_error(
     assert said in result.err
 
 
+def test_verify_without_a_source_says_what_it_needs(cloud: AuditCloud) -> None:
+    result, urls = asked(cloud, command="verify")
+    assert (result.code, urls) == (1, [])
+    assert "give --libvirt-uri, --domain-xml or --facts" in result.err
+
+
 def test_a_reason_without_a_baseline_to_write(cloud: AuditCloud) -> None:
     result, urls = asked(cloud, "--baseline-reason", "Known")
     assert (result.code, urls) == (1, [])
