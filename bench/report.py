@@ -26,7 +26,7 @@ def main() -> int:
         prog="python -m bench.report", description="What the HTML report costs."
     )
     parser.add_argument("--servers", type=int, default=100_000, metavar="N")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="default: 9")
     args = parser.parse_args()
     with FakeCloud(Size(servers=args.servers)) as fake, tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"

@@ -22,6 +22,7 @@ class OfHost:
 
     :ivar name: None: on no host, or on one that is hidden
     :ivar placed: False: on no host
+    :ivar smbios: whether Nova writes serial numbers there, into guests of the host's architecture
     :ivar mode: None: unknown
     :ivar honours: None: unknown
     :ivar requested: servers by what flavor and image ask for; None: unknown
@@ -32,6 +33,7 @@ class OfHost:
     mode: HostMode | None = None
     honours: bool | None = None
     placed: bool = True
+    smbios: bool = True
     requested: Counter[Setting | None] = dataclasses.field(default_factory=Counter)
     sources: Counter[SerialSource] = dataclasses.field(default_factory=Counter)
 
@@ -84,4 +86,5 @@ class Tally:
 
 
 def _of(host: Host) -> OfHost:
-    return OfHost(host.hypervisor.host, host.input.mode, host.input.honours)
+    known = host.input
+    return OfHost(host.hypervisor.host, known.mode, known.honours, smbios=known.smbios)

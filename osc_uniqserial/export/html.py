@@ -217,12 +217,17 @@ def _chart(title: str, bars: Sequence[tuple[str, int, str]]) -> Mapping[str, Any
 
 
 def _hosts_by_mode(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
-    counts = Counter(host.mode for host in hosts if host.name)
+    named = [host for host in hosts if host.name]
+    # A mode is of no effect elsewhere.
+    counts = Counter(host.mode for host in named if host.smbios)
     bars = [
         (mode.value, counts[mode], "good" if mode is HostMode.UNIQUE else "none")
         for mode in HostMode
     ]
-    return _chart("Hosts by mode", [*bars, ("unknown", counts[None], "warn")])
+    bars.append(("unknown", counts[None], "warn"))
+    if silent := sum(1 for host in named if not host.smbios):
+        bars.append(("writes no serials", silent, "none"))
+    return _chart("Hosts by mode", bars)
 
 
 def _servers_by_source(run: Run) -> Mapping[str, Any]:

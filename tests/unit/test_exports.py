@@ -600,6 +600,13 @@ def test_the_charts_are_those_of_the_run() -> None:
     assert max(widths) <= 420
 
 
+def test_a_mode_that_has_no_effect_is_not_counted() -> None:
+    other = OfHost("vmware", HostMode.UNIQUE, smbios=False)
+    told = page(run(hosts=[*HOSTS, other])).one("chart-1-text").text
+    before = page(run()).one("chart-1-text").text
+    assert told == f"{before}, writes no serials: 1"
+
+
 def test_the_map_has_each_host_and_the_worst_first() -> None:
     (section,) = [page(run()).section("hosts")]
     titles = [each.text for each in section.all("title")]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -142,3 +143,10 @@ def test_two_compute_nodes_of_one_service_are_one_host() -> None:
     twins: tuple[Host, ...] = (HOSTS[1], HOSTS[1])
     (both,) = tallied(sighting(HOSTS[1]), fleet=Fleet(twins))
     assert (both.name, both.servers) == ("auto", 1)
+
+
+def test_a_host_that_writes_no_serial_numbers() -> None:
+    known = dataclasses.replace(HOSTS[0].input, smbios=False)
+    silent = dataclasses.replace(HOSTS[0], input=known)
+    found = Tally().by_host(Fleet((silent, HOSTS[1])))
+    assert sorted(each.smbios for each in found) == [False, True]
