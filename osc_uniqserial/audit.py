@@ -53,8 +53,8 @@ _METADEFS = {
     "metadefs-conflict": "It offers a key that ours offer too: Horizon shows it twice",
 }
 _TELL_MODE = (
-    "--host-mode HOST=MODE tells it; a provider.yaml with a trait CUSTOM_SYSINFO_SERIAL_... tells"
-    " everybody"
+    "Tell it with --host-mode HOST=MODE, or everybody with a trait CUSTOM_SYSINFO_SERIAL_... in the"
+    " host's provider.yaml"
 )
 
 
@@ -443,13 +443,20 @@ class Audit:
                 "Set [unique_serial] image_may_show_host = false in its nova.conf",
             )
 
-    @property
+    @functools.cached_property
     def _able(self) -> list[Host]:
         return [host for host in self._fleet.hosts if host.input.smbios]
 
-    @property
+    @functools.cached_property
     def _enabled(self) -> list[Host]:
         return [host for host in self._able if host.hypervisor.enabled]
+
+    @functools.cached_property
+    def _unique_already(self) -> frozenset[str]:
+        """The names of hosts in mode unique."""
+        return frozenset(
+            host.hypervisor.host for host in self._fleet.hosts if host.input.mode is HostMode.UNIQUE
+        )
 
     @property
     def _traits_known(self) -> bool:
@@ -689,10 +696,7 @@ class Audit:
             " the servers; where the host honours the keys: resize them to a flavor made with"
             " --unique-serial"
         )
-        if any(
-            host.hypervisor.host == about[2] and host.input.mode is HostMode.UNIQUE
-            for host in self._fleet.hosts
-        ):
+        if about[2] in self._unique_already:
             remedy = (
                 "Take hw:unique_serial=false out of their flavor and resize them, or"
                 " hw_unique_serial=false out of their image and rebuild them; against images,"
