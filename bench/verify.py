@@ -45,8 +45,9 @@ import libvirt
 
 from bench.audit import Run, against, median
 from bench.fake_cloud import ROOT
-from osc_uniqserial import domains, live
-from osc_uniqserial.guests import HostSeen, Reading
+from osc_uniqserial.guests import domain_xml
+from osc_uniqserial.guests.libvirt import TIMEOUT, Libvirt
+from osc_uniqserial.model.guest import HostSeen, Reading
 
 #: Wall time of all hosts against that of the slowest one alone.
 LIMIT_HOSTS = 1.2
@@ -432,7 +433,7 @@ def _read(hosts: Sequence[Host]) -> Run:
     uris = {host.uri: host.name for host in hosts}
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
-    seen = list(live.Libvirt(uris, live.TIMEOUT))
+    seen = list(Libvirt(uris, TIMEOUT))
     run = Run(time.perf_counter() - wall, time.process_time() - cpu, 0)
     expected = {(host.name, _id(each)) for host in hosts for each in host.numbers}
     found = [each for each in seen if isinstance(each, Reading)]
@@ -492,11 +493,11 @@ def _parsed_by(parse: Callable[[bytes], object], documents: Sequence[bytes]) -> 
 def _of_parser(args: argparse.Namespace) -> bool:
     documents = [document(number).encode() for number in range(args.documents)]
     for number, each in enumerate(documents):
-        if domains.parse(each).serial != _id(number):
+        if domain_xml.parse(each).serial != _id(number):
             sys.exit(f"the serial number of document {number:,} was not read")
-    ours, standard, defused = "domains.parse", "ElementTree", "defusedxml.ElementTree"
+    ours, standard, defused = "domain_xml.parse", "ElementTree", "defusedxml.ElementTree"
     parsers: dict[str, Callable[[bytes], Any]] = {
-        ours: domains.parse,
+        ours: domain_xml.parse,
         standard: xml.etree.ElementTree.fromstring,
         defused: defusedxml.ElementTree.fromstring,
     }

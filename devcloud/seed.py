@@ -28,7 +28,7 @@ from devcloud.seed_scenarios import make_plan
 Json = dict[str, Any]
 
 #: The definition of the namespace that is installed privately.
-NAMESPACE = SOURCE_ROOT / "osc_uniqserial" / "namespaces" / "compute-unique-serial-aggregate.json"
+NAMESPACE = SOURCE_ROOT / "metadefs" / "compute-unique-serial-aggregate.json"
 
 #: Below the cloud's folder for one run: what must be found, and what the other processes write.
 MANIFEST = "seed.json"

@@ -184,7 +184,7 @@ class _SetHook(_Hook):
         if way != "supported":
             return
         # Only this option asks the cloud something, so only it pays the import.
-        from osc_uniqserial.rest import Rest, Unreadable
+        from osc_uniqserial.api.rest import Rest, Unreadable
 
         query = {"name": f"in:{TRAIT_UNIQUE}", "associated": "true"}
         try:

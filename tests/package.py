@@ -108,8 +108,8 @@ def main() -> None:
         run(*pip, "install", "--quiet", f"{wheel}[reports]")
         run(
             *(home / "bin" / "python", "-c"),
-            "from osc_uniqserial.export import html, junit, prometheus; import jinja2;"
-            " loader = jinja2.PackageLoader('osc_uniqserial', 'export');"
+            "from osc_uniqserial.reports import html, junit, prometheus; import jinja2;"
+            " loader = jinja2.PackageLoader('osc_uniqserial', 'reports');"
             " loader.get_source(jinja2.Environment(autoescape=True), 'page.html.j2')",
             folder=home,
         )

@@ -14,11 +14,11 @@ from osc_uniqserial.commands.servers import add_workers_option
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.audit import Audit
-    from osc_uniqserial.checks import Check
-    from osc_uniqserial.findings import Finding
-    from osc_uniqserial.survey import Servers
-    from osc_uniqserial.tally import Tally
+    from osc_uniqserial.api.servers import Servers
+    from osc_uniqserial.checks.audit import Audit
+    from osc_uniqserial.checks.check import Check
+    from osc_uniqserial.effective.counts import Tally
+    from osc_uniqserial.model.finding import Finding
 
 
 class AuditUniqueSerials(findings.Lister):
@@ -34,13 +34,13 @@ class AuditUniqueSerials(findings.Lister):
 
     def possible(self) -> Mapping[str, Check]:
         """Return all that this command can look for."""
-        from osc_uniqserial.checks import ALL
+        from osc_uniqserial.checks.check import ALL
 
         return ALL
 
     def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return what is looked for: guests only where a source tells of them."""
-        from osc_uniqserial.checks import AUDIT, VERIFY, by_severity
+        from osc_uniqserial.checks.check import AUDIT, VERIFY, by_severity
 
         guests = live_sources.told(parsed_args, VERIFY)
         return by_severity({**guests, **AUDIT}.values()) if guests else AUDIT
@@ -56,13 +56,13 @@ class AuditUniqueSerials(findings.Lister):
     def look(self, parsed_args: argparse.Namespace) -> findings.Looking:
         """Read what the servers rest on; findings are made while they are read."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial import background
-        from osc_uniqserial.audit import Audit
-        from osc_uniqserial.catalog import Catalog
-        from osc_uniqserial.facts import Fleet
-        from osc_uniqserial.rest import CloudError, Rest
-        from osc_uniqserial.survey import Survey
-        from osc_uniqserial.tally import Tally
+        from osc_uniqserial.api import background
+        from osc_uniqserial.api.rest import CloudError, Rest
+        from osc_uniqserial.api.servers import Survey
+        from osc_uniqserial.checks.audit import Audit
+        from osc_uniqserial.effective.counts import Tally
+        from osc_uniqserial.metadefs.catalog import Catalog
+        from osc_uniqserial.model.cloud import Fleet
 
         given = host_modes.given(parsed_args)
         ours = metadef.load_namespaces()
@@ -94,7 +94,7 @@ class AuditUniqueSerials(findings.Lister):
         filters: Mapping[str, str],
         scope: str,
     ) -> Iterator[Finding]:
-        from osc_uniqserial.findings import Covered
+        from osc_uniqserial.model.finding import Covered
 
         yield from audit.configuration()
         progress = output.Progress()

@@ -23,12 +23,12 @@ from osc_uniqserial.commands.servers import add_project_option, project_id
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.baseline import Judged
-    from osc_uniqserial.checks import Check, Severity
-    from osc_uniqserial.export.run import Run
-    from osc_uniqserial.findings import Covered, Finding
-    from osc_uniqserial.survey import Survey
-    from osc_uniqserial.tally import Tally
+    from osc_uniqserial.api.servers import Survey
+    from osc_uniqserial.checks.check import Check, Severity
+    from osc_uniqserial.effective.counts import Tally
+    from osc_uniqserial.model.finding import Covered, Finding
+    from osc_uniqserial.reports.baseline import Judged
+    from osc_uniqserial.reports.run import Run
 
 #: From the gravest on; the last word turns failing off.
 _SEVERITIES = ("high", "medium", "low", "info")
@@ -156,7 +156,7 @@ class Lister(output.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Look, write what is to be written, and return the rows, the gravest first."""
-        from osc_uniqserial.checks import in_doubt
+        from osc_uniqserial.checks.check import in_doubt
 
         began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
         wanted = self._wanted(parsed_args)
@@ -240,9 +240,9 @@ class Lister(output.Lister):
         began: datetime.datetime,
         wanted: Mapping[str, Check],
     ) -> Run:
-        from osc_uniqserial.export.run import ALL_PROJECTS, Run
-        from osc_uniqserial.facts import Fleet
-        from osc_uniqserial.findings import Covered
+        from osc_uniqserial.model.cloud import Fleet
+        from osc_uniqserial.model.finding import Covered
+        from osc_uniqserial.reports.run import ALL_PROJECTS, Run
 
         who = self.app.client_manager.auth_ref
         config = self.app.cloud.config
@@ -302,7 +302,7 @@ def _named(name: str | None, id_: str | None) -> str:
 
 def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:
     """Return the severities that make the exit code 3."""
-    from osc_uniqserial.checks import Severity
+    from osc_uniqserial.checks.check import Severity
 
     if parsed_args.fail_on == _NEVER:
         return frozenset()

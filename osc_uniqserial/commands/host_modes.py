@@ -12,7 +12,7 @@ from osc_lib import exceptions
 from osc_uniqserial.policy import HostMode
 
 if TYPE_CHECKING:
-    from osc_uniqserial.facts import GivenModes
+    from osc_uniqserial.model.cloud import GivenModes
 
 _MODES = ", ".join(mode.value for mode in HostMode)
 
@@ -44,7 +44,7 @@ def given(parsed_args: argparse.Namespace) -> GivenModes:
 
     :raises CommandError: when the file cannot be read or holds something else
     """
-    from osc_uniqserial.facts import GivenModes
+    from osc_uniqserial.model.cloud import GivenModes
 
     modes = dict(_read(parsed_args.host_modes_file)) if parsed_args.host_modes_file else {}
     for host, mode in parsed_args.host_modes:

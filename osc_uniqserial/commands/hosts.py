@@ -17,8 +17,8 @@ from osc_uniqserial.policy import SerialSource, Setting, SettingInput
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.facts import Aggregate, Fleet, GivenModes, Host
-    from osc_uniqserial.rest import Rest
+    from osc_uniqserial.api.rest import Rest
+    from osc_uniqserial.model.cloud import Aggregate, Fleet, GivenModes, Host
 
 _ASKS_FOR_UNIQUE = SettingInput(policy.Value(Setting.UNIQUE))
 
@@ -118,7 +118,7 @@ class ListHosts(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read every host, judge each, and return one row for each that is asked for."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial.rest import Rest
+        from osc_uniqserial.api.rest import Rest
 
         given = host_modes.given(parsed_args)
         fleet = _fleet(Rest(self.app.client_manager.sdk_connection), given)
@@ -139,8 +139,9 @@ class ListHosts(output.Lister):
 
 
 def _fleet(rest: Rest, given: GivenModes) -> Fleet:
-    from osc_uniqserial import hosts, status
-    from osc_uniqserial.rest import CloudError, Unreadable
+    from osc_uniqserial.api import hosts
+    from osc_uniqserial.api.rest import CloudError, Unreadable
+    from osc_uniqserial.checks import readiness
 
     try:
         return hosts.read_fleet(rest, given)
@@ -151,7 +152,7 @@ def _fleet(rest: Rest, given: GivenModes) -> Fleet:
             text += " Nova's default policy wants an administrator."
         down = hosts.of_down_cells(rest) if answer == 500 else ()
         if down:
-            text = f"{text.rstrip('.')}. In a cell that is down: {status.summary(down)}."
+            text = f"{text.rstrip('.')}. In a cell that is down: {readiness.summary(down)}."
         raise exceptions.CommandError(safe_text(text)) from error
 
 

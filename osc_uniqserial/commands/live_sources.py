@@ -14,11 +14,11 @@ from osc_lib import exceptions
 from osc_uniqserial.commands import output
 
 if TYPE_CHECKING:
-    from osc_uniqserial.checks import Check
-    from osc_uniqserial.facts import Fleet, Sighting
-    from osc_uniqserial.findings import Finding
-    from osc_uniqserial.live import Source
-    from osc_uniqserial.survey import Servers, Survey
+    from osc_uniqserial.api.servers import Servers, Survey
+    from osc_uniqserial.checks.check import Check
+    from osc_uniqserial.guests.source import Source
+    from osc_uniqserial.model.cloud import Fleet, Sighting
+    from osc_uniqserial.model.finding import Finding
 
 
 def add_options(parser: argparse.ArgumentParser, title: str) -> None:
@@ -66,7 +66,7 @@ def given(parsed_args: argparse.Namespace) -> bool:
 
 def told(parsed_args: argparse.Namespace, checks: Mapping[str, Check]) -> Mapping[str, Check]:
     """Return those checks about guests that a source can tell."""
-    from osc_uniqserial.checks import GuestSource
+    from osc_uniqserial.checks.check import GuestSource
 
     there = {
         source for source in GuestSource if getattr(parsed_args, source.value.replace("-", "_"))
@@ -82,8 +82,8 @@ class Live:
 
         :raises CommandError: when one cannot be asked at all
         """
-        from osc_uniqserial import verify
-        from osc_uniqserial.facts import Fleet
+        from osc_uniqserial.checks import verify
+        from osc_uniqserial.model.cloud import Fleet
 
         fleet = survey.configuration.fleet
         sources = _sources(parsed_args, fleet if isinstance(fleet, Fleet) else None)
@@ -117,9 +117,9 @@ class Live:
 
         :param filters: those that the servers were listed with
         """
-        from osc_uniqserial import verify
-        from osc_uniqserial.findings import unread
-        from osc_uniqserial.rest import Unreadable
+        from osc_uniqserial.api.rest import Unreadable
+        from osc_uniqserial.checks import verify
+        from osc_uniqserial.model.finding import unread
 
         # Some may have been made, moved, restarted or deleted since the guests were read.
         try:
@@ -140,7 +140,7 @@ class Live:
 
 
 def _sources(parsed_args: argparse.Namespace, fleet: Fleet | None) -> list[Source]:
-    from osc_uniqserial import live
+    from osc_uniqserial.guests import files, libvirt
 
     hypervisors = [
         host.hypervisor
@@ -157,12 +157,12 @@ def _sources(parsed_args: argparse.Namespace, fleet: Fleet | None) -> list[Sourc
         raise exceptions.CommandError("Standard input (-) can be read once only")
     sources: list[Source] = []
     if parsed_args.libvirt_uri:
-        uris, odd = live.expand(parsed_args.libvirt_uri, hosts)
+        uris, odd = libvirt.expand(parsed_args.libvirt_uri, hosts)
         output.warn(f"host {host!r} has no name that can stand in a URI" for host in odd)
         names = {each.hostname: each.host for each in hypervisors}
-        sources.append(live.Libvirt(uris, parsed_args.timeout or live.TIMEOUT, names))
-    sources += [live.SavedDomains(path) for path in parsed_args.domain_xml]
-    sources += [live.Facts(path) for path in parsed_args.facts]
+        sources.append(libvirt.Libvirt(uris, parsed_args.timeout or libvirt.TIMEOUT, names))
+    sources += [files.SavedDomains(path) for path in parsed_args.domain_xml]
+    sources += [files.Facts(path) for path in parsed_args.facts]
     return sources
 
 

@@ -17,8 +17,8 @@ from osc_uniqserial.commands import output
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.catalog import Catalog
     from osc_uniqserial.metadefs import Detail, Namespace, Plan
+    from osc_uniqserial.metadefs.catalog import Catalog
 
 _CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
 _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
@@ -71,7 +71,7 @@ class _Lister(output.Lister):
     # is imported where it is used.
 
     def _catalog(self) -> Catalog:
-        from osc_uniqserial.catalog import Catalog
+        from osc_uniqserial.metadefs.catalog import Catalog
 
         return Catalog(self.app.client_manager.sdk_connection)
 
@@ -91,7 +91,7 @@ class _Writer(_Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Plan from what is stored, carry it out, and return one row an item."""
-        from osc_uniqserial.rest import CloudError
+        from osc_uniqserial.api.rest import CloudError
 
         ours = load_namespaces()
         catalog = self._catalog()
@@ -132,7 +132,7 @@ class InstallMetadefs(_Writer):
         self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
     ) -> Plan:
         from osc_uniqserial import metadefs
-        from osc_uniqserial.rest import CloudError
+        from osc_uniqserial.api.rest import CloudError
 
         try:
             return metadefs.plan_install(ours, catalog.read_ours(ours))
@@ -164,7 +164,7 @@ class RemoveMetadefs(_Writer):
         self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
     ) -> Plan:
         from osc_uniqserial import metadefs
-        from osc_uniqserial.rest import CloudError
+        from osc_uniqserial.api.rest import CloudError
 
         try:
             return metadefs.plan_remove(ours, catalog.read_ours(ours), parsed_args.force)

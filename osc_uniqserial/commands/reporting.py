@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from osc_lib import exceptions
 
 from osc_uniqserial.commands import output
+from osc_uniqserial.reports import FORMATS
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.baseline import Entry, Judged
-    from osc_uniqserial.export.files import Target
-    from osc_uniqserial.export.run import Run
-    from osc_uniqserial.findings import Finding
+    from osc_uniqserial.model.finding import Finding
+    from osc_uniqserial.reports.baseline import Entry, Judged
+    from osc_uniqserial.reports.files import Target
+    from osc_uniqserial.reports.run import Run
 
-_FORMATS = ("html", "junit", "prometheus")
 _EXPLAIN = "--explain"
 
 
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=_report,
         action="append",
         default=[],
-        help=f"Write a report too: {', '.join(_FORMATS)} (repeat option to write several; needs"
+        help=f"Write a report too: {', '.join(FORMATS)} (repeat option to write several; needs"
         " the extra reports)",
     )
     parser.add_argument(
@@ -87,9 +87,9 @@ def _reason(text: str) -> str:
 
 def _report(text: str) -> tuple[str, str]:
     kind, found, path = text.partition("=")
-    if kind not in _FORMATS or not found or not path:
+    if kind not in FORMATS or not found or not path:
         raise argparse.ArgumentTypeError(
-            f"expected FORMAT=FILE with one of {', '.join(_FORMATS)}, got {text!r}"
+            f"expected FORMAT=FILE with one of {', '.join(FORMATS)}, got {text!r}"
         )
     return kind, _file(path)
 
@@ -104,7 +104,7 @@ class _Explain(argparse.Action):
         values: Any,
         _option: str | None = None,
     ) -> None:
-        from osc_uniqserial.checks import ALL
+        from osc_uniqserial.checks.check import ALL
 
         check = ALL.get(values)
         if check is None:
@@ -169,7 +169,7 @@ class Reporting:
 
     def judge(self, findings: Sequence[Finding], ids: Collection[str]) -> list[Judged]:
         """Tell of each finding whether it is accepted; name entries that nothing meets."""
-        from osc_uniqserial import baseline
+        from osc_uniqserial.reports import baseline
 
         if not self._args.baseline:
             return [baseline.Judged(each) for each in findings]
@@ -187,7 +187,7 @@ class Reporting:
 
         :param ids: what was looked for everywhere
         """
-        from osc_uniqserial import baseline
+        from osc_uniqserial.reports import baseline
 
         failed = []
         for render, target in self._renderers:
@@ -219,7 +219,7 @@ def _is_other_baseline(path: str, baseline: str | None) -> bool:
 
 
 def _target(path: str) -> Target:
-    from osc_uniqserial.export.files import Target
+    from osc_uniqserial.reports.files import Target
 
     try:
         return Target(path)
@@ -231,7 +231,7 @@ def _target(path: str) -> Target:
 
 def _renderer(kind: str) -> Callable[[Run], bytes]:
     try:
-        module = importlib.import_module(f"osc_uniqserial.export.{kind}")
+        module = importlib.import_module(f"osc_uniqserial.reports.{kind}")
     except ImportError as error:
         raise exceptions.CommandError(
             f"--report {kind} needs {error.name}: pip install 'osc-uniqserial[reports]'. Nothing"
@@ -242,7 +242,7 @@ def _renderer(kind: str) -> Callable[[Run], bytes]:
 
 
 def _read_baseline(path: str) -> tuple[Entry, ...]:
-    from osc_uniqserial import baseline
+    from osc_uniqserial.reports import baseline
 
     try:
         return baseline.parse(Path(path).read_text(encoding="utf-8"))

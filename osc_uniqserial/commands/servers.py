@@ -16,9 +16,9 @@ from osc_uniqserial.policy import SerialSource, Setting
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.facts import Configuration
-    from osc_uniqserial.report import ServerReport
-    from osc_uniqserial.survey import Servers
+    from osc_uniqserial.api.servers import Servers
+    from osc_uniqserial.effective.explanation import ServerReport
+    from osc_uniqserial.model.cloud import Configuration
 
 #: What is shown without --long.
 _BRIEF = ("id", "name", "host", "status", "requested", "serial_source", "survives_move")
@@ -114,8 +114,8 @@ class ListUniqueSerials(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read what the servers rest on; their rows are made while they are read."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial.rest import CloudError, Rest
-        from osc_uniqserial.survey import Survey
+        from osc_uniqserial.api.rest import CloudError, Rest
+        from osc_uniqserial.api.servers import Survey
 
         given = host_modes.given(parsed_args)
         try:
@@ -137,7 +137,7 @@ class ListUniqueSerials(output.Lister):
         return columns, ([getter(about) for getter in getters] for about in reports)
 
     def _filters(self, parsed_args: argparse.Namespace, known: Configuration) -> dict[str, str]:
-        from osc_uniqserial.facts import Fleet
+        from osc_uniqserial.model.cloud import Fleet
 
         filters = {}
         if parsed_args.all_projects or parsed_args.project:
@@ -163,8 +163,8 @@ class ListUniqueSerials(output.Lister):
         self, parsed_args: argparse.Namespace, servers: Servers, known: Configuration
     ) -> Iterator[ServerReport]:
         """Yield what is wanted; tell at the end, or where enough were found, what is missing."""
-        from osc_uniqserial.facts import Fleet
-        from osc_uniqserial.reports import Reports
+        from osc_uniqserial.effective.explanations import Reports
+        from osc_uniqserial.model.cloud import Fleet
 
         reports = Reports(known.fleet if isinstance(known.fleet, Fleet) else None)
         wanted, left = _wanted(parsed_args), parsed_args.limit
@@ -202,7 +202,7 @@ class ListUniqueSerials(output.Lister):
 
 def _unread(known: Configuration) -> Iterator[str]:
     """Say what could not be read of what the servers rest on."""
-    from osc_uniqserial.facts import Unchecked
+    from osc_uniqserial.model.cloud import Unchecked
 
     fleet = known.fleet
     parts: list[tuple[str, str | None]] = [
@@ -249,7 +249,7 @@ def _asked(parsed_args: argparse.Namespace) -> Iterator[str]:
 
 
 def _is_unchecked(known: object) -> bool:
-    from osc_uniqserial.facts import Unchecked
+    from osc_uniqserial.model.cloud import Unchecked
 
     return isinstance(known, Unchecked)
 

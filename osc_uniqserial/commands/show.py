@@ -15,9 +15,9 @@ from osc_uniqserial.commands import host_modes, output
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
+    from osc_uniqserial.checks.verify import Live
+    from osc_uniqserial.effective.explanation import ServerReport
     from osc_uniqserial.policy import SettingInput
-    from osc_uniqserial.report import ServerReport
-    from osc_uniqserial.verify import Live
 
 
 def _text(value: Enum | None) -> str | None:
@@ -99,9 +99,11 @@ class ShowUniqueSerial(output.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read the facts, judge them, and return one value a column."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial import moves, policy, report
-        from osc_uniqserial.cloud import Cloud
-        from osc_uniqserial.rest import CloudError, Unreadable
+        from osc_uniqserial import policy
+        from osc_uniqserial.api import other_hosts
+        from osc_uniqserial.api.rest import CloudError, Unreadable
+        from osc_uniqserial.api.server import Cloud
+        from osc_uniqserial.effective import explanation
 
         given = host_modes.given(parsed_args)
         cloud = Cloud(self.app.client_manager.sdk_connection)
@@ -112,12 +114,12 @@ class ShowUniqueSerial(output.ShowOne):
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
         others = None
-        if report.needs_other_hosts(facts, effective):
+        if explanation.needs_other_hosts(facts, effective):
             try:
-                others = moves.judge(cloud.rest, facts, view, given)
+                others = other_hosts.judge(cloud.rest, facts, view, given)
             except Unreadable as error:
                 cloud.notes.append(f"the other hosts could not be judged: {error}")
-        about = report.build(server, facts, view.input, others)
+        about = explanation.build(server, facts, view.input, others)
         output.warn(cloud.notes)
         row = {name: getter(about) for name, getter in COLUMNS.items()}
         if parsed_args.live:
@@ -127,10 +129,11 @@ class ShowUniqueSerial(output.ShowOne):
 
 
 def _live(uri: str, about: ServerReport) -> Live:
-    from osc_uniqserial import live, verify
+    from osc_uniqserial.checks import verify
+    from osc_uniqserial.guests import libvirt
 
     host = about.server.host
-    uris, odd = live.expand([uri], [host] if host else [])
+    uris, odd = libvirt.expand([uri], [host] if host else [])
     if odd:
         raise exceptions.CommandError(
             f"The server's host {safe_text(repr(host))} has no name that can stand in a URI;"
@@ -138,5 +141,5 @@ def _live(uri: str, about: ServerReport) -> Live:
         )
     if not uris:
         return verify.Live(None, None, "The server has no host that this user can see.")
-    source = live.Libvirt(uris, live.TIMEOUT, only=about.server.id)
+    source = libvirt.Libvirt(uris, libvirt.TIMEOUT, only=about.server.id)
     return verify.of_one(about.policy, host, source)

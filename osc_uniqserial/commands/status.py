@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from osc_uniqserial.commands import host_modes, metadef, output
 
 if TYPE_CHECKING:
-    from osc_uniqserial.facts import Fleet, GivenModes, Unchecked, Validator
-    from osc_uniqserial.rest import Rest
-    from osc_uniqserial.status import Row
+    from osc_uniqserial.api.rest import Rest
+    from osc_uniqserial.checks.readiness import Row
+    from osc_uniqserial.model.cloud import Fleet, GivenModes, Unchecked, Validator
 
 _COLUMNS = ("Check", "Result", "Details")
 
@@ -35,10 +35,10 @@ class ShowStatus(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read the facts, judge them, and return one row for each thing that was checked."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial import status
-        from osc_uniqserial.catalog import Catalog
-        from osc_uniqserial.facts import Fleet
-        from osc_uniqserial.rest import Rest
+        from osc_uniqserial.api.rest import Rest
+        from osc_uniqserial.checks import readiness
+        from osc_uniqserial.metadefs.catalog import Catalog
+        from osc_uniqserial.model.cloud import Fleet
 
         given = host_modes.given(parsed_args)
         ours = metadef.load_namespaces()
@@ -46,13 +46,13 @@ class ShowStatus(output.Lister):
         rest = Rest(connection)
         definitions = Catalog(connection).survey(ours).comparisons
         fleet = _fleet(rest, given)
-        rows = status.judge(definitions, _validator(rest), fleet)
+        rows = readiness.judge(definitions, _validator(rest), fleet)
         if isinstance(fleet, Fleet):
             output.warn(fleet.notes)
         results = {row.result for row in rows}
-        if status.Result.WARNING in results:
+        if readiness.Result.WARNING in results:
             self.exit_code = output.FINDINGS
-        elif status.Result.UNKNOWN in results:
+        elif readiness.Result.UNKNOWN in results:
             self.exit_code = output.UNCHECKED
         return _COLUMNS, [
             (row.check, row.result.value, _details(row, parsed_args.formatter)) for row in rows
@@ -60,20 +60,20 @@ class ShowStatus(output.Lister):
 
 
 def _validator(rest: Rest) -> Validator | Unchecked:
-    from osc_uniqserial import probe
-    from osc_uniqserial.facts import Unchecked
-    from osc_uniqserial.rest import CloudError
+    from osc_uniqserial.api.rest import CloudError
+    from osc_uniqserial.api.validator import extra_spec_validator
+    from osc_uniqserial.model.cloud import Unchecked
 
     try:
-        return probe.extra_spec_validator(rest)
+        return extra_spec_validator(rest)
     except CloudError as error:
         return Unchecked(str(error))
 
 
 def _fleet(rest: Rest, given: GivenModes) -> Fleet | Unchecked:
-    from osc_uniqserial import hosts
-    from osc_uniqserial.facts import Unchecked
-    from osc_uniqserial.rest import CloudError, Unreadable
+    from osc_uniqserial.api import hosts
+    from osc_uniqserial.api.rest import CloudError, Unreadable
+    from osc_uniqserial.model.cloud import Unchecked
 
     try:
         return hosts.read_fleet(rest, given)
@@ -91,10 +91,10 @@ def _details(row: Row, formatter: str) -> Any:
             "remedy": row.remedy,
             "hosts": list(row.hosts),
         }
-    from osc_uniqserial import status
+    from osc_uniqserial.checks import readiness
 
     text = ". ".join(part.rstrip(".") for part in (row.message, row.remedy) if part) + "."
-    who = status.summary(row.hosts) if row.hosts else None
+    who = readiness.summary(row.hosts) if row.hosts else None
     if formatter == "table":
         return [*(output.folded(f"{who}.") if who else ()), *output.folded(text)]
     return f"{who}. {text}" if who else text

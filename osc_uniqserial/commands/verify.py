@@ -14,10 +14,10 @@ from osc_uniqserial.commands.servers import add_workers_option
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.checks import Check
-    from osc_uniqserial.findings import Finding
-    from osc_uniqserial.survey import Servers
-    from osc_uniqserial.tally import Tally
+    from osc_uniqserial.api.servers import Servers
+    from osc_uniqserial.checks.check import Check
+    from osc_uniqserial.effective.counts import Tally
+    from osc_uniqserial.model.finding import Finding
 
 
 class VerifyUniqueSerials(findings.Lister):
@@ -32,7 +32,7 @@ class VerifyUniqueSerials(findings.Lister):
 
     def possible(self) -> Mapping[str, Check]:
         """Return all that this command can look for."""
-        from osc_uniqserial.checks import VERIFY
+        from osc_uniqserial.checks.check import VERIFY
 
         return VERIFY
 
@@ -58,10 +58,10 @@ class VerifyUniqueSerials(findings.Lister):
     def look(self, parsed_args: argparse.Namespace) -> findings.Looking:
         """Read live serial numbers, then the servers that they are compared with."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial.facts import Fleet
-        from osc_uniqserial.rest import CloudError, Rest
-        from osc_uniqserial.survey import Survey
-        from osc_uniqserial.tally import Tally
+        from osc_uniqserial.api.rest import CloudError, Rest
+        from osc_uniqserial.api.servers import Survey
+        from osc_uniqserial.effective.counts import Tally
+        from osc_uniqserial.model.cloud import Fleet
 
         given = host_modes.given(parsed_args)
         try:
@@ -85,7 +85,7 @@ class VerifyUniqueSerials(findings.Lister):
         filters: Mapping[str, str],
         scope: str,
     ) -> Iterator[Finding]:
-        from osc_uniqserial.findings import UNLISTED, Covered, unread
+        from osc_uniqserial.model.finding import UNLISTED, Covered, unread
 
         progress = output.Progress()
         try:

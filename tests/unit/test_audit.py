@@ -18,10 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osc_uniqserial import hosts, metadefs, policy, records
-from osc_uniqserial.audit import Audit
+from osc_uniqserial import metadefs, policy
+from osc_uniqserial.api import hosts, records
+from osc_uniqserial.checks.audit import Audit
 from osc_uniqserial.commands.findings import _LONG, COLUMNS
-from osc_uniqserial.facts import (
+from osc_uniqserial.effective.explanation import HOST_SOURCES
+from osc_uniqserial.effective.explanations import Reports
+from osc_uniqserial.metadefs import Comparison
+from osc_uniqserial.model.cloud import (
     Aggregate,
     Case,
     Configuration,
@@ -36,11 +40,8 @@ from osc_uniqserial.facts import (
     Sighting,
     Unchecked,
 )
-from osc_uniqserial.findings import OF_AUDIT, Finding, ServerIds, Severity
-from osc_uniqserial.metadefs import Comparison
+from osc_uniqserial.model.finding import OF_AUDIT, Finding, ServerIds, Severity
 from osc_uniqserial.policy import Evidence, HostInput, SerialSource, Setting, SettingInput
-from osc_uniqserial.report import HOST_SOURCES
-from osc_uniqserial.reports import Reports
 from tests.unit.conftest import CINDER, GLANCE, KEYSTONE, NOVA, PLACEMENT, FakeCloud, Result
 from tests.unit.test_destinations import MODES, NODES, FakeRest, parts
 from tests.unit.test_destinations import Node as Kind

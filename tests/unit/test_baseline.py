@@ -15,9 +15,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osc_uniqserial import baseline
-from osc_uniqserial.baseline import BadBaseline, Entry, Standing
-from osc_uniqserial.findings import SEVERITIES, Finding, ServerIds, Severity
+from osc_uniqserial.model.finding import SEVERITIES, Finding, ServerIds, Severity
+from osc_uniqserial.reports import baseline
+from osc_uniqserial.reports.baseline import BadBaseline, Entry, Standing
 
 TODAY = datetime.date(2026, 11, 23)
 DAY = datetime.timedelta(days=1)

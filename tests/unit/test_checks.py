@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from osc_uniqserial import checks, findings
-from osc_uniqserial.checks import ALL, AUDIT, VERIFY, Check, Part, Severity
+from osc_uniqserial.checks import check as checks
+from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, Check, Part, Severity
+from osc_uniqserial.model import finding as findings
 
 ROOT = Path(__file__).resolve().parents[2]
 BOTH = {"servers-unread"}
@@ -108,7 +109,7 @@ def test_findings_have_these_severities() -> None:
 
 def test_every_finding_that_verify_makes_is_one_of_these() -> None:
     """The same is shown of audit by its own tests, which write each ID."""
-    text = (ROOT / "osc_uniqserial" / "verify.py").read_text()
+    text = (ROOT / "osc_uniqserial" / "checks" / "verify.py").read_text()
     assert {id_ for id_ in VERIFY if f'"{id_}"' not in text} == BOTH
 
 

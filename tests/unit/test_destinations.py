@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osc_uniqserial import hosts, moves, policy, records, report
+from osc_uniqserial import policy
+from osc_uniqserial.api import hosts, other_hosts, records
+from osc_uniqserial.api.rest import Json, Rest
 from osc_uniqserial.commands.show import COLUMNS
-from osc_uniqserial.destinations import Destinations
-from osc_uniqserial.facts import (
+from osc_uniqserial.effective import explanation
+from osc_uniqserial.effective.explanations import Reports
+from osc_uniqserial.effective.migration_targets import Destinations
+from osc_uniqserial.model.cloud import (
     UNREADABLE,
     Case,
     FlavorPart,
@@ -27,8 +31,6 @@ from osc_uniqserial.facts import (
     Sighting,
 )
 from osc_uniqserial.policy import HostMode, Setting, SettingInput
-from osc_uniqserial.reports import Reports
-from osc_uniqserial.rest import Json, Rest
 
 U, K = policy.TRAIT_UNIQUE, policy.TRAIT_KEYS
 M_UNIQUE, M_OS = policy.mode_trait(HostMode.UNIQUE), policy.mode_trait(HostMode.OS)
@@ -125,7 +127,7 @@ def judged(rest: Rest, about: Sighting, fleet: Fleet, given: GivenModes) -> Move
     assert about.on
     hypervisors = tuple(host.hypervisor for host in fleet.hosts)
     view = HostView(about.case.host, about.on.hypervisor, hypervisors)
-    return moves.judge(rest, about.facts, view, given)
+    return other_hosts.judge(rest, about.facts, view, given)
 
 
 # --- the same answer as for one server ---------------------------------------
@@ -194,7 +196,7 @@ def test_list_and_show_agree(nodes: list[Node], modes: GivenModes, data: st.Data
         case = case_of(own, flavor=flavor, image=image, pinned=data.draw(RARELY))
         about = sighting(case, own)
         effective = policy.resolve(flavor.used, image.used, case.host)
-        if not report.needs_other_hosts(about.facts, effective):
+        if not explanation.needs_other_hosts(about.facts, effective):
             continue
         said, told = destinations.moves(case, own), judged(rest, about, fleet, modes)
         if effective.requested is Setting.HOST or (
@@ -322,7 +324,7 @@ def test_an_own_host_that_is_not_known() -> None:
 STATUSES = st.sampled_from(["ACTIVE", "ERROR", "SHELVED_OFFLOADED"])
 
 
-def shown(about: report.ServerReport) -> Json:
+def shown(about: explanation.ServerReport) -> Json:
     return {name: getter(about) for name, getter in COLUMNS.items()}
 
 
@@ -352,7 +354,7 @@ def test_a_report_of_many_is_the_report_of_one(
         case = data.draw(st.sampled_from(fitting))
         about = sighting(case, on, number, data.draw(STATUSES))
         moved = Destinations(fleet).moves(case, on)
-        expected = report.build(about.server, about.facts, case.host, moved)
+        expected = explanation.build(about.server, about.facts, case.host, moved)
         assert shown(made.of(about)) == shown(expected)
 
 
@@ -360,12 +362,12 @@ def test_reports_without_a_fleet() -> None:
     own = fleet_of(DRIVER).hosts[0]
     about = sighting(case_of(own, flavor=flavor("true")), own)
     said = Reports(None).of(about)
-    assert shown(said) == shown(report.build(about.server, about.facts, own.input, None))
+    assert shown(said) == shown(explanation.build(about.server, about.facts, own.input, None))
     assert said.survives_move is None
 
 
 def test_few_reports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osc_uniqserial.reports._KEPT", 3)
+    monkeypatch.setattr("osc_uniqserial.effective.explanations._KEPT", 3)
     own = fleet_of(DRIVER, STOCK).hosts[0]
     made = Reports(fleet_of(DRIVER, STOCK))
     for number in range(10):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osc_uniqserial import domains
-from osc_uniqserial.domains import BadDomain, Domain
+from osc_uniqserial.guests import domain_xml
+from osc_uniqserial.guests.domain_xml import BadDomain, Domain
 
 ID = "11111111-1111-4111-8111-111111111111"
 
@@ -56,7 +56,7 @@ def xml(
 
 def test_a_domain_that_nova_made() -> None:
     expected = Domain(ID, "instance-00000001", ID, "2026-11-22 10:11:12", "34.0.0")
-    assert domains.parse(xml()) == expected
+    assert domain_xml.parse(xml()) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_domain_that_nova_made() -> None:
     ],
 )
 def test_domains_of_others_and_of_other_novas(document: bytes, expected: Domain | None) -> None:
-    found = domains.parse(document)
+    found = domain_xml.parse(document)
     if expected:
         assert found == expected
     else:
@@ -78,7 +78,7 @@ def test_domains_of_others_and_of_other_novas(document: bytes, expected: Domain 
 def test_a_serial_of_another_thing_is_none() -> None:
     board = "<baseBoard><entry name='serial'>board</entry></baseBoard>"
     disk = "<devices><disk><serial>disk</serial></disk></devices>"
-    assert domains.parse(xml(serial=None, sysinfo=board, after=disk)).serial is None
+    assert domain_xml.parse(xml(serial=None, sysinfo=board, after=disk)).serial is None
 
 
 ENTITY = b'<!DOCTYPE d [<!ENTITY a "aaaa">]>'
@@ -100,18 +100,18 @@ OUTSIDE = b'<!DOCTYPE d SYSTEM "file:///etc/passwd">'
         (xml(before="<x>" * (1 << 20)), "inside of each other"),
         (b"\xff\xfe\x00", "no XML"),
         (b"<?xml version='1.0' encoding='klingon'?><domain/>", "no XML"),
-        (xml(before="x" * (domains.MAX_BYTES + 1)), "MiB"),
+        (xml(before="x" * (domain_xml.MAX_BYTES + 1)), "MiB"),
     ],
 )
 def test_documents_that_are_refused(document: bytes, why: str) -> None:
     with pytest.raises(BadDomain, match=why):
-        domains.parse(document)
+        domain_xml.parse(document)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_domain_or_refused(document: bytes) -> None:
     with contextlib.suppress(BadDomain):
-        assert uuid.UUID(domains.parse(document).id)
+        assert uuid.UUID(domain_xml.parse(document).id)
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40)
@@ -119,7 +119,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), ma
 
 @given(TEXT)
 def test_any_text_may_be_a_serial(text: str) -> None:
-    assert domains.parse(xml(serial=escape(text))).serial == text.strip()
+    assert domain_xml.parse(xml(serial=escape(text))).serial == text.strip()
 
 
 @given(
@@ -130,41 +130,41 @@ def test_a_stream_comes_apart_where_domains_end(serials: list[str], between: str
     stream = between.encode().join(
         xml(id_, escape(serial)) for id_, serial in zip(ids, serials, strict=True)
     )
-    found = [domains.parse(each) for each in domains.documents(stream.splitlines(True))]
+    found = [domain_xml.parse(each) for each in domain_xml.documents(stream.splitlines(True))]
     assert [each.id for each in found] == ids
 
 
 def test_a_document_without_an_end_does_not_take_the_memory() -> None:
     line = b"x" * 1_000_000 + b"\n"
-    (found,) = domains.documents(line for _ in range(50))
-    assert len(found) < domains.MAX_BYTES + 2 * len(line)
+    (found,) = domain_xml.documents(line for _ in range(50))
+    assert len(found) < domain_xml.MAX_BYTES + 2 * len(line)
     with pytest.raises(BadDomain):
-        domains.parse(found)
+        domain_xml.parse(found)
 
 
 def test_a_document_that_breaks_off_does_not_take_the_next_one_with_it() -> None:
     first, second, third = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
     cut = xml(first).partition(b"</devices>")[0]
     broken = cut + xml(second) + xml(third)
-    found = [domains.parse(each).id for each in domains.documents([broken])]
+    found = [domain_xml.parse(each).id for each in domain_xml.documents([broken])]
     assert found == [first, second, third]
     # Those that begin like others do.
     declared = b"<?xml version='1.0'?>\n<!-- made by hand: <b> -->\n" + broken
-    assert [domains.parse(each).id for each in domains.documents([declared])] == found
+    assert [domain_xml.parse(each).id for each in domain_xml.documents([declared])] == found
 
 
 def test_a_domain_inside_of_something_else_is_none() -> None:
     saved = b"<domainsnapshot><name>x</name>" + xml() + b"</domainsnapshot>"
-    for document in domains.documents([saved]):
+    for document in domain_xml.documents([saved]):
         with pytest.raises(BadDomain):
-            domains.parse(document)
+            domain_xml.parse(document)
 
 
 @pytest.mark.parametrize("smbios", ["", "<smbios mode='emulate'/>", "<smbios/>"])
 def test_sysinfo_counts_only_where_smbios_says_so(smbios: str) -> None:
-    assert domains.parse(xml(smbios=smbios)).serial is None
+    assert domain_xml.parse(xml(smbios=smbios)).serial is None
 
 
 def test_smbios_of_the_host_tells_no_serial() -> None:
     with pytest.raises(BadDomain, match="a copy of the host's"):
-        domains.parse(xml(smbios="<smbios mode='host'/>"))
+        domain_xml.parse(xml(smbios="<smbios mode='host'/>"))

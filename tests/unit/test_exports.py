@@ -28,14 +28,14 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml, TestCase
 from prometheus_client.parser import text_string_to_metric_families
 
-from osc_uniqserial.baseline import Entry, Judged, Standing
-from osc_uniqserial.checks import ALL, AUDIT, VERIFY, Check, Severity
-from osc_uniqserial.export import html, junit, prometheus
-from osc_uniqserial.export.files import Target
-from osc_uniqserial.export.run import Run
-from osc_uniqserial.findings import Covered, Finding, ServerIds
+from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, Check, Severity
+from osc_uniqserial.effective.counts import OfHost
+from osc_uniqserial.model.finding import Covered, Finding, ServerIds
 from osc_uniqserial.policy import HostMode, SerialSource
-from osc_uniqserial.tally import OfHost
+from osc_uniqserial.reports import html, junit, prometheus
+from osc_uniqserial.reports.baseline import Entry, Judged, Standing
+from osc_uniqserial.reports.files import Target
+from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import safe_text
 
 # --- a run in memory ------------------------------------------------------------
@@ -260,7 +260,9 @@ def test_a_pipe_is_written_once_and_not_ended_before(tmp_path: Path) -> None:
 
 
 def test_standard_output_that_is_a_pipe() -> None:
-    script = "from osc_uniqserial.export.files import Target\nTarget('/dev/stdout').write(b'new')\n"
+    script = (
+        "from osc_uniqserial.reports.files import Target\nTarget('/dev/stdout').write(b'new')\n"
+    )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True)
     assert (run.stdout, run.stderr) == (b"new", b"")
 

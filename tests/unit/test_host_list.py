@@ -12,9 +12,10 @@ import pytest
 import yaml
 from hypothesis import given
 
-from osc_uniqserial import policy, status
+from osc_uniqserial import policy
+from osc_uniqserial.checks import readiness
 from osc_uniqserial.commands import hosts as command
-from osc_uniqserial.facts import Fleet, Host
+from osc_uniqserial.model.cloud import Fleet, Host
 from tests.unit.conftest import NOVA, PLACEMENT, FakeCloud
 from tests.unit.test_status import (
     DRIVER,
@@ -499,7 +500,7 @@ def test_machines_get_names_as_they_are(cloud: HostCloud, formatter: str) -> Non
 def test_problems_are_what_status_warns_of(host: Host) -> None:
     """One judgement of traits: the two commands cannot disagree."""
     fleet = Fleet((host,))
-    found = {row.id for row in status._all_hosts(fleet)}
+    found = {row.id for row in readiness._all_hosts(fleet)}
     kinds = {
         "contradicting traits": "contradicting-traits",
         "incomplete traits": "incomplete-traits",

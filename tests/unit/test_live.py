@@ -15,20 +15,22 @@ from typing import Any
 
 import pytest
 
-from osc_uniqserial import live
-from osc_uniqserial.guests import HostSeen, Reading, Unread
-from osc_uniqserial.live import Facts, Libvirt, SavedDomains
+from osc_uniqserial.guests import libvirt
+from osc_uniqserial.guests.files import Facts, SavedDomains
+from osc_uniqserial.guests.libvirt import Libvirt
+from osc_uniqserial.guests.source import Source
+from osc_uniqserial.model.guest import HostSeen, Reading, Unread
 from tests.unit.test_domains import ENTITY, ID, xml
 
 OTHER = "21111111-1111-4111-8111-111111111111"
 
 
-def serials(source: live.Source) -> dict[str, str | None]:
+def serials(source: Source) -> dict[str, str | None]:
     """Return what was read; nothing else may be there."""
     return {each.id: each.serial for each in source if isinstance(each, Reading)}
 
 
-def unread(source: live.Source) -> list[str]:
+def unread(source: Source) -> list[str]:
     return [each.reason for each in source if isinstance(each, Unread)]
 
 
@@ -236,7 +238,7 @@ def test_a_host_that_hangs_keeps_nobody_waiting(connections: dict[str, Any]) -> 
 def test_more_hosts_than_are_read_at_once(
     connections: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "HOSTS_AT_ONCE", 2)
+    monkeypatch.setattr(libvirt, "HOSTS_AT_ONCE", 2)
     hangs = threading.Event()
     names = [f"h{number}" for number in range(9)]
     connections.update({name: Connection(name) for name in names})
@@ -273,7 +275,7 @@ def test_without_libvirt_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_hosts_in_uris() -> None:
     hosts = ["a", "b.example.org", "-oProxyCommand=x", "c d", "e;f", "g/../h", "i%2f"]
-    uris, odd = live.expand(["qemu+ssh://{host}/system", "qemu:///system"], hosts)
+    uris, odd = libvirt.expand(["qemu+ssh://{host}/system", "qemu:///system"], hosts)
     assert uris == {
         "qemu+ssh://a/system": "a",
         "qemu+ssh://b.example.org/system": "b.example.org",

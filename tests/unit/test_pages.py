@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osc_uniqserial.pages import ServerPages
-from osc_uniqserial.rest import Json, Rest, Unreadable
+from osc_uniqserial.api.pages import ServerPages
+from osc_uniqserial.api.rest import Json, Rest, Unreadable
 
 EVERYTHING = {"all_tenants": "true"}
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from osc_uniqserial import records
-from osc_uniqserial.records import OneServer, ServerList, ServerRecord
-from osc_uniqserial.rest import _decoded
+from osc_uniqserial.api import records
+from osc_uniqserial.api.records import OneServer, ServerList, ServerRecord
+from osc_uniqserial.api.rest import _decoded
 
 HOST = "OS-EXT-SRV-ATTR:host"
 

@@ -17,11 +17,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from osc_uniqserial.audit import Audit
-from osc_uniqserial.checks import ALL, AUDIT, VERIFY, GuestSource
+from osc_uniqserial.checks.audit import Audit
+from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, GuestSource
 from osc_uniqserial.commands.findings import COLUMNS
-from osc_uniqserial.export import html
-from osc_uniqserial.export.files import Target
+from osc_uniqserial.reports import html
+from osc_uniqserial.reports.files import Target
 from tests.unit.conftest import GLANCE, NOVA, PROJECT_ID, FakeCloud, Result
 from tests.unit.test_audit import FAULTS, AuditCloud, deny_all_projects
 from tests.unit.test_domains import xml
@@ -325,7 +325,7 @@ def test_a_library_that_is_missing(
     cloud: AuditCloud, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"osc_uniqserial.export.{kind}", raising=False)
+    monkeypatch.delitem(sys.modules, f"osc_uniqserial.reports.{kind}", raising=False)
     result, urls = asked(cloud, "--report", f"{kind}={folder}/x")
     assert (result.code, result.out, urls) == (1, "", [])
     assert f"--report {kind} needs {library}: pip install 'osc-uniqserial[reports]'" in result.err
@@ -337,7 +337,7 @@ def test_without_reports_no_library_is_needed(
 ) -> None:
     for kind, library in zip(FORMATS, ("jinja2", "junitparser", "prometheus_client"), strict=True):
         monkeypatch.setitem(sys.modules, library, None)
-        monkeypatch.delitem(sys.modules, f"osc_uniqserial.export.{kind}", raising=False)
+        monkeypatch.delitem(sys.modules, f"osc_uniqserial.reports.{kind}", raising=False)
     assert cloud.run().code == 3
     assert cloud.run("--baseline", written(cloud, folder)).code == 0
 

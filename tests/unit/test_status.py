@@ -12,10 +12,11 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osc_uniqserial import policy, status
-from osc_uniqserial.facts import Aggregate, Fleet, Host, Hypervisor, Unchecked, Validator
+from osc_uniqserial import policy
+from osc_uniqserial.checks import readiness
+from osc_uniqserial.checks.readiness import Result
+from osc_uniqserial.model.cloud import Aggregate, Fleet, Host, Hypervisor, Unchecked, Validator
 from osc_uniqserial.policy import HostInput, HostMode, Setting, SettingInput, Value
-from osc_uniqserial.status import Result
 from tests.unit.conftest import ANY_EXTRA_SPECS, NOVA, PLACEMENT, FakeCloud, other_provider
 from tests.unit.test_metadef_commands import HttpGlance
 from tests.unit.test_metadefs import AGGREGATE, BOOLEAN, MAIN, OURS, changed, definition
@@ -114,11 +115,11 @@ def well(fake: FakeCloud) -> StatusCloud:
 def test_all_is_well(well: StatusCloud) -> None:
     rows = well.rows(code=0)
     assert [(row["Check"], row["Result"], row["Details"]["id"]) for row in rows] == [
-        (status.METADEFS, "Success", "metadefs-current"),
-        (status.VALIDATION, "Success", "validator-loaded"),
-        (status.HOSTS, "Success", "honours-keys"),
-        (status.IMAGES, "Success", "image-shows-nothing"),
-        (status.SCHEDULING, "Success", "supported-hosts"),
+        (readiness.METADEFS, "Success", "metadefs-current"),
+        (readiness.VALIDATION, "Success", "validator-loaded"),
+        (readiness.HOSTS, "Success", "honours-keys"),
+        (readiness.IMAGES, "Success", "image-shows-nothing"),
+        (readiness.SCHEDULING, "Success", "supported-hosts"),
     ]
     assert well.notes == ""
 
@@ -177,7 +178,7 @@ def test_metadata_definitions(
 ) -> None:
     well.glance.stored.clear()
     well.glance.hold(*documents)
-    (row,) = [row for row in well.rows(code=3) if row["Check"] == status.METADEFS]
+    (row,) = [row for row in well.rows(code=3) if row["Check"] == readiness.METADEFS]
     assert (row["Result"], row["Details"]["id"]) == ("Warning", id)
     assert all(name in row["Details"]["message"] for name in named)
     assert "openstack unique serial metadef" in row["Details"]["remedy"]
@@ -189,7 +190,7 @@ def test_metadata_definitions(
 )
 def test_metadata_definitions_that_cannot_be_read(well: StatusCloud, path: str, named: str) -> None:
     well.fake.http.get(f"http://glance.test/v2{path}", status_code=403)
-    (row,) = [row for row in well.rows(code=4) if row["Check"] == status.METADEFS]
+    (row,) = [row for row in well.rows(code=4) if row["Check"] == readiness.METADEFS]
     assert (row["Result"], row["Details"]["id"]) == ("Unknown", "metadefs-unreadable")
     assert named in row["Details"]["message"]
     assert "answered 403" in row["Details"]["message"]
@@ -222,7 +223,7 @@ STOCK = "Validation failed; extra spec 'hw:unique_serial' does not appear to be 
 def test_validation(well: StatusCloud, code: int, message: str, id: str, result: str) -> None:
     well.answers_the_probe(code, message)
     rows = well.rows(code=3 if result == "Warning" else 4)
-    (row,) = [row for row in rows if row["Check"] == status.VALIDATION]
+    (row,) = [row for row in rows if row["Check"] == readiness.VALIDATION]
     assert (row["Result"], row["Details"]["id"]) == (result, id)
     if result == "Unknown" and code != 200:
         assert f"answered {code}: {message}" in row["Details"]["message"]
@@ -243,7 +244,7 @@ def test_hosts_by_driver_and_mode(well: StatusCloud) -> None:
         a=Node(DRIVER),
         e=Node((U, K, M_NONE)),
     )
-    rows = [row for row in well.rows(code=0) if row["Check"] == status.HOSTS]
+    rows = [row for row in well.rows(code=0) if row["Check"] == readiness.HOSTS]
     assert [
         (row["Details"]["id"], row["Details"]["hosts"], row["Details"]["message"]) for row in rows
     ] == [
@@ -405,7 +406,7 @@ def test_animage_exposes_a_host_where_the_rules_say_so(mode: HostMode) -> None:
         HostInput(mode=mode, honours=True, image_may_show_host=True),
         frozenset(),
     )
-    assert status.image_exposes(host) == (len(sources) == 2)
+    assert readiness.image_exposes(host) == (len(sources) == 2)
 
 
 def test_scheduling(well: StatusCloud) -> None:
@@ -446,7 +447,12 @@ def test_a_user_without_rights_learns_why(well: StatusCloud) -> None:
         well.fake.http.get(f"{NOVA}/{path}", status_code=403)
     rows = well.rows(code=4)
     unknown = [row["Check"] for row in rows if row["Result"] == "Unknown"]
-    assert unknown == [status.VALIDATION, status.HOSTS, status.IMAGES, status.SCHEDULING]
+    assert unknown == [
+        readiness.VALIDATION,
+        readiness.HOSTS,
+        readiness.IMAGES,
+        readiness.SCHEDULING,
+    ]
     assert "answered 403" in rows[2]["Details"]["message"]
 
 
@@ -463,7 +469,11 @@ def test_traits_that_cannot_be_read(well: StatusCloud, path: str, answer: Json) 
     well.fake.http.get(f"{PLACEMENT}{path}", **answer)
     rows = well.rows(code=4)
     unread = [row for row in rows if row["Details"]["id"] == "traits-unreadable"]
-    assert [row["Check"] for row in unread] == [status.HOSTS, status.IMAGES, status.SCHEDULING]
+    assert [row["Check"] for row in unread] == [
+        readiness.HOSTS,
+        readiness.IMAGES,
+        readiness.SCHEDULING,
+    ]
     assert {row["Result"] for row in unread} == {"Unknown"}
     assert unread[0]["Details"]["hosts"] == ["a", "b"]
     assert "Placement answered" in unread[0]["Details"]["message"]
@@ -513,7 +523,7 @@ def test_a_cell_that_is_down(well: StatusCloud, services: int) -> None:
     ]
     well.fake.http.get(f"{NOVA}/os-services", status_code=services, json={"services": listed})
     rows = well.rows(code=4)
-    (row,) = [row for row in rows if row["Check"] == status.HOSTS]
+    (row,) = [row for row in rows if row["Check"] == readiness.HOSTS]
     assert row["Details"]["hosts"] == (["a", "b"] if services == 200 else [])
     assert ("a cell that is down" in row["Details"]["message"]) is (services == 200)
 
@@ -585,15 +595,15 @@ def hosts(draw: Callable[..., Any]) -> Host:
 def test_every_check_and_every_host_has_a_row(
     fleet: list[Host], validator: Validator | Unchecked, aggregates: str | None
 ) -> None:
-    rows = status.judge([], validator, Fleet(tuple(fleet), aggregates_unread=aggregates))
+    rows = readiness.judge([], validator, Fleet(tuple(fleet), aggregates_unread=aggregates))
     assert {row.check for row in rows} == {
-        status.METADEFS,
-        status.VALIDATION,
-        status.HOSTS,
-        status.IMAGES,
-        status.SCHEDULING,
+        readiness.METADEFS,
+        readiness.VALIDATION,
+        readiness.HOSTS,
+        readiness.IMAGES,
+        readiness.SCHEDULING,
     }
-    about = {host for row in rows if row.check == status.HOSTS for host in row.hosts}
+    about = {host for row in rows if row.check == readiness.HOSTS for host in row.hosts}
     assert about == {host.hypervisor.host for host in fleet}
     for row in rows:
         assert list(row.hosts) == sorted(set(row.hosts))
@@ -603,7 +613,7 @@ def test_every_check_and_every_host_has_a_row(
 
 @given(st.lists(NAMES, min_size=1, unique=True))
 def test_a_summary_counts_all(names: list[str]) -> None:
-    said = status.summary(names)
+    said = readiness.summary(names)
     shown = said.split(": ")[1].split(" and ")[0].split(", ")
     assert said.startswith(f"{len(names)} host")
     assert shown == names[:3]

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osc_uniqserial import policy
-from osc_uniqserial.facts import Fleet, Host, Sighting
+from osc_uniqserial.effective.counts import OfHost, Tally
+from osc_uniqserial.effective.explanation import HOST_SOURCES
+from osc_uniqserial.model.cloud import Fleet, Host, Sighting
 from osc_uniqserial.policy import HostMode, SerialSource, Setting
-from osc_uniqserial.report import HOST_SOURCES
-from osc_uniqserial.tally import OfHost, Tally
 from tests.unit.test_audit import built_from, host, sighting
 from tests.unit.test_status import M_AUTO, M_NONE, M_UNIQUE, K, U
 

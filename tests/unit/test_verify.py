@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from osc_uniqserial import hosts, verify
-from osc_uniqserial.facts import Host, ImagePart, Sighting
-from osc_uniqserial.findings import Finding
-from osc_uniqserial.guests import HostSeen, Reading, Seen, Unread
+from osc_uniqserial.api import hosts
+from osc_uniqserial.checks import verify
+from osc_uniqserial.model.cloud import Host, ImagePart, Sighting
+from osc_uniqserial.model.finding import Finding
+from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import TRAIT_KEYS, TRAIT_UNIQUE, HostMode, mode_trait, resolve
 from tests.unit.test_audit import built_from, host, sighting
 

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from osc_uniqserial import checks
-from osc_uniqserial.checks import ALL, AUDIT, VERIFY, Check, Severity
+from osc_uniqserial.checks import check as checks
+from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, Check, Severity
 
 #: What a finding is told with, by the titles that ``--explain`` has.
 TEXTS: Mapping[str, Callable[[Check], str]] = {

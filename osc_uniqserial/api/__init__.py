@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenStack APIs: what they return, as the objects of the model."""

@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""Reports in files: what audit and verify found, for people and for machines.
-
-Each format is a module with a function ``render(run) -> bytes``; its library comes with the
-extra ``reports``.
-"""

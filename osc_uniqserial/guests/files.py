@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live serial numbers from files: domain XML that was saved, and facts that guests report."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from osc_uniqserial.guests import domain_xml, source
+from osc_uniqserial.guests.domain_xml import BadDomain
+from osc_uniqserial.model.guest import Reading, Seen, Unread
+
+#: How many bad documents or lines of a file are told one by one.
+_TOLD = 3
+#: With so many bad documents a file is something else, and is not read to its end.
+_TOO_BAD = 1_000
+#: Bytes that are read at once; the longest line of a file of facts.
+_CHUNK = _LINE = 1 << 20
+
+
+class SavedDomains:
+    """What ``virsh dumpxml`` printed: a file, a folder of files, or standard input (``-``)."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[Seen]:
+        """Yield a reading for each domain; names of files do not matter."""
+        unread: list[OSError] = []
+        anything = False
+        for path in ["-"] if self._path == "-" else _files(self._path, unread.append):
+            anything = True
+            try:
+                with _opened(path) as stream:
+                    yield from _of_stream(stream, _named(path))
+            except OSError as error:
+                unread.append(error)
+        for failure in unread:
+            yield _failed(failure, self._path)
+        if not anything and not unread:
+            yield Unread(self._path, "it holds no files")
+
+
+def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
+    """Yield a file, or the regular files of a folder and those in it, sorted."""
+    if not os.path.isdir(path):
+        yield path
+        return
+    for folder, folders, names in os.walk(path, onerror=failed):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            try:
+                # Nobody may write into a pipe for ever.
+                if stat.S_ISREG(os.stat(file).st_mode):
+                    yield file
+            except OSError as error:
+                failed(error)
+
+
+def _opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    if path != "-":
+        return Path(path).open("rb")
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "It is closed")
+    return contextlib.nullcontext(sys.stdin.buffer)
+
+
+def _named(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def _failed(error: OSError, path: str) -> Unread:
+    return Unread(_named(str(error.filename or path)), error.strerror or str(error))
+
+
+def _of_stream(stream: BinaryIO, name: str) -> Iterator[Seen]:
+    chunks = iter(lambda: stream.read(_CHUNK), b"")
+    number = bad = 0
+    for number, document in enumerate(domain_xml.documents(chunks), 1):
+        try:
+            yield source.reading_of(domain_xml.parse(document), name)
+        except BadDomain as error:
+            bad += 1
+            if bad <= _TOLD:
+                yield Unread(name, f"document {number}: {error}")
+            if bad == _TOO_BAD:
+                yield Unread(name, f"{bad:,} documents could not be read, and no more were tried")
+                return
+    if bad > _TOLD:
+        yield Unread(name, f"{bad - _TOLD:,} more documents could not be read")
+    if not number:
+        yield Unread(name, "it holds no domain")
+
+
+#: What agents tell of a guest without a serial number: Ansible "NA", dmidecode the others.
+_NO_SERIAL = frozenset({"", "na", "n/a", "none", "not present", "not specified"})
+
+
+class Facts:
+    """What guests tell of themselves: JSON lines with ``uuid`` and ``serial``."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[Seen]:
+        """Yield a reading for each line."""
+        try:
+            with _opened(self._path) as stream:
+                yield from self._lines(stream, _named(self._path))
+        except OSError as error:
+            yield _failed(error, self._path)
+
+    def _lines(self, stream: BinaryIO, name: str) -> Iterator[Seen]:
+        bad: list[int] = []
+        number = facts = 0
+        while line := stream.readline(_LINE):
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                fact: Any = json.loads(line)
+                id_, serial = str(uuid.UUID(fact["uuid"])), fact["serial"]
+                if serial is not None and not isinstance(serial, str):
+                    raise TypeError
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                bad.append(number)
+                continue
+            facts += 1
+            serial = (serial or "").strip()
+            yield Reading(id_, None if serial.lower() in _NO_SERIAL else serial, name)
+        if not facts and not bad:
+            yield Unread(name, "it holds no facts")
+        if bad:
+            lines = "line" if len(bad) == 1 else "lines"
+            which = ", ".join(map(str, bad[:_TOLD]))
+            more = f" and {len(bad) - _TOLD:,} more" if len(bad) > _TOLD else ""
+            yield Unread(name, f"no uuid and serial in {lines} {which}{more}")

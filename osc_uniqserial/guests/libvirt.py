@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live serial numbers from libvirt, by read-only connections."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from osc_uniqserial.guests import domain_xml, source
+from osc_uniqserial.guests.domain_xml import BadDomain
+from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
+
+#: Hosts that are read at the same time.
+HOSTS_AT_ONCE = 64
+#: Seconds that one connection may take for all that it does, unless told otherwise.
+TIMEOUT = 60.0
+#: The ID of a domain that does not run (virDomainGetID); it takes no request.
+_NOT_RUNNING = -1
+
+
+class Libvirt:
+    """Read-only connections to libvirt, each given the same time to answer."""
+
+    def __init__(
+        self,
+        uris: Mapping[str, str | None],
+        timeout: float,
+        names: Mapping[str, str] | None = None,
+        only: str | None = None,
+    ) -> None:
+        """Prepare to connect; nothing is done yet.
+
+        :param uris: the host that each is for; None where that is not known
+        :param timeout: seconds for all that one connection does
+        :param names: of hosts as Nova has them, by what libvirt calls them
+        :param only: the UUID of the one guest that is read; None: all are
+        """
+        self._uris = uris
+        self._timeout = timeout
+        self._names = names or {}
+        self._only = only
+
+    def __iter__(self) -> Iterator[Seen]:
+        """Yield what hosts tell, as they answer; one that hangs keeps nobody waiting."""
+        waiting = iter(self._uris.items())
+        answers: queue.SimpleQueue[tuple[str, Sequence[Seen]]] = queue.SimpleQueue()
+        running: dict[str, float] = {}
+        left = len(self._uris)
+        while left:
+            while len(running) < HOSTS_AT_ONCE and (entry := next(waiting, None)):
+                running[entry[0]] = time.monotonic() + self._timeout
+                threading.Thread(target=self._ask, args=(*entry, answers), daemon=True).start()
+            late = min(running.values()) - time.monotonic()
+            try:
+                uri, seen = answers.get(timeout=max(late, 0.01))
+            except queue.Empty:
+                now = time.monotonic()
+                for uri in [uri for uri, end in running.items() if end <= now]:
+                    del running[uri]
+                    left -= 1
+                    reason = f"no answer within {self._timeout:g} s"
+                    yield Unread(uri, reason, self._uris[uri])
+                continue
+            # One that was given up may answer yet.
+            if running.pop(uri, None) is not None:
+                left -= 1
+                yield from seen
+
+    def _ask(
+        self,
+        uri: str,
+        host: str | None,
+        answers: queue.SimpleQueue[tuple[str, Sequence[Seen]]],
+    ) -> None:
+        try:
+            seen: Sequence[Seen] = list(self._read(uri, host))
+        except Exception as error:
+            # Whatever it is, one host must not end the others.
+            seen = [Unread(uri, str(error) or type(error).__name__, host)]
+        answers.put((uri, seen))
+
+    def _read(self, uri: str, host: str | None) -> Iterator[Seen]:
+        try:
+            import libvirt
+        except ImportError:
+            yield Unread(
+                uri, "libvirt-python is not installed (pip install 'osc-uniqserial[libvirt]')"
+            )
+            return
+        # It prints errors to standard error, which are told otherwise here.
+        libvirt.registerErrorHandler(lambda _context, _error: None, None)
+        connection = libvirt.openReadOnly(_without_questions(uri))
+        try:
+            name = host
+            if name is None:
+                told = str(connection.getHostname())
+                name = self._names.get(told, told)
+            whole = True
+            for each in _guests(libvirt, connection, self._only):
+                guest = _of_guest(libvirt, each, uri, name)
+                whole = whole and isinstance(guest, Reading)
+                yield guest
+            if whole:
+                yield HostSeen(uri, name, _identity(libvirt, connection))
+        finally:
+            connection.close()
+
+
+def expand(
+    templates: Iterable[str], hosts: Iterable[str]
+) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """Return the URIs, and the hosts that get none: ``{host}`` stands for each host.
+
+    :param hosts: names of compute services, which may hold anything
+    """
+    uris: dict[str, str | None] = {}
+    odd: dict[str, None] = {}
+    for template in templates:
+        if "{host}" not in template:
+            uris.setdefault(template, None)
+            continue
+        for host in hosts:
+            # It becomes part of a URI, which may name commands and files.
+            if re.fullmatch(r"[0-9A-Za-z_][0-9A-Za-z._-]*", host):
+                uris[template.replace("{host}", host)] = host
+            else:
+                odd[host] = None
+    return uris, tuple(odd)
+
+
+def _without_questions(uri: str) -> str:
+    """Return a URI whose ssh asks nobody for a password: that would wait for ever."""
+    if "+ssh:" not in uri or "no_tty=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}no_tty=1"
+
+
+def _guests(libvirt: Any, connection: Any, only: str | None) -> Sequence[Any]:
+    if only is None:
+        found: Sequence[Any] = connection.listAllDomains(0)
+        return found
+    try:
+        return [connection.lookupByUUIDString(only)]
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return []
+        raise
+
+
+def _identity(libvirt: Any, connection: Any) -> tuple[str, ...]:
+    """Return the hardware UUID that libvirt has of its host, where it tells one."""
+    try:
+        found = re.search(r"<uuid>([0-9A-Fa-f-]{36})</uuid>", connection.getCapabilities())
+    except libvirt.libvirtError:
+        return ()
+    return (found[1].lower(),) if found else ()
+
+
+def _sysinfo(text: str) -> tuple[str, str]:
+    """Return the parts of a domain that decide its serial number, as libvirt writes them."""
+    # Metadata come before, and may hold anything.
+    tail = text.rpartition("</metadata>")[2]
+    return (
+        tail.partition("<sysinfo")[2].partition("</sysinfo>")[0],
+        tail.partition("<smbios")[2].partition(">")[0],
+    )
+
+
+def _of_guest(libvirt: Any, guest: Any, uri: str, host: str) -> Seen:
+    try:
+        text = guest.XMLDesc(0)
+        live = persistent = domain_xml.parse(text.encode())
+        if guest.ID() != _NOT_RUNNING:
+            inactive = guest.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+            # Parsing is most of what a guest costs here.
+            if _sysinfo(inactive) != _sysinfo(text):
+                persistent = domain_xml.parse(inactive.encode())
+    except BadDomain as error:
+        return Unread(uri, f"domain {guest.name()}: {error}", host)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return Unread(uri, f"domain {guest.name()} went away while it was read", host)
+        return Unread(uri, f"domain {guest.name()}: {error}", host)
+    reading = source.reading_of(live, uri, host)
+    if persistent.serial != live.serial:
+        reading = dataclasses.replace(reading, persistent=persistent.serial or "")
+    return reading

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Glance's catalog of metadata definitions: reading it, and writing what a plan says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from osc_uniqserial import metadefs
+from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, WriteFailed
+from osc_uniqserial.metadefs import Comparison, Detail, Item, Kind, Namespace, Plan, Result, Step
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+_Parsed = TypeVar("_Parsed")
+
+#: The most that Glance gives in one page (its default api_limit_max).
+_PAGE = "1000"
+#: A list of more pages than this is not read to its end.
+_PAGES = 20
+
+
+class Interrupted(CloudError):
+    """A plan was not carried out to its end; the text says how far it came."""
+
+    def __init__(self, steps: Sequence[Step], failed: int, error: CloudError) -> None:
+        step = steps[failed]
+        reason = f"could not {step.words}: {error}"
+        if isinstance(error, WriteFailed):
+            if error.status == 403:
+                reason += (
+                    f" (it takes the right {step.right} in Glance's policy,"
+                    " which administrators have by default)"
+                )
+            if error.unsure:
+                reason += "; it may have been carried out all the same"
+        super().__init__(
+            f"{reason}. Done before: {_words(steps[:failed])}."
+            f" Not done: {_words(steps[failed:])}."
+            " It is safe to run the same command again"
+        )
+
+
+def _words(steps: Sequence[Step]) -> str:
+    return ", ".join(step.words for step in steps) or "nothing"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Survey:
+    """What Glance holds, compared with what it should hold.
+
+    :ivar notes: what follows from it, in words for people
+    """
+
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Tell whether anything is not as it should be."""
+        return any(found.result in metadefs.DIFFERENCES for found in self.comparisons)
+
+    @property
+    def incomplete(self) -> bool:
+        """Tell whether anything could not be read."""
+        return any(found.result is Result.UNREADABLE for found in self.comparisons)
+
+
+class Catalog:
+    """Reads and writes metadata definitions through an SDK connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rest = Rest(connection)
+
+    def read(self, name: str) -> Namespace | None:
+        """Return a namespace with everything in it, in one request; None when there is none.
+
+        :raises Unreadable: when Glance does not tell
+        """
+        try:
+            document = self._rest.get("image", metadefs.path(name))
+        except Unreadable as error:
+            if error.status == 404:
+                return None
+            raise
+        return _parse(Namespace.parse, document)
+
+    def read_ours(self, ours: Iterable[Namespace]) -> dict[str, Namespace]:
+        """Return what Glance holds under the names that are ours."""
+        found = ((name, self.read(name)) for name in metadefs.names(ours))
+        return {name: namespace for name, namespace in found if namespace is not None}
+
+    def carry_out(self, plan: Plan) -> None:
+        """Take the steps of a plan, each once.
+
+        Before a deletion the namespaces that it rests on are read again, so
+        that nothing goes that somebody added after the plan was made. Glance
+        cannot delete on a condition: what is added between that read and the
+        deletion, the next request, is still lost without a word.
+
+        :raises Interrupted: at the first one that fails, and at a deletion whose
+            namespaces somebody else changed
+        """
+        for number, step in enumerate(plan.steps):
+            try:
+                # The one to be deleted comes first in the step: read it last.
+                for seen in reversed(step.seen):
+                    self._check_unchanged(seen)
+                self._rest.send("image", step.method, step.path, step.body)
+            except CloudError as error:
+                raise Interrupted(plan.steps, number, error) from error
+
+    def _check_unchanged(self, seen: Namespace) -> None:
+        now = self.read(seen.name)
+        if now is None:
+            raise CloudError(f"somebody else deleted or renamed namespace {seen.name} meanwhile")
+        changes = metadefs.changes(seen, now)
+        if changes:
+            raise CloudError(
+                f"somebody else changed namespace {seen.name} meanwhile"
+                f" ({', '.join(map(str, changes))}), and nothing of it was deleted"
+            )
+
+    def survey(self, ours: Sequence[Namespace]) -> Survey:
+        """Compare what Glance holds with our namespaces.
+
+        One request for the list, one for each namespace of ours, and one for
+        each other namespace whose prefix lets it offer a key of ours.
+        """
+        try:
+            listed = list(self._listed(ours))
+        except Unreadable as error:
+            if error.status is None:
+                # Glance is away: no other request would tell more.
+                return Survey(tuple(_unreadable(each.name, error) for each in ours))
+            others = _unreadable("*", error)
+            return Survey((*self._compare(ours, [each.name for each in ours]), others))
+        return Survey(tuple(self._judge(ours, listed)), _notes(ours, listed))
+
+    def _judge(
+        self, ours: Sequence[Namespace], listed: Sequence[Namespace]
+    ) -> Iterator[Comparison]:
+        own = [each.name for each in ours]
+        yield from self._compare(ours, own)
+        names = sorted(each.name for each in listed if metadefs.may_conflict(ours, each))
+        yield from self._compare(ours, [name for name in names if name not in own])
+
+    def _compare(self, ours: Sequence[Namespace], names: Iterable[str]) -> Iterator[Comparison]:
+        expected = {each.name: each for each in ours}
+        spares = set(metadefs.names(ours)) - expected.keys()
+        for name in names:
+            if name in spares:
+                yield metadefs.leftover(name)
+                continue
+            try:
+                stored = self.read(name)
+            except Unreadable as error:
+                yield _unreadable(name, error)
+                continue
+            if name in expected:
+                yield from metadefs.compare(expected[name], stored)
+            if stored is not None:
+                yield from metadefs.conflicts(ours, stored)
+
+    def _listed(self, ours: Iterable[Namespace]) -> Iterator[Namespace]:
+        """Yield the namespaces of our resource types, with associations only."""
+        types = {resource_type for each in ours for resource_type in each.associations}
+        query = {"resource_types": ",".join(sorted(types)), "limit": _PAGE}
+        for _page in range(_PAGES):
+            namespaces, more = _parse(
+                metadefs.parse_page, self._rest.get("image", metadefs.COLLECTION, query)
+            )
+            yield from namespaces
+            if not namespaces or not more:
+                return
+            query["marker"] = namespaces[-1].name
+        raise Unreadable(f"Glance (image) lists more than {_PAGES} pages of namespaces", 200)
+
+
+def _parse(parse: Callable[[object], _Parsed], document: object) -> _Parsed:
+    try:
+        return parse(document)
+    except metadefs.Malformed as error:
+        raise Unreadable(f"Glance (image) answered with something else: {error}", 200) from error
+
+
+def _unreadable(name: str, error: Unreadable) -> Comparison:
+    details = (Detail("namespace", None, None, str(error)),)
+    return Comparison(name, Item(Kind.NAMESPACE), Result.UNREADABLE, details)
+
+
+def _notes(ours: Sequence[Namespace], listed: Sequence[Namespace]) -> tuple[str, ...]:
+    bare = metadefs.without_namespaces(ours, listed)
+    if not bare:
+        return ()
+    return (
+        f"no namespace in Glance is for {', '.join(bare)}:"
+        " Horizon's Update Metadata dialog does not open for them",
+    )

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metadata definition namespaces: their parts, our files, and the answers of Glance. Pure.
+
+The only thing read here are this package's own JSON files. They have the form that
+``glance-manage db_load_metadefs``, POST /v2/metadefs/namespaces and Horizon's Import Namespace
+take.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib.resources
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import jsonschema
+
+Json = dict[str, Any]
+
+#: The package that holds the JSON files.
+PACKAGE = "osc_uniqserial.metadefs"
+
+#: The fields of a namespace itself, as far as the files say them.
+OWN_FIELDS = ("display_name", "description", "visibility", "protected")
+#: What Glance adds to its answers and takes back from nobody.
+_READ_ONLY = frozenset({"self", "schema", "created_at", "updated_at"})
+
+_NAME = {"type": "string", "minLength": 1, "maxLength": 80}
+_FILE_SCHEMA: Json = {
+    "type": "object",
+    "required": [
+        *("namespace", "display_name", "description", "visibility", "protected"),
+        *("resource_type_associations", "properties"),
+    ],
+    "additionalProperties": False,
+    "properties": {
+        "namespace": _NAME,
+        "display_name": _NAME,
+        "description": {"type": "string", "minLength": 1, "maxLength": 500},
+        "visibility": {"const": "public"},
+        "protected": {"const": True},
+        "resource_type_associations": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {"name": _NAME, "prefix": _NAME, "properties_target": _NAME},
+            },
+        },
+        "properties": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {
+                "type": "object",
+                "required": ["title", "description", "type", "enum"],
+                "additionalProperties": False,
+                "properties": {
+                    "title": _NAME,
+                    "description": {"type": "string", "minLength": 1},
+                    # Not boolean: Horizon stores null for one saved untouched.
+                    "type": {"const": "string"},
+                    "enum": {
+                        "type": "array",
+                        "items": {"enum": ["true", "false", "True", "False"]},
+                        "minItems": 2,
+                        "maxItems": 2,
+                        "uniqueItems": True,
+                    },
+                },
+            },
+        },
+    },
+}
+_TEXT = {"type": ["string", "null"]}
+_PROPERTIES = {"type": "object", "additionalProperties": {"type": "object"}}
+
+
+def _things(**properties: Json) -> Json:
+    named = {"name": {"type": "string"}, **properties}
+    return {
+        "type": "array",
+        "items": {"type": "object", "required": ["name"], "properties": named},
+    }
+
+
+_ANSWER_SCHEMA: Json = {
+    "type": "object",
+    "required": ["namespace"],
+    "properties": {
+        "namespace": {"type": "string"},
+        "display_name": _TEXT,
+        "description": _TEXT,
+        "visibility": _TEXT,
+        "protected": {"type": ["boolean", "null"]},
+        "owner": _TEXT,
+        "resource_type_associations": _things(prefix=_TEXT, properties_target=_TEXT),
+        "properties": _PROPERTIES,
+        "objects": _things(properties=_PROPERTIES),
+        "tags": _things(),
+    },
+}
+
+
+_PAGE_SCHEMA: Json = {
+    "type": "object",
+    "properties": {"namespaces": {"type": "array"}, "next": _TEXT},
+}
+
+
+class Malformed(Exception):
+    """A document is no namespace; the text names every place in it."""
+
+
+class Kind(enum.Enum):
+    """What a namespace is made of."""
+
+    NAMESPACE = "namespace"
+    PROPERTY = "property"
+    ASSOCIATION = "association"
+    OBJECT = "object"
+    TAG = "tag"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Item:
+    """One thing of a namespace; ``name`` is empty for the namespace itself."""
+
+    kind: Kind
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return the words for it in a table."""
+        return f"{self.kind.value} {self.name}".rstrip()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Association:
+    """A resource type that a namespace is for."""
+
+    resource_type: str
+    prefix: str | None = None
+    target: str | None = None
+
+    def key(self, name: str) -> str:
+        """Return the key that a property has on this resource type."""
+        return (self.prefix or "") + name
+
+    def document(self) -> Json:
+        """Return what Glance takes."""
+        fields = {
+            "name": self.resource_type,
+            "prefix": self.prefix,
+            "properties_target": self.target,
+        }
+        return {field: value for field, value in fields.items() if value is not None}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace, as a file or Glance has it.
+
+    :ivar objects: the definition of each object, by name; the same for
+        properties. Both are kept as they are: not all of it is ours to read.
+    """
+
+    name: str
+    display_name: str | None = None
+    description: str | None = None
+    visibility: str = "private"
+    protected: bool = False
+    owner: str | None = None
+    associations: Mapping[str, Association] = dataclasses.field(default_factory=dict)
+    properties: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    objects: Mapping[str, Json] = dataclasses.field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, document: object) -> Namespace:
+        """Read an answer of Glance.
+
+        :raises Malformed: when it is not a namespace
+        """
+        fields = _validated(document, _ANSWER_SCHEMA)
+        associations = [
+            Association(
+                entry["name"], entry.get("prefix") or None, entry.get("properties_target") or None
+            )
+            for entry in fields.get("resource_type_associations", [])
+        ]
+        return cls(
+            name=fields["namespace"],
+            display_name=fields.get("display_name"),
+            description=fields.get("description"),
+            visibility=fields.get("visibility") or "private",
+            protected=bool(fields.get("protected")),
+            owner=fields.get("owner"),
+            associations={entry.resource_type: entry for entry in associations},
+            properties=dict(fields.get("properties", {})),
+            objects={entry["name"]: _writable(entry) for entry in fields.get("objects", [])},
+            tags=tuple(entry["name"] for entry in fields.get("tags", [])),
+        )
+
+    def own_fields(self) -> Json:
+        """Return what PUT takes: everything that it would wipe otherwise."""
+        fields = {
+            "namespace": self.name,
+            "display_name": self.display_name,
+            "description": self.description,
+            "visibility": self.visibility,
+            "protected": self.protected,
+            "owner": self.owner,
+        }
+        return {field: value for field, value in fields.items() if value is not None}
+
+    def document(self) -> Json:
+        """Return what POST takes: the whole namespace."""
+        content = {
+            "resource_type_associations": [
+                entry.document() for _name, entry in sorted(self.associations.items())
+            ],
+            "properties": dict(self.properties),
+            "objects": list(self.objects.values()),
+            "tags": [{"name": name} for name in self.tags],
+        }
+        return self.own_fields() | {field: value for field, value in content.items() if value}
+
+
+def _validated(document: object, schema: Json) -> Json:
+    """Return a document that is as a schema says, which is always one of an object.
+
+    :raises Malformed: with every error and its place
+    """
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(document)
+    found = sorted(f"{error.json_path}: {error.message}" for error in errors)
+    if found:
+        raise Malformed("; ".join(found))
+    return cast("Json", document)
+
+
+def _writable(entry: Mapping[str, Any]) -> Json:
+    return {field: value for field, value in entry.items() if field not in _READ_ONLY}
+
+
+def parse_file(text: str) -> Namespace:
+    """Read and check the text of one of our files.
+
+    :raises Malformed: when a file is not what Glance and Horizon need
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise Malformed(f"not JSON: {error}") from error
+    _validated(document, _FILE_SCHEMA)
+    return Namespace.parse(document)
+
+
+def parse_page(document: object) -> tuple[list[Namespace], bool]:
+    """Read a page of a list; the second value tells whether another one follows.
+
+    :raises Malformed: when it is something else
+    """
+    page = _validated(document, _PAGE_SCHEMA)
+    return [Namespace.parse(entry) for entry in page.get("namespaces", [])], bool(page.get("next"))
+
+
+def load() -> tuple[Namespace, ...]:
+    """Return our namespaces, sorted by name.
+
+    :raises Malformed: naming the file that is not as it should be
+    """
+    found = []
+    for file in importlib.resources.files(PACKAGE).iterdir():
+        if file.name.endswith(".json"):
+            try:
+                found.append(parse_file(file.read_text(encoding="utf-8")))
+            except Malformed as error:
+                raise Malformed(f"{file.name}: {error}") from error
+    if not found:
+        raise Malformed("the package holds no metadata definitions; install it again")
+    return tuple(sorted(found, key=lambda namespace: namespace.name))

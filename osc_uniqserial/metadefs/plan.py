@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to write so that Glance holds our namespaces, or none of them. Pure.
+
+How Glance keeps them (glance/api/v2/metadef_namespaces.py, metadef_properties.py):
+
+- PUT on a namespace sets its own fields and nothing else; a field left out is
+  wiped, and the namespace becomes private and unprotected.
+- PUT and POST on one property store its name inside its definition. Horizon
+  lets that name win over the prefixed one (tree.service.js, ``angular.extend``)
+  and then writes the key without its prefix: ``unique_serial``. Only POST of a
+  whole namespace stores properties without the name.
+- An association cannot be changed, and in a protected namespace nothing can be
+  deleted.
+
+So a namespace whose content differs is made anew beside the stored one, with
+everything in it that is not ours, and then takes its place. A deletion names
+what the plan knows of: it is not for what somebody added since.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+from urllib.parse import quote
+
+from osc_uniqserial.metadefs.comparison import DIFFERENCES, Detail, Result, compare, foreign
+from osc_uniqserial.metadefs.model import OWN_FIELDS, Item, Json, Kind, Namespace
+
+COLLECTION = "/metadefs/namespaces"
+#: Where a namespace is made anew before it takes its place.
+REPLACEMENT = "::Replacement"
+
+
+class Action(enum.Enum):
+    """What becomes of an item."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    KEPT = "kept (not ours)"
+    REMOVED = "removed"
+    REMOVED_NOT_OURS = "removed (not ours)"
+    ABSENT = "absent"
+
+
+_ACTIONS = {
+    Result.OK: Action.UNCHANGED,
+    Result.MISSING: Action.CREATED,
+    Result.DIFFERS: Action.UPDATED,
+    Result.NOT_OURS: Action.KEPT,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """What a plan does to one item."""
+
+    namespace: str
+    item: Item
+    action: Action
+    details: tuple[Detail, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One request that writes.
+
+    :ivar right: the rule of Glance's policy that allows it
+    :ivar words: what it does
+    :ivar seen: namespaces that must still hold what is in these when the step
+        is taken: the one that a deletion takes, as it was planned from, and the
+        one that holds the same and stays
+    """
+
+    method: Literal["POST", "PUT", "DELETE"]
+    path: str
+    right: str
+    words: str
+    body: Json | None = None
+    seen: tuple[Namespace, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command will do. A dry run shows the rows and takes no step."""
+
+    rows: tuple[Row, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def __add__(self, other: Plan) -> Plan:
+        """Return one plan, then the other."""
+        return Plan(self.rows + other.rows, self.steps + other.steps)
+
+
+def names(ours: Iterable[Namespace]) -> tuple[str, ...]:
+    """Return the names under which Glance may hold something of ours."""
+    return tuple(name for each in ours for name in (each.name, each.name + REPLACEMENT))
+
+
+def path(name: str) -> str:
+    """Return the path of one namespace."""
+    return f"{COLLECTION}/{quote(name, safe=':')}"
+
+
+def plan_install(ours: Sequence[Namespace], stored: Mapping[str, Namespace]) -> Plan:
+    """Plan what makes Glance hold our namespaces.
+
+    :param stored: what Glance holds of :func:`names`
+    :raises NotOurs: when a replacement that an interrupted installation left
+        holds things that the namespace itself does not
+    """
+    plan = Plan()
+    for each in ours:
+        plan += _install(each, stored.get(each.name), stored.get(each.name + REPLACEMENT))
+    return plan
+
+
+def plan_remove(
+    ours: Sequence[Namespace], stored: Mapping[str, Namespace], force: bool = False
+) -> Plan:
+    """Plan the removal of our namespaces.
+
+    :param force: remove what somebody else put into them too
+    :raises NotOurs: when there is such a thing and ``force`` is not given
+    """
+    plan = Plan()
+    for each in ours:
+        found = [stored[name] for name in names([each]) if name in stored]
+        if not found:
+            plan += Plan((Row(each.name, Item(Kind.NAMESPACE), Action.ABSENT),))
+        for there in found:
+            plan += _removal(each, there)
+    extra = tuple(row for row in plan.rows if row.action is Action.REMOVED_NOT_OURS)
+    if extra and not force:
+        raise NotOurs(extra)
+    return plan
+
+
+def _install(ours: Namespace, stored: Namespace | None, spare: Namespace | None) -> Plan:
+    """Plan one namespace.
+
+    :param spare: a replacement that an interrupted installation left
+    """
+    if stored is not None:
+        plan = Plan() if spare is None else _discard(ours, stored, spare)
+        return plan + Plan(_rows(ours, stored), _steps(ours, stored))
+    if spare is not None:
+        # The stored one was deleted already: its replacement holds all that it held.
+        moved = dataclasses.replace(
+            spare, **{field: getattr(ours, field) for field in ("name", *OWN_FIELDS)}
+        )
+        return Plan(_rows(ours, spare), (_move(spare, moved), *_steps(ours, moved)))
+    return Plan((Row(ours.name, Item(Kind.NAMESPACE), Action.CREATED),), (_create(ours),))
+
+
+def _discard(ours: Namespace, stored: Namespace, spare: Namespace) -> Plan:
+    """Plan to delete a replacement that is a copy of the stored namespace."""
+    held = foreign(ours, stored)
+    lost = [item for item in foreign(ours, spare) if item not in held]
+    if lost:
+        # Somebody made the namespace again before the installation was repeated.
+        raise NotOurs(tuple(Row(spare.name, item, Action.KEPT) for item in lost))
+    row = Row(spare.name, Item(Kind.NAMESPACE), Action.REMOVED)
+    return Plan((row,), (*_unprotect(spare), _delete(spare, stored)))
+
+
+def _rows(ours: Namespace, stored: Namespace) -> tuple[Row, ...]:
+    return tuple(
+        Row(found.namespace, found.item, _ACTIONS[found.result], found.details)
+        for found in compare(ours, stored)
+    )
+
+
+def _steps(ours: Namespace, stored: Namespace) -> tuple[Step, ...]:
+    """Plan what turns a stored namespace into ours, with all that is not ours in it.
+
+    At every moment one namespace in Glance holds everything: the replacement
+    is complete before the stored one goes.
+    """
+    merged = dataclasses.replace(
+        ours,
+        owner=stored.owner,
+        associations={**stored.associations, **ours.associations},
+        properties={**stored.properties, **ours.properties},
+        objects=stored.objects,
+        tags=stored.tags,
+    )
+    itself, *content = compare(ours, stored)
+    if DIFFERENCES.isdisjoint(found.result for found in content):
+        if itself.result is Result.OK:
+            return ()
+        return (_put(stored.name, merged, f"update namespace {ours.name}"),)
+    spare = dataclasses.replace(
+        merged, name=ours.name + REPLACEMENT, visibility="private", protected=False
+    )
+    return (
+        _create(spare),
+        *_unprotect(stored),
+        _delete(stored, spare),
+        _move(spare, merged),
+    )
+
+
+def _removal(ours: Namespace, stored: Namespace) -> Plan:
+    return Plan(
+        (
+            Row(stored.name, Item(Kind.NAMESPACE), Action.REMOVED),
+            *(Row(stored.name, item, Action.REMOVED_NOT_OURS) for item in foreign(ours, stored)),
+        ),
+        (*_unprotect(stored), _delete(stored)),
+    )
+
+
+def _create(namespace: Namespace) -> Step:
+    words = f"create namespace {namespace.name}"
+    return Step("POST", COLLECTION, "add_metadef_namespace", words, namespace.document())
+
+
+def _put(name: str, fields: Namespace, words: str) -> Step:
+    return Step("PUT", path(name), "modify_metadef_namespace", words, fields.own_fields())
+
+
+def _move(stored: Namespace, to: Namespace) -> Step:
+    return _put(stored.name, to, f"rename namespace {stored.name} to {to.name}")
+
+
+def _unprotect(stored: Namespace) -> tuple[Step, ...]:
+    """A protected namespace answers 403 to a deletion."""
+    if not stored.protected:
+        return ()
+    fields = dataclasses.replace(stored, protected=False)
+    return (_put(stored.name, fields, f"unprotect namespace {stored.name}"),)
+
+
+def _delete(*seen: Namespace) -> Step:
+    """Delete the first namespace; the second one holds what is in it, and stays."""
+    name = seen[0].name
+    words = f"delete namespace {name}"
+    return Step("DELETE", path(name), "delete_metadef_namespace", words, seen=seen)
+
+
+class NotOurs(Exception):
+    """A namespace of ours holds things that somebody else put there.
+
+    :ivar rows: those things
+    """
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self.rows = rows
+        things = ", ".join(f"{row.item} of {row.namespace}" for row in rows)
+        super().__init__(f"not ours: {things}")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus text format, for the node exporter's textfile collector."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from osc_uniqserial.policy import SerialSource
+from osc_uniqserial.reports.baseline import Standing
+from osc_uniqserial.reports.run import Run
+from osc_uniqserial.text import safe_text
+
+_PREFIX = "openstack_unique_serial"
+#: The same in every line, so that files of several clouds can lie side by side.
+_WHERE = ("command", "cloud", "region", "scope")
+#: Of what is on no host.
+_NOT_PLACED = "not-placed"
+
+
+def render(run: Run) -> bytes:
+    """Return the report; checks that found nothing are there with 0, so that alerts end."""
+    registry = CollectorRegistry()
+    scope = run.scope.partition(":")[0]
+    where = (run.command, *map(safe_text, (run.cloud or run.auth_url, run.region, scope)))
+
+    def gauge(name: str, help_: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", help_, (*_WHERE, *labels), registry=registry)
+
+    rows = gauge("findings", "Findings by ID and severity", "id", "severity", "standing")
+    about = gauge(
+        "finding_servers", "Servers that findings are about, by finding", "id", "severity"
+    )
+    for id_, found in run.by_id().items():
+        severity = run.checks[id_].severity.value
+        counts = Counter((each.standing or Standing.NEW).value for each in found)
+        for standing in Standing:
+            # Without a baseline everything is new.
+            if run.baseline is not None or standing is Standing.NEW:
+                rows.labels(*where, id_, severity, standing.value).set(counts[standing.value])
+        about.labels(*where, id_, severity).set(
+            sum(len(each.finding.servers or ()) for each in found)
+        )
+    if run.command == "audit":
+        # What the policy says is none of what guests were seen to have.
+        servers = gauge(
+            "servers", "Servers by where their serial number comes from", "serial_source"
+        )
+        by_source = {source.value: count for source, count in run.sources().items()}
+        by_source[_NOT_PLACED] = run.nowhere
+        for value in (*(source.value for source in SerialSource), _NOT_PLACED):
+            servers.labels(*where, value).set(by_source.get(value, 0))
+        sharing = gauge(
+            "sharing_servers", "Servers that have one serial number with others of a host"
+        )
+        sharing.labels(*where).set(sum(each.sharing for each in run.hosts))
+    covered = run.covered
+    coverage = gauge("coverage_servers", "Servers by whether they could be checked", "state")
+    coverage.labels(*where, "checked").set(covered.checked)
+    coverage.labels(*where, "unchecked").set(covered.servers - covered.checked)
+    coverage.labels(*where, "unread").set(covered.unread)
+    seconds = gauge("run_duration_seconds", "How long the last run took")
+    seconds.labels(*where).set(round(run.seconds, 3))
+    ended = gauge("run_timestamp_seconds", "When the last run ended, in Unix time")
+    ended.labels(*where).set(round(run.began.timestamp() + run.seconds, 3))
+    return generate_latest(registry)
