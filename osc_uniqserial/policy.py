@@ -306,14 +306,23 @@ def is_incomplete(traits: Collection[str]) -> bool:
     )
 
 
+def said_by_aggregate(metadata: Mapping[str, str]) -> frozenset[Setting]:
+    """Return what a host aggregate declares by either key: UNIQUE, HOST, both or nothing.
+
+    Text that is no boolean declares nothing.
+    """
+    said = {parse(metadata.get(key)).setting for key in (FLAVOR_KEY, IMAGE_KEY)}
+    return frozenset(said & {Setting.UNIQUE, Setting.HOST})
+
+
 def declared_by_aggregates(metadata: Iterable[Mapping[str, str]]) -> bool:
     """Tell whether host aggregates declare that a request for unique is met.
 
     :param metadata: the metadata of every aggregate that the host is in
     :returns: True when one says true and none says false
     """
-    said = {parse(entry.get(key)).setting for entry in metadata for key in (FLAVOR_KEY, IMAGE_KEY)}
-    return Setting.UNIQUE in said and Setting.HOST not in said
+    said: frozenset[Setting] = frozenset().union(*map(said_by_aggregate, metadata))
+    return said == {Setting.UNIQUE}
 
 
 def is_near_miss(key: str) -> bool:

@@ -7,22 +7,19 @@ an answer, and nothing of the rest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from osc_uniqserial import policy
-from osc_uniqserial.model.cloud import FlavorPart, ImagePart, Needs, Server
+from osc_uniqserial.model.cloud import FlavorPart, ImagePart, Server, bounds_hosts, needs_of
 from osc_uniqserial.policy import Evidence, SettingInput, Value
 
 #: Where an image tells the guest's architecture, the first that is set counts.
 #: Source: nova/virt/libvirt/driver.py, _check_emulation_arch; ``architecture`` is the
 #: old name of hw_architecture (nova/objects/image_meta.py).
 ARCHITECTURES = ("hw_emulation_architecture", "hw_architecture", "architecture")
-#: Keys that AggregateInstanceExtraSpecsFilter reads, and traits of request groups.
-_BOUNDING = re.compile(r"[^:]*$|aggregate_instance_extra_specs:|trait[^:]+:")
 
 
 class FlavorCopy(msgspec.Struct, gc=False):
@@ -152,12 +149,12 @@ def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPar
     """
     if specs is None:
         return FlavorPart(now=now)
-    ours, foreign = _needs(specs)
+    ours, _others = needs_of(specs)
     return FlavorPart(
         SettingInput(policy.parse(specs.get(policy.FLAVOR_KEY)), Evidence.EMBEDDED_FLAVOR),
         now,
         ours,
-        foreign or any(_BOUNDING.match(key) for key in specs),
+        bounds_hosts(specs),
     )
 
 
@@ -173,7 +170,7 @@ def image_part(
     :param properties: those that are known, of the image or of the root volume
     :param as_booted: they have not changed since the server was created
     """
-    ours, foreign = _needs(properties) if as_booted else ((), False)
+    ours, foreign = needs_of(properties) if as_booted else ((), False)
     return ImagePart(used, now, ours, foreign or not as_booted, architecture(properties))
 
 
@@ -183,14 +180,3 @@ def architecture(properties: Mapping[str, Any]) -> str | None:
         if properties.get(key):
             return str(properties[key])
     return None
-
-
-def _needs(properties: Mapping[str, Any]) -> tuple[Needs, bool]:
-    """Return the requirements of our traits, and whether there are others."""
-    found = {
-        key.removeprefix("trait:"): str(value)
-        for key, value in properties.items()
-        if key.startswith("trait:") and value in ("required", "forbidden")
-    }
-    ours = {trait: need for trait, need in found.items() if trait in policy.TRAITS}
-    return tuple(sorted(ours.items())), len(ours) < len(found)

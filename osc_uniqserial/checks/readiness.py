@@ -8,8 +8,8 @@ import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from osc_uniqserial import metadefs
-from osc_uniqserial.metadefs import Comparison, Kind
+from osc_uniqserial.checks.metadefs import COMPARE, INSTALL
+from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, Fault, faults
 from osc_uniqserial.model.cloud import Fleet, Host, Unchecked, Validator
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
@@ -18,8 +18,8 @@ from osc_uniqserial.policy import (
     TRAIT_UNIQUE,
     Evidence,
     HostMode,
-    is_incomplete,
 )
+from osc_uniqserial.text import counted, some
 
 _Key = TypeVar("_Key")
 _Thing = TypeVar("_Thing")
@@ -30,13 +30,10 @@ HOSTS = "Compute hosts"
 IMAGES = "Images and host identity"
 SCHEDULING = "Scheduling"
 
-#: How many hosts people get to see by name.
-_SHOWN = 3
-
-_INSTALL = "Run: openstack unique serial metadef install"
+_INSTALL = f"Run: {INSTALL}"
 #: The list of namespaces, whose name is ``*`` where it could not be read.
 _LIST = "the list of all"
-_COMPARE = "Run: openstack unique serial metadef check"
+_COMPARE = f"Run: {COMPARE}"
 _SPEAK = (
     "Install the compute driver of nova-uniqserial there, declare the mode in the host's"
     " provider.yaml, or give --host-mode HOST=MODE"
@@ -92,96 +89,54 @@ def judge(
 
 def summary(hosts: Sequence[str]) -> str:
     """Return hosts for people: how many, and the first of them."""
-    named = ", ".join(hosts[:_SHOWN])
-    more = f" and {len(hosts) - _SHOWN} more" if len(hosts) > _SHOWN else ""
-    return f"{len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}: {named}{more}"
+    return f"{counted(len(hosts), 'host')}: {some(hosts)}"
 
 
 # --- Glance and Nova's API --------------------------------------------------
 
 
 def _definitions(definitions: Iterable[Comparison]) -> Iterator[Row]:
-    """Say what is wrong, a row for each kind of trouble; the gravest of each namespace only."""
+    """Yield a row for each kind of fault; of each namespace the gravest counts."""
     clean = True
-    for (kind, reason), found in _groups(
-        troubles(definitions), lambda each: (each.kind, each.reason)
+    for (fault, reason), found in _groups(
+        faults(definitions), lambda each: (each.fault, each.reason)
     ):
         clean = False
-        result, text, remedy = TROUBLES[kind]
-        names = (_LIST if each.namespace == "*" else each.namespace for each in found)
+        result, text, remedy = _FAULTS[fault]
+        names = (_LIST if each.name == EVERY_NAMESPACE else each.name for each in found)
         message = f"{text}: {', '.join(names)}"
         if reason:
             message += f" ({reason})"
-        yield Row(METADEFS, result, kind, message, remedy)
+        yield Row(METADEFS, result, fault.value, message, remedy)
     if clean:
         yield Row(METADEFS, Result.SUCCESS, "metadefs-current", "They are installed and current")
 
 
-#: What is wrong with metadata definitions: result, words and remedy of each kind.
-TROUBLES = {
-    "metadefs-missing": (
+_FAULTS = {
+    Fault.MISSING: (
         Result.WARNING,
         "Horizon does not offer the keys; these namespaces are not there, or private to another"
         " project",
         _INSTALL,
     ),
-    "metadefs-private": (
+    Fault.PRIVATE: (
         Result.WARNING,
         "Only one project and administrators see these namespaces, which are private",
         _INSTALL,
     ),
-    "metadefs-outdated": (
+    Fault.OUTDATED: (
         Result.WARNING,
         "These namespaces differ from those of this version"
         " (openstack unique serial metadef check tells how)",
         _INSTALL,
     ),
-    "metadefs-conflict": (
+    Fault.CONFLICT: (
         Result.WARNING,
         "Horizon shows a key twice, because these namespaces offer it too",
         _COMPARE,
     ),
-    "metadefs-unreadable": (Result.UNKNOWN, "These namespaces could not be read", None),
+    Fault.UNREADABLE: (Result.UNKNOWN, "These namespaces could not be read", None),
 }
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Trouble:
-    """What is wrong with a namespace.
-
-    :ivar namespace: ``*`` stands for the list of all
-    :ivar kind: a key of :data:`TROUBLES`
-    :ivar reason: why it could not be read
-    """
-
-    namespace: str
-    kind: str
-    reason: str | None = None
-
-
-def troubles(definitions: Iterable[Comparison]) -> Iterator[Trouble]:
-    """Yield what is wrong with each namespace, the gravest only."""
-    for name, comparisons in _groups(definitions, lambda found: found.namespace):
-        trouble = _trouble(name, comparisons)
-        if trouble:
-            yield trouble
-
-
-def _trouble(name: str, comparisons: Sequence[Comparison]) -> Trouble | None:
-    results = {found.result for found in comparisons}
-    itself = next((found for found in comparisons if found.item.kind is Kind.NAMESPACE), None)
-    fields = {detail.field for detail in itself.details} if itself else set()
-    if itself and itself.result is metadefs.Result.UNREADABLE:
-        return Trouble(name, "metadefs-unreadable", itself.details[0].effect)
-    if itself and itself.result is metadefs.Result.MISSING:
-        return Trouble(name, "metadefs-missing")
-    if "visibility" in fields:
-        return Trouble(name, "metadefs-private")
-    if results & {metadefs.Result.MISSING, metadefs.Result.DIFFERS}:
-        return Trouble(name, "metadefs-outdated")
-    if metadefs.Result.CONFLICT in results:
-        return Trouble(name, "metadefs-conflict")
-    return None
 
 
 def _validation(validator: Validator | Unchecked) -> Row:
@@ -274,7 +229,7 @@ def _drivers_and_modes(hosts: Sequence[Host], unread: str | None) -> Iterator[Ro
             text = f"Stock driver: they ignore the keys. {_EVERY_GUEST[mode]} ({told})"
             yield _row(HOSTS, Result.INFO, "ignores-keys", text, group)
     silent = [host for host in hosts if host.input.honours is False and host.input.mode is None]
-    silent = [host for host in silent if not host.input.contradiction]
+    silent = [host for host in silent if not host.contradicting_traits]
     # Of these an aggregate alone can say that they meet a request.
     declared = [host for host in silent if host.input.meets_unique]
     unknown = [host for host in silent if not host.input.meets_unique]
@@ -329,11 +284,11 @@ def _rank(honours: bool | None, mode: HostMode | None, given: bool) -> tuple[boo
 
 def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
     """Find traits that cannot be true, and traits that the driver never leaves out."""
-    for traits, group in _groups(hosts, lambda host: host.input.contradiction):
+    for traits, group in _groups(hosts, lambda host: host.contradicting_traits):
         if traits:
             text = f"Their traits contradict each other: {', '.join(traits)}"
             yield _row(HOSTS, Result.WARNING, "contradicting-traits", text, group, _REMOVE_TRAITS)
-    partial = [host for host in hosts if is_incomplete(host.traits or frozenset())]
+    partial = [host for host in hosts if host.has_incomplete_traits]
     if partial:
         text = (
             f"They have {TRAIT_KEYS}, but not all that the compute driver reports with it:"
@@ -368,7 +323,7 @@ def _without_serials(hosts: Sequence[Host]) -> Iterator[Row]:
     for kind, group in _groups(hosts, _kind):
         text = f"{kind}: the keys do nothing here, and Nova writes no serial number"
         yield _row(HOSTS, Result.INFO, "no-serial-number", text, group)
-    marked = [host for host in hosts if host.traits]
+    marked = [host for host in hosts if host.wrong_traits]
     if marked:
         text = (
             "Nova writes no serial number here, but they have traits that promise or describe one"
@@ -388,7 +343,7 @@ def _kind(host: Host) -> str:
 
 def _images(hosts: Sequence[Host], unread: str | None) -> Row:
     honouring = [host for host in hosts if host.input.honours]
-    exposed = [host for host in honouring if image_exposes(host)]
+    exposed = [host for host in honouring if host.exposed_by_images]
     if exposed:
         return _row(
             IMAGES,
@@ -418,16 +373,8 @@ def _images(hosts: Sequence[Host], unread: str | None) -> Row:
     )
 
 
-def image_exposes(host: Host) -> bool:
-    """Whether an image's false can change what a guest shows.
-
-    In any other mode a guest that asks for nothing has the same serial number already.
-    """
-    return host.input.image_may_show_host and host.input.mode in (HostMode.UNIQUE, None)
-
-
 def _scheduling(hosts: Sequence[Host], fleet: Fleet) -> Iterator[Row]:
-    targets = [host for host in hosts if host.hypervisor.enabled and host.hypervisor.up]
+    targets = [host for host in hosts if host.ready]
     marked = [
         host for host in targets if TRAIT_UNIQUE in (host.traits or ()) and host.input.meets_unique
     ]

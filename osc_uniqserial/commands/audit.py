@@ -15,8 +15,8 @@ from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.api.servers import Servers
-    from osc_uniqserial.checks.audit import Audit
     from osc_uniqserial.checks.check import Check
+    from osc_uniqserial.checks.engine import Audit
     from osc_uniqserial.effective.counts import Tally
     from osc_uniqserial.model.finding import Finding
 
@@ -34,13 +34,14 @@ class AuditUniqueSerials(findings.Lister):
 
     def possible(self) -> Mapping[str, Check]:
         """Return all that this command can look for."""
-        from osc_uniqserial.checks.check import ALL
+        from osc_uniqserial.checks import ALL
 
         return ALL
 
     def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return what is looked for: guests only where a source tells of them."""
-        from osc_uniqserial.checks.check import AUDIT, VERIFY, by_severity
+        from osc_uniqserial.checks import AUDIT, VERIFY
+        from osc_uniqserial.checks.check import by_severity
 
         guests = live_sources.told(parsed_args, VERIFY)
         return by_severity({**guests, **AUDIT}.values()) if guests else AUDIT
@@ -59,7 +60,7 @@ class AuditUniqueSerials(findings.Lister):
         from osc_uniqserial.api import background
         from osc_uniqserial.api.rest import CloudError, Rest
         from osc_uniqserial.api.servers import Survey
-        from osc_uniqserial.checks.audit import Audit
+        from osc_uniqserial.checks.engine import Audit
         from osc_uniqserial.effective.counts import Tally
         from osc_uniqserial.metadefs.catalog import Catalog
         from osc_uniqserial.model.cloud import Fleet
@@ -79,7 +80,7 @@ class AuditUniqueSerials(findings.Lister):
             output.warn(survey.configuration.fleet.notes)
         live = None
         if live_sources.given(parsed_args):
-            live = live_sources.Live(parsed_args, survey)
+            live = live_sources.GuestComparison(parsed_args, survey)
         servers = survey.servers(filters, parsed_args.max_workers)
         tally = Tally()
         found = self._findings(audit, live, servers, tally, filters, scope)
@@ -88,7 +89,7 @@ class AuditUniqueSerials(findings.Lister):
     def _findings(
         self,
         audit: Audit,
-        live: live_sources.Live | None,
+        live: live_sources.GuestComparison | None,
         servers: Servers,
         tally: Tally,
         filters: Mapping[str, str],
@@ -101,9 +102,9 @@ class AuditUniqueSerials(findings.Lister):
         try:
             for sightings in servers:
                 tally.see(sightings)
-                audit.see(sightings)
+                audit.add(sightings)
                 if live:
-                    live.see(sightings)
+                    live.add(sightings)
                 progress.say(audit.coverage.seen, servers.expected)
         finally:
             progress.end()

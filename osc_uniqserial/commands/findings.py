@@ -24,9 +24,9 @@ from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.api.servers import Survey
-    from osc_uniqserial.checks.check import Check, Severity
+    from osc_uniqserial.checks.check import Check
     from osc_uniqserial.effective.counts import Tally
-    from osc_uniqserial.model.finding import Covered, Finding
+    from osc_uniqserial.model.finding import Covered, Finding, Severity
     from osc_uniqserial.reports.baseline import Judged
     from osc_uniqserial.reports.run import Run
 
@@ -46,7 +46,7 @@ COLUMNS: dict[str, Callable[[Judged], Any]] = {
     "servers": lambda each: None if each.finding.servers is None else len(each.finding.servers),
     "server_ids": lambda each: None if each.finding.servers is None else list(each.finding.servers),
     "evidence": lambda each: each.finding.evidence,
-    "remedy": lambda each: each.finding.remedy,
+    "remedy": lambda each: str(each.finding.remedy) if each.finding.remedy else None,
 }
 _LONG = ("resource_id", "project_id", "server_ids")
 
@@ -302,7 +302,7 @@ def _named(name: str | None, id_: str | None) -> str:
 
 def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:
     """Return the severities that make the exit code 3."""
-    from osc_uniqserial.checks.check import Severity
+    from osc_uniqserial.model.finding import Severity
 
     if parsed_args.fail_on == _NEVER:
         return frozenset()

@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from osc_lib import exceptions
 
-from osc_uniqserial import policy
 from osc_uniqserial.commands import host_modes, output
-from osc_uniqserial.policy import SerialSource, Setting, SettingInput
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.api.rest import Rest
-    from osc_uniqserial.model.cloud import Aggregate, Fleet, GivenModes, Host
-
-_ASKS_FOR_UNIQUE = SettingInput(policy.Value(Setting.UNIQUE))
+    from osc_uniqserial.model.cloud import Fleet, GivenModes, Host
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,12 +35,6 @@ def _text(value: Enum | None) -> str | None:
     return None if value is None else str(value.value)
 
 
-def _meets_unique(host: Host) -> bool | None:
-    """Tell whether a guest that asks for unique gets it here; None when that is not known."""
-    source = policy.resolve(_ASKS_FOR_UNIQUE, SettingInput(), host.input).source
-    return None if source is SerialSource.UNKNOWN else source is SerialSource.INSTANCE_UUID
-
-
 def _evidence(about: _Report) -> dict[str, str | None]:
     known = about.host.input
     return {
@@ -60,8 +50,8 @@ def _image_may_show_host(host: Host) -> bool | None:
 
 def _declared(host: Host) -> bool | None:
     """Return what all aggregates that say something say; None when they differ, or none does."""
-    said = {setting for each in host.aggregates for setting in _said(each)}
-    return said == {Setting.UNIQUE} if len(said) == 1 else None
+    true, false = bool(host.declared_unique), bool(host.declared_host)
+    return None if true is false else true
 
 
 #: Key and getter of each column. The keys are an interface: scripts read them.
@@ -70,7 +60,7 @@ COLUMNS: dict[str, Callable[[_Report], Any]] = {
     "hypervisor_hostname": lambda about: about.host.hypervisor.hostname,
     "host_mode": lambda about: _text(about.host.input.mode),
     "host_honours": lambda about: about.host.input.honours,
-    "meets_unique": lambda about: _meets_unique(about.host),
+    "meets_unique": lambda about: about.host.meets_unique,
     "image_may_show_host": lambda about: _image_may_show_host(about.host),
     "smbios": lambda about: about.host.input.smbios,
     "evidence": _evidence,
@@ -197,43 +187,25 @@ def _report(host: Host, fleet: Fleet) -> _Report:
 
 
 def _of_traits(host: Host, read: bool) -> Iterator[str]:
-    """Judge the traits as ``status`` does."""
-
-    traits = host.traits or frozenset()
-    if not host.input.smbios:
-        if traits:
-            yield f"wrong traits, its guests have no serial number: {_names(traits)}"
-        return
-    if host.traits is None and read:
+    if host.wrong_traits:
+        yield f"wrong traits, its guests have no serial number: {_names(host.wrong_traits)}"
+    if host.input.smbios and host.traits is None and read:
         yield "it has no resource provider in Placement"
-    if host.input.contradiction:
-        yield f"contradicting traits: {_names(host.input.contradiction)}"
-    if policy.is_incomplete(traits):
-        yield f"incomplete traits: {_names(traits)}"
+    if host.contradicting_traits:
+        yield f"contradicting traits: {_names(host.contradicting_traits)}"
+    if host.has_incomplete_traits:
+        yield f"incomplete traits: {_names(host.traits or ())}"
 
 
 def _of_aggregates(host: Host) -> Iterator[str]:
     for each in host.aggregates:
-        for key in (policy.FLAVOR_KEY, policy.IMAGE_KEY):
-            value = policy.parse(each.metadata.get(key))
-            if value.setting is Setting.INVALID:
-                yield (
-                    f"aggregate {each.name}: {key}={value.raw!r} is no boolean and counts as unset"
-                )
-    true, false = (
-        [each.name for each in host.aggregates if setting in _said(each)]
-        for setting in (Setting.UNIQUE, Setting.HOST)
-    )
+        for key, value in each.invalid.items():
+            yield f"aggregate {each.name}: {key}={value.raw!r} is no boolean and counts as unset"
+    true, false = ", ".join(host.declared_unique), ", ".join(host.declared_host)
     if true and false:
-        yield f"contradicting aggregates: true in {', '.join(true)}; false in {', '.join(false)}"
-    if true and _meets_unique(host) is False:
-        yield f"declared true in {', '.join(true)}, but a request for unique is not met here"
-
-
-def _said(aggregate: Aggregate) -> set[Setting]:
-    """Return what an aggregate declares by either key; text that is no boolean says nothing."""
-    values = (aggregate.metadata.get(key) for key in (policy.FLAVOR_KEY, policy.IMAGE_KEY))
-    return {policy.parse(value).setting for value in values} & {Setting.UNIQUE, Setting.HOST}
+        yield f"contradicting aggregates: true in {true}; false in {false}"
+    if true and host.meets_unique is False:
+        yield f"declared true in {true}, but a request for unique is not met here"
 
 
 def _names(traits: Iterable[str]) -> str:

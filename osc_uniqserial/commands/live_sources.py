@@ -74,7 +74,7 @@ def told(parsed_args: argparse.Namespace, checks: Mapping[str, Check]) -> Mappin
     return {id_: check for id_, check in checks.items() if check.told_by & there}
 
 
-class Live:
+class GuestComparison:
     """Live serial numbers, which servers are compared with while they are read."""
 
     def __init__(self, parsed_args: argparse.Namespace, survey: Survey) -> None:
@@ -82,20 +82,20 @@ class Live:
 
         :raises CommandError: when one cannot be asked at all
         """
-        from osc_uniqserial.checks import verify
+        from osc_uniqserial.checks.cloud import Cloud
+        from osc_uniqserial.checks.live import Readings, Verification
         from osc_uniqserial.model.cloud import Fleet
 
         fleet = survey.configuration.fleet
         sources = _sources(parsed_args, fleet if isinstance(fleet, Fleet) else None)
         self._survey = survey
+        self.cloud = Cloud(survey.configuration)
         self._began = datetime.datetime.now(datetime.UTC)
-        self._verification = verify.Verification(
-            verify.Readings(itertools.chain.from_iterable(sources))
-        )
+        self._verification = Verification(Readings(itertools.chain.from_iterable(sources)))
 
-    def see(self, sightings: Sequence[Sighting]) -> None:
+    def add(self, servers: Sequence[Sighting]) -> None:
         """Compare servers."""
-        self._verification.see(sightings)
+        self._verification.add(servers)
 
     @property
     def seen(self) -> int:
@@ -118,21 +118,23 @@ class Live:
         :param filters: those that the servers were listed with
         """
         from osc_uniqserial.api.rest import Unreadable
-        from osc_uniqserial.checks import verify
-        from osc_uniqserial.model.finding import unread
+        from osc_uniqserial.checks.check import found_in
+        from osc_uniqserial.checks.engine import guest_findings
+        from osc_uniqserial.checks.unread import ServersRead
 
         # Some may have been made, moved, restarted or deleted since the guests were read.
         try:
-            self._verification.leave(self._survey.changed_since(filters, self._began))
+            self._verification.exclude(self._survey.changed_since(filters, self._began))
         except Unreadable as error:
-            yield unread(f"Servers that changed meanwhile could not be left out: {error}", 0)
-        complete = (
+            reason = f"Servers that changed meanwhile could not be left out: {error}"
+            yield from found_in(ServersRead(((reason, 0),)), self.cloud)
+        self._verification.complete = (
             "all_tenants" in filters
             and "project_id" not in filters
             and not servers.gaps
             and not servers.unlisted_cells
         )
-        yield from verify.findings(self._verification, everything=complete)
+        yield from guest_findings(self._verification, self.cloud)
 
     def coverage(self, servers: Servers) -> str:
         """Return how many servers were compared, in one line."""

@@ -104,7 +104,7 @@ class _Explain(argparse.Action):
         values: Any,
         _option: str | None = None,
     ) -> None:
-        from osc_uniqserial.checks.check import ALL
+        from osc_uniqserial.checks import ALL
 
         check = ALL.get(values)
         if check is None:

@@ -15,7 +15,7 @@ from osc_uniqserial.commands import host_modes, output
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.checks.verify import Live
+    from osc_uniqserial.checks.live import LiveSerial
     from osc_uniqserial.effective.explanation import ServerReport
     from osc_uniqserial.policy import SettingInput
 
@@ -61,7 +61,7 @@ COLUMNS: dict[str, Callable[[ServerReport], Any]] = {
 
 
 #: The same for what the guest itself has, where that was asked for.
-LIVE_COLUMNS: dict[str, Callable[[Live], Any]] = {
+LIVE_COLUMNS: dict[str, Callable[[LiveSerial], Any]] = {
     "live_serial": lambda live: live.serial,
     "live_matches": lambda live: live.matches,
     "live_why": lambda live: live.why,
@@ -128,8 +128,8 @@ class ShowUniqueSerial(output.ShowOne):
         return tuple(row), row.values()
 
 
-def _live(uri: str, about: ServerReport) -> Live:
-    from osc_uniqserial.checks import verify
+def _live(uri: str, about: ServerReport) -> LiveSerial:
+    from osc_uniqserial.checks import live
     from osc_uniqserial.guests import libvirt
 
     host = about.server.host
@@ -140,6 +140,6 @@ def _live(uri: str, about: ServerReport) -> Live:
             " give the URI without {host}"
         )
     if not uris:
-        return verify.Live(None, None, "The server has no host that this user can see.")
+        return live.LiveSerial(None, None, "The server has no host that this user can see.")
     source = libvirt.Libvirt(uris, libvirt.TIMEOUT, only=about.server.id)
-    return verify.of_one(about.policy, host, source)
+    return live.of_one(about.policy, host, source)

@@ -32,7 +32,7 @@ class VerifyUniqueSerials(findings.Lister):
 
     def possible(self) -> Mapping[str, Check]:
         """Return all that this command can look for."""
-        from osc_uniqserial.checks.check import VERIFY
+        from osc_uniqserial.checks import VERIFY
 
         return VERIFY
 
@@ -71,7 +71,7 @@ class VerifyUniqueSerials(findings.Lister):
             raise exceptions.CommandError(safe_text(str(error))) from error
         if isinstance(survey.configuration.fleet, Fleet):
             output.warn(survey.configuration.fleet.notes)
-        live = live_sources.Live(parsed_args, survey)
+        live = live_sources.GuestComparison(parsed_args, survey)
         servers = survey.servers(filters, parsed_args.max_workers)
         tally = Tally()
         found = self._findings(live, servers, tally, filters, scope)
@@ -79,27 +79,28 @@ class VerifyUniqueSerials(findings.Lister):
 
     def _findings(
         self,
-        live: live_sources.Live,
+        live: live_sources.GuestComparison,
         servers: Servers,
         tally: Tally,
         filters: Mapping[str, str],
         scope: str,
     ) -> Iterator[Finding]:
-        from osc_uniqserial.model.finding import UNLISTED, Covered, unread
+        from osc_uniqserial.checks.check import found_in
+        from osc_uniqserial.checks.unread import ServersRead
+        from osc_uniqserial.model.finding import Covered
 
         progress = output.Progress()
         try:
             for sightings in servers:
                 tally.see(sightings)
-                live.see(sightings)
+                live.add(sightings)
                 progress.say(live.seen, servers.expected)
         finally:
             progress.end()
         yield from live.findings(filters, servers)
-        if servers.unlisted_cells:
-            yield UNLISTED
-        for gap in servers.gaps:
-            yield unread(gap.reason, gap.servers)
+        gaps = [(gap.reason, gap.servers) for gap in servers.gaps]
+        read = ServersRead(gaps, servers.unlisted_cells)
+        yield from found_in(read, live.cloud)
         text = f"{live.coverage(servers)}{f' ({scope})' if scope else ''}"
         missing = sum(gap.servers or 0 for gap in servers.gaps)
         self.covered = Covered(text, live.comparable, live.compared, missing)

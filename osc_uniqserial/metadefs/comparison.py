@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osc_uniqserial.metadefs.model import OWN_FIELDS, Item, Kind, Namespace
@@ -264,3 +264,59 @@ def changes(seen: Namespace, now: Namespace) -> tuple[Item, ...]:
         for name in sorted(was.keys() | is_now.keys())
         if was.get(name) != is_now.get(name)
     )
+
+
+# --- the gravest of each namespace ------------------------------------------
+
+#: Stands for the list of all namespaces.
+EVERY_NAMESPACE = "*"
+
+
+class Fault(enum.Enum):
+    """What is wrong with a namespace, by the ID of the finding."""
+
+    UNREADABLE = "metadefs-unreadable"
+    MISSING = "metadefs-missing"
+    PRIVATE = "metadefs-private"
+    OUTDATED = "metadefs-outdated"
+    CONFLICT = "metadefs-conflict"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NamespaceFault:
+    """A namespace with the gravest thing that is wrong with it.
+
+    :ivar name: of the namespace, or :data:`EVERY_NAMESPACE`
+    :ivar reason: why it could not be read
+    """
+
+    name: str
+    fault: Fault
+    reason: str | None = None
+
+
+def faults(definitions: Iterable[Comparison]) -> Iterator[NamespaceFault]:
+    """Yield what is wrong with each namespace, the gravest only."""
+    by_name: dict[str, list[Comparison]] = {}
+    for each in definitions:
+        by_name.setdefault(each.namespace, []).append(each)
+    for name, comparisons in by_name.items():
+        if found := _fault(name, comparisons):
+            yield found
+
+
+def _fault(name: str, comparisons: Sequence[Comparison]) -> NamespaceFault | None:
+    results = {found.result for found in comparisons}
+    itself = next((found for found in comparisons if found.item.kind is Kind.NAMESPACE), None)
+    fields = {detail.field for detail in itself.details} if itself else set()
+    if itself and itself.result is Result.UNREADABLE:
+        return NamespaceFault(name, Fault.UNREADABLE, itself.details[0].effect)
+    if itself and itself.result is Result.MISSING:
+        return NamespaceFault(name, Fault.MISSING)
+    if "visibility" in fields:
+        return NamespaceFault(name, Fault.PRIVATE)
+    if results & {Result.MISSING, Result.DIFFERS}:
+        return NamespaceFault(name, Fault.OUTDATED)
+    if Result.CONFLICT in results:
+        return NamespaceFault(name, Fault.CONFLICT)
+    return None

@@ -9,10 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from osc_uniqserial import policy
-from osc_uniqserial.policy import HostInput, HostMode, SettingInput, Value
+from osc_uniqserial.model.finding import Resource
+from osc_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    HostInput,
+    HostMode,
+    SerialSource,
+    Setting,
+    SettingInput,
+    Value,
+)
 
 #: A setting that this user cannot see.
 UNREADABLE = SettingInput(None, policy.Evidence.UNREADABLE)
@@ -41,6 +54,31 @@ class Server:
 #: Requirements of this project's own traits that scheduling follows: the trait, and
 #: ``required`` or ``forbidden``; sorted.
 Needs = tuple[tuple[str, str], ...]
+#: Extra specs that AggregateInstanceExtraSpecsFilter reads, and traits of request groups.
+_BOUNDING = re.compile(r"[^:]*$|aggregate_instance_extra_specs:|trait[^:]+:")
+
+
+def needs_of(properties: Mapping[str, Any]) -> tuple[Needs, bool]:
+    """Return what extra specs or image properties require of our traits.
+
+    :returns: the requirements, and whether there are requirements of other traits
+    """
+    found = {
+        key.removeprefix("trait:"): str(value)
+        for key, value in properties.items()
+        if key.startswith("trait:") and value in ("required", "forbidden")
+    }
+    ours = {trait: need for trait, need in found.items() if trait in policy.TRAITS}
+    return tuple(sorted(ours.items())), len(ours) < len(found)
+
+
+def bounds_hosts(extra_specs: Mapping[str, Any]) -> bool:
+    """Tell whether extra specs may keep servers from some hosts by what is not judged here.
+
+    Traits of others, and what AggregateInstanceExtraSpecsFilter compares with aggregates.
+    """
+    _ours, others = needs_of(extra_specs)
+    return others or any(_BOUNDING.match(key) for key in extra_specs)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -151,26 +189,99 @@ def has_sysinfo(architecture: str | None) -> bool:
     return architecture is None or architecture.lower() in _SYSINFO_ARCHITECTURES
 
 
+class Request:
+    """A flavor or an image: what may ask for a serial number.
+
+    :cvar kind: its name in commands
+    :cvar key: the key that counts on it
+    """
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    key: ClassVar[str]
+    id: str
+
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """Its extra specs or properties; empty when they are hidden."""
+        raise NotImplementedError
+
+    @property
+    def resource(self) -> Resource:
+        """What a finding about it names."""
+        raise NotImplementedError
+
+    @property
+    def bounds_hosts(self) -> bool:
+        """Whether it may keep servers from some hosts by what is not judged here."""
+        raise NotImplementedError
+
+    @property
+    def value(self) -> Value:
+        """What it says."""
+        return policy.parse(self.stored.get(self.key))
+
+    @property
+    def requires_unique(self) -> bool:
+        """Whether it keeps servers on hosts that give a unique serial."""
+        return policy.requires_unique(self.stored)
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The traits of this project that it requires."""
+        needs, _others = needs_of(self.stored)
+        return frozenset(trait for trait, need in needs if need == "required")
+
+    @property
+    def misplaced(self) -> Iterator[str]:
+        """Yield keys that have no effect here: that of the other resource, other spellings."""
+        other = FLAVOR_KEY if self.key == IMAGE_KEY else IMAGE_KEY
+        for key in sorted(self.stored):
+            if key == other or policy.is_near_miss(key):
+                yield key
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class Flavor:
+class Flavor(Request):
     """A flavor as it is now.
 
     :ivar extra_specs: None when they are hidden from this user
     """
 
+    kind = "flavor"
+    key = FLAVOR_KEY
+
     id: str
     name: str
     extra_specs: Mapping[str, str] | None
 
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """Its extra specs; empty when they are hidden."""
+        return self.extra_specs or {}
+
+    @property
+    def resource(self) -> Resource:
+        """What a finding about it names."""
+        return Resource("flavor", self.id, self.name)
+
+    @property
+    def bounds_hosts(self) -> bool:
+        """Whether it may keep servers from some hosts by what is not judged here."""
+        return bounds_hosts(self.stored)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Image:
+class Image(Request):
     """An image as it is now.
 
     :ivar visibility: public, private, shared or community
     :ivar updated: ISO 8601 in UTC
     :ivar properties: those that matter here, as text
     """
+
+    kind = "image"
+    key = IMAGE_KEY
 
     id: str
     name: str | None
@@ -179,6 +290,21 @@ class Image:
     updated: str
     is_snapshot: bool
     properties: Mapping[str, str]
+
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """Those of its properties that matter here."""
+        return self.properties
+
+    @property
+    def resource(self) -> Resource:
+        """What a finding about it names."""
+        return Resource("image", self.id, self.name, self.owner)
+
+    @property
+    def bounds_hosts(self) -> bool:
+        """Whether it requires traits of others, which may keep servers from some hosts."""
+        return needs_of(self.stored)[1]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -207,6 +333,26 @@ class Aggregate:
     metadata: Mapping[str, str]
     hosts: frozenset[str]
 
+    @property
+    def resource(self) -> Resource:
+        """What a finding about it names."""
+        return Resource("aggregate", self.id, self.name)
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """What each of the keys says."""
+        return {key: policy.parse(self.metadata.get(key)) for key in (FLAVOR_KEY, IMAGE_KEY)}
+
+    @property
+    def invalid(self) -> Mapping[str, Value]:
+        """The keys whose text is no boolean: they say nothing."""
+        return {key: each for key, each in self.values.items() if each.setting is Setting.INVALID}
+
+    @property
+    def declares(self) -> frozenset[Setting]:
+        """What it says about its hosts by either key: nothing, one thing, or both."""
+        return policy.said_by_aggregate(self.metadata)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Host:
@@ -223,9 +369,79 @@ class Host:
     aggregates: tuple[Aggregate, ...] = ()
 
     @property
+    def name(self) -> str:
+        """The name of its compute service."""
+        return self.hypervisor.host
+
+    @property
+    def resource(self) -> Resource:
+        """What a finding about it names."""
+        return Resource("host", self.hypervisor.id, self.hypervisor.host)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is enabled and up."""
+        return self.hypervisor.enabled and self.hypervisor.up
+
+    @property
+    def meets_unique(self) -> bool | None:
+        """Whether a server whose flavor or image asks for unique gets it; None: unknown.
+
+        A declaration of host aggregates counts; :attr:`HostInput.meets_unique_evidence` tells.
+        """
+        return self.input.smbios and _meets_unique(self.input)
+
+    @property
+    def wrong_traits(self) -> frozenset[str]:
+        """Traits of this project on a host whose guests have no serial number."""
+        return frozenset() if self.input.smbios else self.traits or frozenset()
+
+    @property
+    def contradicting_traits(self) -> tuple[str, ...]:
+        """Traits that cannot all be true, sorted."""
+        return self.input.contradiction if self.input.smbios else ()
+
+    @property
+    def has_incomplete_traits(self) -> bool:
+        """Whether it lacks traits that the driver reports with those that it has."""
+        return self.input.smbios and policy.is_incomplete(self.traits or frozenset())
+
+    @property
+    def exposed_by_images(self) -> bool:
+        """Whether an image's false shows the host, where a guest would have another serial.
+
+        In any other mode a guest that asks for nothing has the host's serial already.
+        """
+        return (
+            bool(self.input.honours)
+            and self.input.image_may_show_host
+            and self.input.mode in (HostMode.UNIQUE, None)
+        )
+
+    @property
+    def declared_unique(self) -> tuple[str, ...]:
+        """The host aggregates that declare true, by name."""
+        return self._declaring(Setting.UNIQUE)
+
+    @property
+    def declared_host(self) -> tuple[str, ...]:
+        """The host aggregates that declare false, by name."""
+        return self._declaring(Setting.HOST)
+
+    def _declaring(self, setting: Setting) -> tuple[str, ...]:
+        return tuple(each.name for each in self.aggregates if setting in each.declares)
+
+    @property
     def declared(self) -> bool:
         """Whether host aggregates declare that a request for unique is met here."""
         return policy.declared_by_aggregates(each.metadata for each in self.aggregates)
+
+
+@functools.lru_cache(maxsize=256)
+def _meets_unique(host: HostInput) -> bool | None:
+    unique = SettingInput(Value(Setting.UNIQUE))
+    source = policy.resolve(unique, SettingInput(), host).source
+    return None if source is SerialSource.UNKNOWN else source is SerialSource.INSTANCE_UUID
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,23 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was found: the rows of audit and verify. Pure."""
+"""Findings: what is wrong, where, and what to do. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from osc_uniqserial.checks.check import AUDIT, VERIFY
-from osc_uniqserial.checks.check import Severity as Severity
-from osc_uniqserial.model.cloud import Sighting
+from osc_uniqserial.text import NAMES_SHOWN, counted
 
-#: How many names a sentence has.
-SHOWN = 3
-#: How grave what audit finds is, by ID. The IDs are an interface.
-OF_AUDIT: Mapping[str, Severity] = {id_: check.severity for id_, check in AUDIT.items()}
-#: The same of what verify finds.
-OF_VERIFY: Mapping[str, Severity] = {id_: check.severity for id_, check in VERIFY.items()}
-SEVERITIES: Mapping[str, Severity] = {**OF_AUDIT, **OF_VERIFY}
+
+class Severity(enum.Enum):
+    """How grave a finding is; UNCHECKED: it is not one, something could not be checked."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+    UNCHECKED = "unchecked"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about a finding.
+
+    :ivar text: one line, with the commands in it
+    :ivar commands: the commands to run, as they stand in the text; a command that the text only
+        mentions is not one of them. ``SERVER`` and other words in capitals stand for something
+    """
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the text has each command."""
+        lost = [command for command in self.commands if command not in self.text]
+        if lost:
+            raise ValueError(f"{lost} not in {self.text!r}")
+
+    def __str__(self) -> str:
+        """Return the text."""
+        return self.text
+
+    @property
+    def words(self) -> str:
+        """The text without the commands: what remedies of one kind have in common."""
+        words = self.text
+        for command in self.commands:
+            words = words.replace(command, "", 1)
+        return words.strip(" ,;:")
+
+
+class Resource(NamedTuple):
+    """What a finding is about.
+
+    :ivar type: flavor, image, aggregate, host, server, domain, serial, namespace or cloud
+    :ivar project_id: of the project that owns it, where it has one
+    """
+
+    type: str
+    id: str | None = None
+    name: str | None = None
+    project_id: str | None = None
+
+
+CLOUD = Resource("cloud")
 
 
 class ServerIds:
@@ -25,34 +74,20 @@ class ServerIds:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        #: The resource provider of their host, where they share one.
-        self.provider: str | None = None
-        #: Hosts that would change the serial of the first of them.
-        self.elsewhere = ""
-        #: A few of them, by name where they have one.
+        #: The first of them, by name where they have one.
         self.some: tuple[str, ...] = ()
 
-    def add(self, sighting: Sighting) -> None:
+    def add(self, server_id: str, name: str | None = None) -> None:
         """Add one."""
-        if len(self.some) < SHOWN:
-            self.some += (sighting.name or sighting.id,)
-        self._append(sighting.id)
-
-    def add_id(self, server_id: str) -> None:
-        """Add one of which nothing else is known."""
-        if len(self.some) < SHOWN:
-            self.some += (server_id,)
-        self._append(server_id)
-
-    def _append(self, server_id: str) -> None:
+        if len(self.some) < NAMES_SHOWN:
+            self.some += (name or server_id,)
         self._bytes += bytes.fromhex(server_id.replace("-", ""))
 
     @property
     def counted(self) -> str:
         """How many there are, and the first of them, for people."""
-        many = "server" if len(self) == 1 else "servers"
-        more = ", ..." if len(self) > SHOWN else ""
-        return f"{len(self):,} {many} ({', '.join(self.some)}{more})"
+        more = ", ..." if len(self) > NAMES_SHOWN else ""
+        return f"{counted(len(self), 'server')} ({', '.join(self.some)}{more})"
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -68,48 +103,22 @@ class ServerIds:
 class Finding:
     """One thing that is wrong, or that could not be checked.
 
-    :ivar id: a key of :data:`SEVERITIES`
-    :ivar type: flavor, image, aggregate, host, server, domain, serial, namespace or cloud
-    :ivar servers: the servers that it is about; None when it is not about servers
+    :ivar id: the ID of its check
+    :ivar type: of the resource, as in :class:`Resource`
     :ivar evidence: what was seen, for people
-    :ivar remedy: what to do about it, in one line that begins with a command where one
-        helps; None when nothing has to be done
+    :ivar remedy: None when nothing has to be done
+    :ivar servers: the servers that it is about; None when it is not about servers
     """
 
     id: str
+    severity: Severity
     type: str
     resource_id: str | None
     resource_name: str | None
     evidence: str
-    remedy: str | None = None
+    remedy: Remedy | None = None
     project_id: str | None = None
     servers: ServerIds | None = None
-
-    @property
-    def severity(self) -> Severity:
-        """How grave it is."""
-        return SEVERITIES[self.id]
-
-
-#: Servers that Nova does not tell of.
-UNLISTED = Finding(
-    "servers-unread",
-    "cloud",
-    None,
-    None,
-    "A cell is down, and Nova leaves its servers out where a list is longer than a page: how many"
-    " they are is unknown",
-)
-
-
-def unread(reason: str, count: int | None) -> Finding:
-    """Return what is said of servers that could not be read.
-
-    :param count: how many they are, about; None: unknown
-    """
-    many = "Some" if count is None else f"About {count:,}"
-    text = f"{many} servers could not be read: {reason}" if count != 0 else reason
-    return Finding("servers-unread", "cloud", None, None, text)
 
 
 @dataclasses.dataclass(slots=True)

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from osc_uniqserial.model.finding import SEVERITIES, Finding, Severity
+from osc_uniqserial.checks import ALL
+from osc_uniqserial.model.finding import Finding, Severity
 
 _KEYS = ("id", "resource_type", "resource", "name", "reason", "expires", "servers")
 #: How much is told of what is wrong.
@@ -149,7 +150,7 @@ def _faults(item: Any) -> Iterator[str]:
             yield f"{_shown(key)} is not one of {', '.join(_KEYS)}"
     if "id" not in item:
         yield "it has no id"
-    elif not isinstance(item["id"], str) or item["id"] not in SEVERITIES:
+    elif not isinstance(item["id"], str) or item["id"] not in ALL:
         yield f"{_shown(item['id'])} is no ID of a finding"
     if not isinstance(item.get("resource_type"), str):
         yield "it has no resource_type"

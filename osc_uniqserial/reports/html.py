@@ -13,9 +13,10 @@ from typing import Any
 
 import jinja2
 
-from osc_uniqserial.checks.check import Check, Severity
+from osc_uniqserial.checks.check import Check
 from osc_uniqserial.effective.counts import OfHost
 from osc_uniqserial.effective.explanation import HOST_SOURCES
+from osc_uniqserial.model.finding import Severity
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports.baseline import Judged, Standing
 from osc_uniqserial.reports.run import Run
@@ -28,11 +29,6 @@ _GROUPS, _MEMBERS = 300, 2_000
 #: The longest name and the longest text.
 _NAME, _TEXT = 80, 600
 _TILE, _TILES_WIDE = 20, 48
-#: The command in a remedy, up to where words go on; not within quotes. One that is only mentioned
-#: in a sentence is none.
-_COMMAND = re.compile(
-    r"""(?:^|(?<=or: ))openstack (?:'[^']*'|"[^"]*"|[^'"])+?(?=[,;] | \(| applies it| for each|$)"""
-)
 #: What stands for something in a command.
 _OPEN = re.compile(r"\b[A-Z]{2,}\b")
 #: The widest bar of a chart.
@@ -335,12 +331,11 @@ def _groups(run: Run, found: Iterable[Judged]) -> tuple[list[Mapping[str, Any]],
     """Return findings by what is to be done, the gravest first, and how many groups are left."""
     groups: dict[tuple[str, str], list[tuple[Judged, str]]] = {}
     for each in found:
-        remedy = each.finding.remedy or ""
-        command = _COMMAND.search(remedy)
+        remedy = each.finding.remedy
+        command = remedy.commands[0] if remedy and remedy.commands else ""
         # Alike but for the command.
-        words = _COMMAND.sub("", remedy).strip(" ,;:")
-        group = groups.setdefault((each.finding.id, words), [])
-        group.append((each, command[0] if command else ""))
+        group = groups.setdefault((each.finding.id, remedy.words if remedy else ""), [])
+        group.append((each, command))
     shown, left = [], _MEMBERS
     for number, ((id_, _words), members) in enumerate(itertools.islice(groups.items(), _GROUPS)):
         # Each has at least one.
@@ -371,7 +366,7 @@ def _group(
 def _sentence(members: Sequence[tuple[Judged, str]]) -> str:
     """Return what is to be done about all of them, in words; empty when it is the command alone."""
     each, command = members[0]
-    remedy = each.finding.remedy or ""
+    remedy = str(each.finding.remedy or "")
     if remedy == command:
         return ""
     if len(members) > 1 and each.finding.resource_id:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
-from osc_uniqserial.checks.check import Check, Severity
+from osc_uniqserial.checks.check import Check
+from osc_uniqserial.model.finding import Severity
 from osc_uniqserial.reports.baseline import Judged, Standing
 from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import safe_text

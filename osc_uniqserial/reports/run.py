@@ -8,9 +8,9 @@ import datetime
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from osc_uniqserial.checks.check import Check, Part, Severity
+from osc_uniqserial.checks.check import Check, Part
 from osc_uniqserial.effective.counts import OfHost
-from osc_uniqserial.model.finding import Covered
+from osc_uniqserial.model.finding import Covered, Severity
 from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.reports.baseline import Entry, Judged, Standing
 

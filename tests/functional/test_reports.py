@@ -15,7 +15,7 @@ import yaml
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 from prometheus_client.parser import text_string_to_metric_families
 
-from osc_uniqserial.checks.check import ALL, AUDIT
+from osc_uniqserial.checks import ALL, AUDIT
 from tests.functional.cloud import Json, SeededCloud
 from tests.functional.proxy import Proxy
 from tests.functional.test_audit import audit

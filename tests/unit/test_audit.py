@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from osc_uniqserial import metadefs, policy
 from osc_uniqserial.api import hosts, records
-from osc_uniqserial.checks.audit import Audit
+from osc_uniqserial.checks import AUDIT
+from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import _LONG, COLUMNS
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.effective.explanations import Reports
@@ -40,7 +41,7 @@ from osc_uniqserial.model.cloud import (
     Sighting,
     Unchecked,
 )
-from osc_uniqserial.model.finding import OF_AUDIT, Finding, ServerIds, Severity
+from osc_uniqserial.model.finding import Finding, ServerIds, Severity
 from osc_uniqserial.policy import Evidence, HostInput, SerialSource, Setting, SettingInput
 from tests.unit.conftest import CINDER, GLANCE, KEYSTONE, NOVA, PLACEMENT, FakeCloud, Result
 from tests.unit.test_destinations import MODES, NODES, FakeRest, parts
@@ -64,7 +65,7 @@ Json = dict[str, Any]
 DRIVER = (U, K, M_UNIQUE)
 REQUIRED = {f"trait:{U}": "required"}
 F, I = policy.FLAVOR_KEY, policy.IMAGE_KEY  # noqa: E741
-UNCHECKED = {id_ for id_, grave in OF_AUDIT.items() if grave is Severity.UNCHECKED}
+UNCHECKED = {id_ for id_, check in AUDIT.items() if check.severity is Severity.UNCHECKED}
 
 
 # --- a small cloud in memory ---------------------------------------------------
@@ -174,7 +175,7 @@ def audited(*servers: Sighting, known: Configuration | None = None, **summary: A
         seen = {each.on.hypervisor.id: each.on for each in servers if each.on}
         known = configuration(*seen.values())
     audit = Audit(known)
-    audit.see(servers)
+    audit.add(servers)
     return audit
 
 
@@ -308,6 +309,20 @@ CLEAN: dict[str, Configuration] = {
     "a flavor that is steered": configuration(
         GOOD, STOCK, flavors=[flavor(**{F: "true"}, **REQUIRED)]
     ),
+    **{
+        f"a flavor that {key} may keep from the other host": configuration(
+            GOOD, STOCK, flavors=[flavor(**{F: "true", key: value})]
+        )
+        for key, value in (
+            ("ssd", "true"),
+            ("trait:CUSTOM_LICENSED", "required"),
+            ("trait_group1:CUSTOM_LICENSED", "required"),
+            (f"aggregate_instance_extra_specs:{F}", "true"),
+        )
+    },
+    "an image that a trait of others may keep from the other host": configuration(
+        GOOD, STOCK, images=[image(**{I: "true", "trait:CUSTOM_LICENSED": "required"})]
+    ),
     "a stock host in mode unique gives it": configuration(
         host("a", U, M_UNIQUE), flavors=[flavor(**{F: "true"})]
     ),
@@ -346,6 +361,16 @@ CLEAN: dict[str, Configuration] = {
 @pytest.mark.parametrize("known", CLEAN.values(), ids=CLEAN)
 def test_no_fault_makes_no_finding(known: Configuration) -> None:
     assert [each for each in found_in(known) if each.severity is not Severity.UNCHECKED] == []
+
+
+def test_a_declaration_of_an_aggregate_counts_as_in_the_list_of_hosts() -> None:
+    declared = host("d")
+    declared = dataclasses.replace(
+        declared, input=dataclasses.replace(hosts.with_declaration(declared.input), honours=None)
+    )
+    assert declared.meets_unique is True
+    known = configuration(declared, STOCK, flavors=[flavor(**{F: "true"})])
+    assert told(found_in(known)) == {("not-steered", "gold"): 1}
 
 
 def test_aggregates_that_contradict_each_other() -> None:
@@ -395,7 +420,7 @@ def test_metadata_definitions(documents: Json | None, id_: str) -> None:
     found = found_in(configuration(), metadefs.compare(MAIN, stored))
     assert told(found) == {(id_, MAIN.name): 1}
     assert found[0].type == "namespace"
-    assert "openstack unique serial metadef install" in (found[0].remedy or "")
+    assert "openstack unique serial metadef install" in str(found[0].remedy)
 
 
 # --- servers ---------------------------------------------------------------------
@@ -438,7 +463,7 @@ def test_what_helps_servers_that_show_the_host(on: Host, asked: str | None, reme
     specs = {F: asked} if asked else {}
     found = of_servers(sighting(on, specs), sighting(on, specs))
     for id_ in ("serial-shared", "host-identity-shown"):
-        assert (found[id_].remedy or "").startswith(remedy)
+        assert str(found[id_].remedy).startswith(remedy)
 
 
 @pytest.mark.parametrize(("on", "lost"), [(LOSES, True), (NONE, True), (GOOD, False)])
@@ -583,7 +608,7 @@ def test_hosts_of_which_nothing_is_known_without_a_server_that_tells() -> None:
     }
     about = found["host-mode-unknown", "s"]
     assert (about.type, about.resource_id, about.servers) == ("host", "provider-s", None)
-    assert "--host-mode" in (about.remedy or "")
+    assert "--host-mode" in str(about.remedy)
     assert str(audit.coverage) == "0 of 1 servers checked; 1 host unknown"
 
 
@@ -652,7 +677,7 @@ def test_every_finding_has_a_test() -> None:
     """Each ID is written in a test of this file."""
     with open(__file__, encoding="utf-8") as file:
         text = file.read()
-    assert [id_ for id_ in OF_AUDIT if text.count(f'"{id_}"') == 0] == []
+    assert [id_ for id_ in AUDIT if text.count(f'"{id_}"') == 0] == []
 
 
 # --- invariants ----------------------------------------------------------------
@@ -686,7 +711,7 @@ def ids_of(found: Iterable[Finding], id_: str) -> set[str]:
 def test_the_audit_judges_as_list_does(cloud: tuple[Fleet, list[Sighting]]) -> None:
     fleet, servers = cloud
     audit = Audit(Configuration(fleet, (), {}))
-    audit.see(servers)
+    audit.add(servers)
     reports = Reports(fleet)
     said = {each.id: reports.of(each) for each in servers}
     sources = Counter(about.policy.source for about in said.values())
@@ -731,7 +756,7 @@ def test_findings_do_not_grow_with_servers(cloud: tuple[Fleet, list[Sighting]], 
     once, more = (Audit(Configuration(fleet, (), {})) for _ in range(2))
     for audit, count in ((once, 2), (more, 2 * times)):
         for _ in range(count):
-            audit.see(
+            audit.add(
                 dataclasses.replace(each, id=str(uuid.UUID(int=next(NUMBERS)))) for each in servers
             )
     few, many = list(once.summary()), list(more.summary())
@@ -746,7 +771,7 @@ def test_findings_do_not_grow_with_servers(cloud: tuple[Fleet, list[Sighting]], 
 def test_server_ids_come_back(ids: list[str]) -> None:
     held = ServerIds()
     for id_ in ids:
-        held.add(dataclasses.replace(sighting(None), id=id_, name=f"n-{id_}"))
+        held.add(id_, f"n-{id_}")
     assert list(held) == ids
     assert len(held) == len(ids)
     assert held.some == tuple(f"n-{id_}" for id_ in ids[:3])
@@ -756,7 +781,7 @@ def test_server_ids_are_small() -> None:
     held = ServerIds()
     about = sighting(None)
     for _ in range(10_000):
-        held.add(about)
+        held.add(about.id, about.name)
     assert sys.getsizeof(held._bytes) < 20 * 10_000
 
 

@@ -15,19 +15,20 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osc_uniqserial.model.finding import SEVERITIES, Finding, ServerIds, Severity
+from osc_uniqserial.checks import ALL
+from osc_uniqserial.model.finding import Finding, ServerIds, Severity
 from osc_uniqserial.reports import baseline
 from osc_uniqserial.reports.baseline import BadBaseline, Entry, Standing
 
 TODAY = datetime.date(2026, 11, 23)
 DAY = datetime.timedelta(days=1)
-IDS = [id_ for id_, grave in SEVERITIES.items() if grave is not Severity.UNCHECKED]
+IDS = [id_ for id_, check in ALL.items() if check.severity is not Severity.UNCHECKED]
 
 
 def servers(count: int) -> ServerIds:
     held = ServerIds()
     for number in range(count):
-        held.add_id(str(uuid.UUID(int=number)))
+        held.add(str(uuid.UUID(int=number)))
     return held
 
 
@@ -40,7 +41,7 @@ def finding(
     count: int | None = None,
 ) -> Finding:
     held = None if count is None else servers(count)
-    return Finding(id, type, resource, name, "seen", servers=held)
+    return Finding(id, ALL[id].severity, type, resource, name, "seen", servers=held)
 
 
 def entry(resource: str | None = "id-gold", **changes: Any) -> Entry:
@@ -429,9 +430,9 @@ def test_it_begins_with_what_it_is() -> None:
 
 
 def test_what_could_not_be_checked_is_not_accepted() -> None:
-    for id_, grave in SEVERITIES.items():
-        text = written([finding(id=id_)], (), SEVERITIES, "Known")
-        assert len(baseline.parse(text)) == (grave is not Severity.UNCHECKED), id_
+    for id_, check in ALL.items():
+        text = written([finding(id=id_)], (), ALL, "Known")
+        assert len(baseline.parse(text)) == (check.severity is not Severity.UNCHECKED), id_
 
 
 def test_findings_about_one_resource_make_one_entry() -> None:
@@ -480,7 +481,7 @@ def test_what_is_not_met_goes_and_what_was_not_looked_for_stays() -> None:
 def test_what_was_accepted_though_nobody_could_check_it_stays() -> None:
     unread = finding(None, None, id="images-unreadable", type="cloud")
     old = entry(None, id="images-unreadable", resource_type="cloud")
-    assert baseline.parse(written([unread], [old], SEVERITIES, "New")) == (old,)
+    assert baseline.parse(written([unread], [old], ALL, "New")) == (old,)
 
 
 def test_an_entry_for_any_number_of_servers_stays_so() -> None:

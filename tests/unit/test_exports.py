@@ -28,9 +28,10 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml, TestCase
 from prometheus_client.parser import text_string_to_metric_families
 
-from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, Check, Severity
+from osc_uniqserial.checks import ALL, AUDIT, VERIFY
+from osc_uniqserial.checks.check import Check
 from osc_uniqserial.effective.counts import OfHost
-from osc_uniqserial.model.finding import Covered, Finding, ServerIds
+from osc_uniqserial.model.finding import Covered, Finding, Remedy, ServerIds, Severity
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports import html, junit, prometheus
 from osc_uniqserial.reports.baseline import Entry, Judged, Standing
@@ -67,8 +68,13 @@ TEXT = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_f
 def servers(count: int) -> ServerIds:
     held = ServerIds()
     for number in range(count):
-        held.add_id(str(uuid.UUID(int=number)))
+        held.add(str(uuid.UUID(int=number)))
     return held
+
+
+def command(text: str, more: str = "") -> Remedy:
+    """Return a remedy that is a command, with more words behind it."""
+    return Remedy(f"{text}{more}", (text,))
 
 
 def found(
@@ -77,12 +83,13 @@ def found(
     *,
     name: str | None = "gold",
     evidence: str = "seen",
-    remedy: str | None = None,
+    remedy: Remedy | None = None,
     count: int | None = None,
     reason: str = "known",
 ) -> Judged:
     held = None if count is None else servers(count)
-    finding = Finding(id_, "flavor", name, name, evidence, remedy, servers=held)
+    severity = ALL[id_].severity
+    finding = Finding(id_, severity, "flavor", name, name, evidence, remedy, servers=held)
     entry = None
     if standing not in (None, Standing.NEW):
         entry = Entry(id_, "flavor", name, reason, name, BEGAN.date())
@@ -134,7 +141,7 @@ def run(*judged: Judged, **changes: Any) -> Run:
 
 def run_of(text: str, **changes: Any) -> Run:
     """Return a run with a text in every place that it can come to from outside."""
-    remedy = f"openstack flavor set {shlex.quote(text)}, and more of {text}"
+    remedy = command(f"openstack flavor set {shlex.quote(text)}", f", and more of {text}")
     more: dict[str, Any] = {
         "name": text,
         "evidence": f"seen {text}",
@@ -693,9 +700,9 @@ def copied(group: Element) -> list[str]:
 @pytest.mark.parametrize("key", ["hw;uniqueserial", "|hw #;unique", "hw,unique", "a'b (c", 'x"y'])
 def test_a_command_is_whole_or_not_there(key: str) -> None:
     """Names of image properties come from tenants, and commands are copied into a shell."""
-    command = f"openstack image unset --property {shlex.quote(key)} ID"
-    read = page(run(found("misplaced-key", remedy=f"{command}, or not")))
-    assert copied(read.groups["misplaced-key"]) == [command]
+    text = f"openstack image unset --property {shlex.quote(key)} ID"
+    read = page(run(found("misplaced-key", remedy=command(text, ", or not"))))
+    assert copied(read.groups["misplaced-key"]) == [text]
 
 
 @pytest.mark.parametrize(
@@ -706,13 +713,13 @@ def test_a_command_is_whole_or_not_there(key: str) -> None:
     ],
 )
 def test_a_command_that_is_only_mentioned_is_none(remedy: str) -> None:
-    group = page(run(found("setting-conflict", remedy=remedy))).groups["setting-conflict"]
+    group = page(run(found("setting-conflict", remedy=Remedy(remedy)))).groups["setting-conflict"]
     assert copied(group) == []
     assert remedy in group.text
 
 
 def test_a_command_for_each_server() -> None:
-    one = found("live-unread", remedy="openstack server reboot --hard SERVER")
+    one = found("live-unread", remedy=command("openstack server reboot --hard SERVER"))
     held = servers(2)
     one = dataclasses.replace(one, finding=dataclasses.replace(one.finding, servers=held))
     group = page(run(one, checks=ALL)).groups["live-unread"]
@@ -723,7 +730,13 @@ def test_a_command_for_each_server() -> None:
 def test_a_page_is_small_whatever_was_found(standing: Standing | None) -> None:
     about: dict[str, Any] = {"evidence": "\u202e" * 5_000, "reason": "x" * 5_000}
     many = [
-        found("not-steered", standing, name=f"{number}", remedy=f"Other words {number}", **about)
+        found(
+            "not-steered",
+            standing,
+            name=f"{number}",
+            remedy=Remedy(f"Other words {number}"),
+            **about,
+        )
         for number in range(20_000)
     ]
     hosts = [host(f"{number}" + "\u202e" * 250, None, host_os=2) for number in range(5_000)]
@@ -736,7 +749,7 @@ def test_a_page_is_small_whatever_was_found(standing: Standing | None) -> None:
 
 def test_commands_of_one_group_are_lines_to_copy() -> None:
     made = [
-        found("not-steered", name=name, remedy=f"openstack flavor set --x {name}")
+        found("not-steered", name=name, remedy=command(f"openstack flavor set --x {name}"))
         for name in ("a", "b", "<c>", "a")
     ]
     read = page(run(*made))
@@ -750,9 +763,9 @@ def test_commands_of_one_group_are_lines_to_copy() -> None:
 
 def test_what_is_to_be_done_alike_is_one_group() -> None:
     made = [
-        found("not-steered", name="a", remedy="openstack x a, or provide such a host"),
-        found("not-steered", name="b", remedy="openstack x b, or provide such a host"),
-        found("not-steered", name="c", remedy="Provide a host"),
+        found("not-steered", name="a", remedy=command("openstack x a", ", or provide such a host")),
+        found("not-steered", name="b", remedy=command("openstack x b", ", or provide such a host")),
+        found("not-steered", name="c", remedy=Remedy("Provide a host")),
         found("not-steered", name="d"),
     ]
     first, second, third = page(run(*made)).all("article")

@@ -516,7 +516,7 @@ def test_problems_are_what_status_warns_of(host: Host) -> None:
 def test_what_meets_unique_is_what_the_rules_say(host: Host) -> None:
     """True and false hold for every mode and driver that the host could have."""
     known, traits = host.input, host.traits
-    said = command._meets_unique(host)
+    said = host.meets_unique
     modes = [known.mode] if known.mode else list(policy.HostMode)
     drivers = [known.honours] if known.honours is not None else [True, False]
     met = {

@@ -17,8 +17,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from osc_uniqserial.checks.audit import Audit
-from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, GuestSource
+from osc_uniqserial.checks import ALL, AUDIT, VERIFY
+from osc_uniqserial.checks.check import GuestSource
+from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import COLUMNS
 from osc_uniqserial.reports import html
 from osc_uniqserial.reports.files import Target

@@ -406,7 +406,7 @@ def test_animage_exposes_a_host_where_the_rules_say_so(mode: HostMode) -> None:
         HostInput(mode=mode, honours=True, image_may_show_host=True),
         frozenset(),
     )
-    assert readiness.image_exposes(host) == (len(sources) == 2)
+    assert host.exposed_by_images == (len(sources) == 2)
 
 
 def test_scheduling(well: StatusCloud) -> None:

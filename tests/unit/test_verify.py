@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from osc_uniqserial.api import hosts
-from osc_uniqserial.checks import verify
-from osc_uniqserial.model.cloud import Host, ImagePart, Sighting
+from osc_uniqserial.checks.cloud import Cloud
+from osc_uniqserial.checks.engine import guest_findings
+from osc_uniqserial.checks.live import LiveSerial, Readings, Verification, of_one
+from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ImagePart, Sighting
 from osc_uniqserial.model.finding import Finding
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import TRAIT_KEYS, TRAIT_UNIQUE, HostMode, mode_trait, resolve
@@ -45,14 +47,19 @@ def reading(of: Sighting, serial: str | None = "own", when: str = NOON, **more: 
     return Reading(of.id, text, "test", more.pop("host", of.host), when, **more)
 
 
+def findings_of(verification: Verification, *, everything: bool) -> Iterator[Finding]:
+    verification.complete = everything
+    return guest_findings(verification, Cloud(Configuration(Fleet(()), (), {})))
+
+
 def found(
     guests: Iterable[tuple[Sighting, Reading | None]], *seen: Seen, everything: bool = True
 ) -> list[Finding]:
     guests = list(guests)
-    readings = verify.Readings([*(each for _server, each in guests if each), *seen])
-    verification = verify.Verification(readings)
-    verification.see([each for each, _reading in guests])
-    return list(verify.findings(verification, everything=everything))
+    readings = Readings([*(each for _server, each in guests if each), *seen])
+    verification = Verification(readings)
+    verification.add([each for each, _reading in guests])
+    return list(findings_of(verification, everything=everything))
 
 
 def ids(guests: Iterable[tuple[Sighting, Reading | None]], *seen: Seen) -> list[str]:
@@ -87,7 +94,7 @@ def test_a_guest_that_waits_for_its_restart() -> None:
     (row,) = found(guests)
     assert (row.id, list(row.servers or ())) == ("pending-restart", [old.id])
     assert f"since {LATE} UTC at the latest" in row.evidence
-    assert "reboot --hard" in (row.remedy or "")
+    assert "reboot --hard" in str(row.remedy)
 
 
 def test_nobody_was_restarted_since_the_driver_told_another_mode() -> None:
@@ -353,10 +360,10 @@ def test_servers_that_changed_since_the_guests_were_read_are_not_judged() -> Non
     restarted, made, same = server(DRIVER, TRUE), server(DRIVER), server(DRIVER, TRUE)
     deleted = Reading("33333333-3333-4333-8333-333333333333", None, "uri", "a", nova="34.0.0")
     old = [reading(each, MACHINE_ID) for each in (restarted, same)]
-    verification = verify.Verification(verify.Readings([*old, deleted, HostSeen("uri", "a")]))
-    verification.see([restarted, made, same])
-    verification.leave({restarted.id, made.id, deleted.id})
-    rows = list(verify.findings(verification, everything=True))
+    verification = Verification(Readings([*old, deleted, HostSeen("uri", "a")]))
+    verification.add([restarted, made, same])
+    verification.exclude({restarted.id, made.id, deleted.id})
+    rows = list(findings_of(verification, everything=True))
     # With whom it shared its serial number may have another one by now.
     assert [row.id for row in rows] == ["not-honoured"]
     assert list(rows[0].servers or ()) == [same.id]
@@ -404,9 +411,9 @@ def test_what_could_not_be_read_is_told() -> None:
 
 def test_the_coverage() -> None:
     one, two, shelved, other = map(server, (DRIVER, DRIVER, None, NO_SMBIOS))
-    readings = verify.Readings([reading(one, MACHINE_ID)])
-    verification = verify.Verification(readings)
-    verification.see([one, two, shelved, other])
+    readings = Readings([reading(one, MACHINE_ID)])
+    verification = Verification(readings)
+    verification.add([one, two, shelved, other])
     said = (
         "1 of 2 servers compared; 1 on no host; 1 on hosts without SMBIOS serial numbers;"
         " 1 that no source told of"
@@ -440,19 +447,19 @@ def test_one_server(
     one = server(on)
     expected = resolve(one.case.flavor.used, one.case.image.used, one.case.host)
     seen: list[Seen] = [reading(one, serial, persistent=persistent), HostSeen("uri", "a")]
-    live = verify.of_one(expected, "a", seen)
+    live = of_one(expected, "a", seen)
     assert live.serial == (one.id if serial == "own" else serial)
     assert live.matches is matches
     assert said in live.why
-    unread = verify.of_one(expected, "a", [Unread("uri", "no answer within 5 s", "a")])
-    assert unread == verify.Live(None, None, "The guest could not be read: no answer within 5 s.")
+    unread = of_one(expected, "a", [Unread("uri", "no answer within 5 s", "a")])
+    assert unread == LiveSerial(None, None, "The guest could not be read: no answer within 5 s.")
     elsewhere = HostSeen("uri", "b", (MACHINE_ID,))
     if serial == MACHINE_ID and on is STOCK:
-        live = verify.of_one(expected, "a", [*seen, elsewhere])
+        live = of_one(expected, "a", [*seen, elsewhere])
         assert live.matches is False
         assert "the identity of another host instead of its host's" in live.why
-    gone = verify.of_one(expected, "a", [HostSeen("uri", "a")])
-    assert gone == verify.Live(None, None, "Libvirt has no domain of it there.")
+    gone = of_one(expected, "a", [HostSeen("uri", "a")])
+    assert gone == LiveSerial(None, None, "Libvirt has no domain of it there.")
 
 
 @pytest.mark.parametrize(
@@ -470,11 +477,11 @@ def test_one_server_beside_what_is_known_of_its_host(
     one = server(host("a", U, K, mode_trait(mode)))
     expected = resolve(one.case.flavor.used, one.case.image.used, one.case.host)
     seen: list[Seen] = [reading(one, serial), HostSeen("uri", "a", (HARDWARE,))]
-    assert verify.of_one(expected, "a", seen).matches is matches
+    assert of_one(expected, "a", seen).matches is matches
 
 
 def test_one_server_with_what_nova_never_writes() -> None:
     one = server(UNTOLD)
     expected = resolve(one.case.flavor.used, one.case.image.used, one.case.host)
-    live = verify.of_one(expected, "a", [reading(one, "4711"), HostSeen("uri", "a")])
+    live = of_one(expected, "a", [reading(one, "4711"), HostSeen("uri", "a")])
     assert live.matches is False

@@ -13,8 +13,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from osc_uniqserial.checks import ALL, AUDIT, VERIFY
 from osc_uniqserial.checks import check as checks
-from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, Check, Severity
+from osc_uniqserial.checks.check import Check
+from osc_uniqserial.model.finding import Severity
 
 #: What a finding is told with, by the titles that ``--explain`` has.
 TEXTS: Mapping[str, Callable[[Check], str]] = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy against the guests: facts and live readings in, findings out. Pure.
+"""Compares the policy of servers with live readings of their guests. Pure.
 
 A reading that is not what the policy leads to has a cause, and the guests beside it tell
 which. Nova makes a definition anew at each build, hard reboot, stop and start, resize and
@@ -16,12 +16,12 @@ import enum
 import functools
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from osc_uniqserial import policy
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.model.cloud import Case, Sighting
-from osc_uniqserial.model.finding import SHOWN, Finding, ServerIds
+from osc_uniqserial.model.finding import Remedy
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import (
     DecidedBy,
@@ -36,7 +36,9 @@ from osc_uniqserial.policy import (
 _WITHOUT_DOMAIN = frozenset({"BUILD", "ERROR", "DELETED", "SOFT_DELETED", "SHELVED_OFFLOADED"})
 #: On two hosts at the same time, as long as it takes.
 _MOVING = frozenset({"MIGRATING", "RESIZE", "VERIFY_RESIZE", "REVERT_RESIZE"})
-_RESTART = "openstack server reboot --hard SERVER"
+_RESTART = Remedy(
+    "openstack server reboot --hard SERVER", ("openstack server reboot --hard SERVER",)
+)
 
 
 class Kind(enum.Enum):
@@ -80,8 +82,8 @@ _EXPECTED = {
 }
 
 
-class Verdict(enum.Enum):
-    """What a reading comes to; the values are finding IDs."""
+class Cause(enum.Enum):
+    """Why a reading is not what the policy leads to; the values are finding IDs."""
 
     PENDING = "pending-restart"
     NOT_HONOURED = "not-honoured"
@@ -126,13 +128,16 @@ class Compared:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Verdicts:
-    """What became of a server: the cause, in words, and what to do."""
+class Verdict:
+    """Why a server's reading is not what the policy leads to.
 
-    sighting: Sighting
-    verdict: Verdict
+    :ivar text: what was seen, in words for people
+    """
+
+    server: Sighting
+    cause: Cause
     text: str
-    remedy: str | None = None
+    remedy: Remedy | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -241,7 +246,10 @@ class Verification:
     :ivar without_domain: servers that their host has no domain of, though it was read, and the
         host that has one instead
     :ivar unread: servers that no source told of
+    :ivar complete: whether the servers of all projects were added
     """
+
+    complete = False
 
     def __init__(self, readings: Readings) -> None:
         self.readings = readings
@@ -275,9 +283,9 @@ class Verification:
         """How many servers have, or should have, a guest with something to compare."""
         return len(self._known) - self._nowhere - self._apart
 
-    def see(self, sightings: Iterable[Sighting]) -> None:
-        """Take in servers."""
-        for sighting in sightings:
+    def add(self, servers: Iterable[Sighting]) -> None:
+        """Compare servers with the readings."""
+        for sighting in servers:
             self._known.add(sighting.id)
             if sighting.status in _MOVING:
                 self._moving.add(sighting.id)
@@ -352,7 +360,7 @@ class Verification:
         """Return those that are servers, and have not changed meanwhile."""
         return (ids & self._known) - self._changed
 
-    def strangers(self) -> Iterator[Reading]:
+    def unknown_domains(self) -> Iterator[Reading]:
         """Yield the guests that no server is."""
         for reading in self.readings:
             # Facts may be of machines that are no guests at all.
@@ -360,8 +368,8 @@ class Verification:
             if is_domain and reading.id not in self._known and reading.id not in self._changed:
                 yield reading
 
-    def leave(self, changed: Set[str]) -> None:
-        """Judge no server that changed since the guests were read."""
+    def exclude(self, changed: Set[str]) -> None:
+        """Skip servers that changed after the guests were read."""
         self._changed = changed
         self._compared -= changed
         self._wrong = [each for each in self._wrong if each.sighting.id not in changed]
@@ -390,14 +398,18 @@ class Verification:
 
     # --- verdicts -------------------------------------------------------
 
-    def verdicts(self) -> Iterator[Verdicts]:
-        """Yield what is not as it should be, once all servers were seen."""
+    @functools.cached_property
+    def verdicts(self) -> Sequence[Verdict]:
+        """The servers whose guests are not as they should be, once all servers were added."""
+        return tuple(self._verdicts())
+
+    def _verdicts(self) -> Iterator[Verdict]:
         for compared in self._wrong:
             yield self._verdict(compared)
         for host, guests in self._of_hosts.items():
             yield from self._of_several_hosts(host, guests)
 
-    def _verdict(self, about: Compared) -> Verdicts:
+    def _verdict(self, about: Compared) -> Verdict:
         if about.kind is Kind.HOST and about.serial in self._known:
             # It is another server's UUID, of which no source told.
             about = dataclasses.replace(about, kind=Kind.FOREIGN, whose=Whose.UNTOLD)
@@ -412,9 +424,9 @@ class Verification:
         if unknown:
             return _unknown(about)
         if about.whose is Whose.EITHER:
-            return Verdicts(
+            return Verdict(
                 about.sighting,
-                Verdict.UNKNOWN,
+                Cause.UNKNOWN,
                 "the guest has the hardware UUID of its host, where its machine ID is expected:"
                 " nothing tells whether the two are the same",
             )
@@ -436,26 +448,28 @@ class Verification:
         promise = _promise(about.expected, host)
         if (by_key and about.whose is not Whose.OTHER) or promise:
             more = "" if fitting else "; no guest of this host shows that it honours the keys"
-            return Verdicts(
+            return Verdict(
                 about.sighting,
-                Verdict.NOT_HONOURED,
+                Cause.NOT_HONOURED,
                 f"{promise or 'the traits of the host promise'} {should}, but the guest has"
                 f" {about.live}{more}",
-                "Install nova-uniqserial's compute driver on the host again and restart"
-                f" nova-compute, then {_RESTART}; or take back what promises it",
+                Remedy(
+                    "Install nova-uniqserial's compute driver on the host again and restart"
+                    f" nova-compute, then {_RESTART}; or take back what promises it"
+                ),
             )
         if not fitting and host.honours and host.mode_evidence is Evidence.TRAIT:
             # The driver tells the mode that it runs with: guests have not followed yet.
             return _pending(about.sighting, f"{about.live}, and gets {should}")
-        return Verdicts(
+        return Verdict(
             about.sighting,
-            Verdict.WRONG_MODE,
+            Cause.WRONG_MODE,
             f"the host is taken for mode {host.mode.value if host.mode else 'unknown'}, which"
             f" gives {should}, but the guest has {about.live}",
-            "Correct what declares the mode: provider.yaml, or --host-mode",
+            Remedy("Correct what declares the mode: provider.yaml, or --host-mode"),
         )
 
-    def _of_several_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdicts]:
+    def _of_several_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdict]:
         """Yield guests of a host that do not all show the same identity.
 
         Some came by live migration, or the host's identity has changed. When they were defined
@@ -482,7 +496,7 @@ class Verification:
                 " them: some came by live migration, or have not been restarted since it changed"
             )
             for guest in (guest for members in left for guest in members):
-                yield Verdicts(guest.sighting, Verdict.UNKNOWN, text)
+                yield Verdict(guest.sighting, Cause.UNKNOWN, text)
 
     def _home(self, serial: str) -> str | None:
         """Return the host whose identity this is; None when that is not clear.
@@ -513,22 +527,22 @@ def _is_told(sighting: Sighting) -> bool:
     return sighting.on is not None and evidence is not Evidence.UNREADABLE
 
 
-def _unknown(about: Compared) -> Verdicts:
+def _unknown(about: Compared) -> Verdict:
     asks = f", where {_EXPECTED[SerialSource.INSTANCE_UUID]} is asked for"
-    return Verdicts(
+    return Verdict(
         about.sighting,
-        Verdict.UNKNOWN,
+        Cause.UNKNOWN,
         f"the guest has {_LIVE[about.kind]}{asks if about.misses_its_key else ''}; what it should"
         " have is unknown (openstack unique serial show SERVER tells why)",
     )
 
 
-def _pending(sighting: Sighting, what: str, since: str = "") -> Verdicts:
+def _pending(sighting: Sighting, what: str, since: str = "") -> Verdict:
     text = f"the guest has {what} when it is next started{since and '; '}{since}"
-    return Verdicts(sighting, Verdict.PENDING, text, _RESTART)
+    return Verdict(sighting, Cause.PENDING, text, _RESTART)
 
 
-def _by_hand(about: Compared) -> Verdicts:
+def _by_hand(about: Compared) -> Verdict:
     if about.reading.persistent is not None:
         text = (
             "the definition in libvirt has another serial number than the guest runs with; it"
@@ -538,18 +552,20 @@ def _by_hand(about: Compared) -> Verdicts:
         text = f"the guest has {_LIVE[about.kind]}"
         if about.expected.source is not SerialSource.UNKNOWN:
             text += f" instead of {_EXPECTED[about.expected.source]}"
-    return Verdicts(about.sighting, Verdict.CHANGED_BY_HAND, text, _RESTART)
+    return Verdict(about.sighting, Cause.CHANGED_BY_HAND, text, _RESTART)
 
 
-def _ignored(about: Compared) -> Verdicts:
+def _ignored(about: Compared) -> Verdict:
     told = "does not honour the keys" if about.fits else "tells nothing of itself"
-    return Verdicts(
+    return Verdict(
         about.sighting,
-        Verdict.KEY_IGNORED,
+        Cause.KEY_IGNORED,
         f"flavor or image ask for {_EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
         f" {_LIVE[about.kind]}: the host {told}",
-        "Install nova-uniqserial's compute driver on the host, or move the servers to hosts"
-        " that have it (openstack unique serial host list)",
+        Remedy(
+            "Install nova-uniqserial's compute driver on the host, or move the servers to hosts"
+            " that have it (openstack unique serial host list)"
+        ),
     )
 
 
@@ -583,8 +599,8 @@ def _is_uuid(text: str) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Live:
-    """What one guest has.
+class LiveSerial:
+    """The serial number of one guest, compared with its policy.
 
     :ivar serial: None when it has none, or when it could not be read
     :ivar matches: whether that is what the policy says; None: unknown
@@ -596,7 +612,7 @@ class Live:
     why: str
 
 
-def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) -> Live:
+def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) -> LiveSerial:
     """Compare one server with what a source tells of it alone.
 
     :param host: the server's
@@ -607,7 +623,7 @@ def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) ->
     reading = next(iter(readings), None)
     if reading is None:
         told = [f"The guest could not be read: {each.reason}." for each in readings.unread]
-        return Live(None, None, " ".join(told) or "Libvirt has no domain of it there.")
+        return LiveSerial(None, None, " ".join(told) or "Libvirt has no domain of it there.")
     kind, whose = readings.kind(reading), Whose.UNTOLD
     if kind is Kind.HOST:
         whose = readings.whose(reading, host, expected.source)
@@ -638,145 +654,4 @@ def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) ->
             " Its definition in libvirt has another one, which counts when it is started outside"
             " of Nova."
         )
-    return Live(reading.serial or None, matches, text)
-
-
-# --- findings ---------------------------------------------------------------
-
-
-def findings(verification: Verification, *, everything: bool) -> Iterator[Finding]:
-    """Yield what was found, servers with the same cause in one row.
-
-    :param everything: the servers of all projects were seen: what no server is, Nova does
-        not know
-    """
-    readings = verification.readings
-    groups: dict[tuple[str, str, str, str], ServerIds] = {}
-    for each in verification.verdicts():
-        key = (each.verdict.value, each.sighting.host or "", each.text, each.remedy or "")
-        _group(groups, key, each.sighting)
-    for sighting, elsewhere in verification.without_domain:
-        text = "their host has no domain of them"
-        if elsewhere:
-            text += f", and host {elsewhere} has"
-        _group(groups, ("no-domain", sighting.host or "", text, ""), sighting)
-    for sighting in verification.unread:
-        _group(groups, ("server-not-read", sighting.host or "", _UNREAD, ""), sighting)
-    for (id_, host, what, remedy), servers in sorted(groups.items()):
-        evidence = f"{servers.counted}: {what}"
-        type_ = "host" if host else "cloud"
-        yield Finding(
-            id_, type_, servers.provider, host or None, evidence, remedy or None, servers=servers
-        )
-    yield from _of_serials(verification)
-    yield from _of_domains(verification, everything)
-    for unread in readings.unread:
-        type_ = "host" if unread.host else "cloud"
-        text = f"{unread.source}: {unread.reason}"
-        yield Finding("live-unread", type_, None, unread.host, text)
-
-
-_UNREAD = "no source told of their guests"
-
-
-def _group(
-    groups: dict[tuple[str, str, str, str], ServerIds],
-    key: tuple[str, str, str, str],
-    sighting: Sighting,
-) -> None:
-    group = groups.setdefault(key, ServerIds())
-    group.provider = sighting.on.hypervisor.id if sighting.on else None
-    group.add(sighting)
-
-
-def _ids(of: Iterable[str]) -> ServerIds:
-    servers = ServerIds()
-    for id_ in sorted(of):
-        servers.add_id(id_)
-    return servers
-
-
-def _short(serial: str) -> str:
-    return serial if len(serial) <= _LONGEST else f"{serial[:_LONGEST]}..."
-
-
-#: SMBIOS allows longer ones, but nobody reads them.
-_LONGEST = 64
-
-
-def _of_serials(verification: Verification) -> Iterator[Finding]:
-    readings = verification.readings
-    for serial, hosts in sorted(readings.identities.items()):
-        if owners := verification.known(readings.with_serial(serial)):
-            servers = _ids(owners)
-            # Some machines come with the same one.
-            first, *others = sorted(hosts)
-            more = f" and of {len(others):,} more" if others else ""
-            yield Finding(
-                "live-host-identity",
-                "host",
-                None,
-                first,
-                f"{servers.counted}: the serial number is {serial}, the hardware UUID of host"
-                f" {first}{more}",
-                servers=servers,
-            )
-    for serial, owners in sorted(verification.shared()):
-        servers = _ids(owners)
-        yield Finding(
-            "live-serial-shared",
-            "serial",
-            None,
-            _short(serial),
-            f"{servers.counted} have the serial number {_short(serial)}: licences and"
-            " inventories take them for one machine",
-            servers=servers,
-        )
-
-
-def _of_domains(verification: Verification, everything: bool) -> Iterator[Finding]:
-    for found in verification.doubtful():
-        hosts = sorted({each.host for each in found if each.host})
-        if len(hosts) > 1:
-            yield Finding(
-                "domain-twice",
-                "server",
-                found[0].id,
-                None,
-                f"It has a domain on several hosts: {', '.join(hosts)}",
-                "Find out which one is the server's (openstack server show); the other is left"
-                " from a move or an evacuation",
-            )
-            continue
-        # Each once, and of many the first ones.
-        serials: dict[str, Reading] = {}
-        for each in found:
-            serials.setdefault((each.serial or "").lower(), each)
-        told = "; ".join(
-            f"{each.source}: {_short(each.serial or 'none')}"
-            for each in list(serials.values())[:SHOWN]
-        )
-        if len(serials) > SHOWN:
-            told += f"; and {len(serials) - SHOWN:,} others"
-        yield Finding(
-            "sources-disagree",
-            "server",
-            found[0].id,
-            None,
-            f"Its serial number is not the same everywhere: {told}",
-            "Read the sources again: what was saved may be older",
-        )
-    if not everything:
-        return
-    for reading in verification.strangers():
-        where = reading.host or reading.source
-        orphan = reading.nova is not None
-        yield Finding(
-            "orphaned-domain" if orphan else "other-domain",
-            "domain",
-            reading.id,
-            _short(reading.name) or None,
-            f"{where} has a domain that Nova made, and no server is it"
-            if orphan
-            else f"{where} has a domain that Nova did not make",
-        )
+    return LiveSerial(reading.serial or None, matches, text)

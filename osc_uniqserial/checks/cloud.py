@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What checks look at besides the resource itself: the whole cloud, and cases of servers. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+from collections.abc import Collection, Iterable, Sequence
+
+from osc_uniqserial import policy
+from osc_uniqserial.effective.migration_targets import Destinations
+from osc_uniqserial.metadefs import Comparison
+from osc_uniqserial.model.cloud import Case, Configuration, Fleet, Host, Needs, Unchecked
+from osc_uniqserial.policy import (
+    TRAIT_UNIQUE,
+    EffectivePolicy,
+    HostInput,
+    HostMode,
+    SerialSource,
+    Setting,
+    Value,
+)
+
+
+class Cloud:
+    """The hosts, flavors, images and metadata definitions that servers depend on.
+
+    :ivar configuration: what was read
+    :ivar definitions: Glance's metadata definitions, compared with ours
+    :ivar targets: the hosts, as targets of a cold migration
+    """
+
+    def __init__(
+        self, configuration: Configuration, definitions: Iterable[Comparison] = ()
+    ) -> None:
+        self.configuration = configuration
+        self.definitions = tuple(definitions)
+        fleet = configuration.fleet
+        self.fleet = fleet if isinstance(fleet, Fleet) else Fleet(())
+        self.targets = Destinations(self.fleet)
+
+    @functools.cached_property
+    def able(self) -> Sequence[Host]:
+        """The hosts whose guests have a serial number."""
+        return [host for host in self.fleet.hosts if host.input.smbios]
+
+    @functools.cached_property
+    def enabled(self) -> Sequence[Host]:
+        """Those of them that the scheduler may use."""
+        return [host for host in self.able if host.hypervisor.enabled]
+
+    @functools.cached_property
+    def ready(self) -> Sequence[Host]:
+        """Those of them that are enabled and up."""
+        return [host for host in self.able if host.ready]
+
+    @functools.cached_property
+    def unique_by_mode(self) -> frozenset[str]:
+        """The names of the hosts in mode unique."""
+        return frozenset(
+            host.name for host in self.fleet.hosts if host.input.mode is HostMode.UNIQUE
+        )
+
+    @property
+    def traits_known(self) -> bool:
+        """Whether the traits of all hosts were read."""
+        return bool(self.fleet.hosts) and self.fleet.traits_unread is None
+
+    @functools.cached_property
+    def _flavor_ids(self) -> dict[str, str]:
+        flavors = self.configuration.flavors
+        if isinstance(flavors, Unchecked):
+            return {}
+        return {each.name: each.id for each in reversed(flavors)}
+
+    def flavor_id(self, name: str) -> str | None:
+        """Return the ID of the flavor of a name; None when it is unknown."""
+        return self._flavor_ids.get(name)
+
+    def image_name(self, image_id: str) -> str | None:
+        """Return the name of an image; None when it is unknown."""
+        images = self.configuration.images
+        image = None if isinstance(images, Unchecked) else images.get(image_id)
+        return image.name if image else None
+
+    def assess(self, case: Case) -> Assessment:
+        """Return what follows for all servers of a case."""
+        return Assessment(case, policy.resolve(case.flavor.used, case.image.used, case.host))
+
+
+class Missing(enum.Enum):
+    """An input that is unknown, where it matters for the serial source."""
+
+    CELL = "cell"
+    FLAVOR = "flavor"
+    IMAGE = "image"
+    HOST = "host"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Assessment:
+    """What holds for all servers of a case.
+
+    :ivar effective: their effective policy
+    """
+
+    case: Case
+    effective: EffectivePolicy
+
+    @property
+    def host(self) -> HostInput:
+        """What is known of the host."""
+        return self.case.host
+
+    @property
+    def flavor(self) -> Value | None:
+        """What the flavor says; None: unknown."""
+        return self.case.flavor.used.value
+
+    @property
+    def image(self) -> Value | None:
+        """What the image says; None: unknown."""
+        return self.case.image.used.value
+
+    @property
+    def required(self) -> Needs:
+        """The traits of this project that flavor and image require, the flavor's first."""
+        needs = dict(self.case.image.needs + self.case.flavor.needs)
+        return tuple(sorted(each for each in needs.items() if each[1] == "required"))
+
+    @property
+    def requires_unique(self) -> bool:
+        """Whether scheduling keeps the servers on hosts that meet a request for unique."""
+        return (TRAIT_UNIQUE, "required") in self.required
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a unique serial is asked for and another one is known to be there."""
+        return self.effective.requested is Setting.UNIQUE and self.effective.source not in (
+            SerialSource.INSTANCE_UUID,
+            SerialSource.UNKNOWN,
+        )
+
+    @property
+    def missing(self) -> Collection[Missing]:
+        """Why the serial source is unknown; nothing where the server is on no host."""
+        case = self.case
+        if not case.reachable:
+            return (Missing.CELL,)
+        if self.effective.source is not SerialSource.UNKNOWN:
+            return ()
+        if case.host_visible and not case.placed:
+            return ()
+        reasons = []
+        if self.flavor is None:
+            reasons.append(Missing.FLAVOR)
+        if self.image is None:
+            reasons.append(Missing.IMAGE)
+        if self.host.mode is None or self.host.honours is None:
+            reasons.append(Missing.HOST)
+        return reasons

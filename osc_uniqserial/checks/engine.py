@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the checks of an audit: what was read in, findings out, lazily. Pure.
+
+Servers that share a cause make one finding: what has to be repaired is a host, a flavor
+or an image. So there are as many findings as causes, however many servers there are. What holds
+for every server of a case is found out once for the case.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from osc_uniqserial.checks import unread
+from osc_uniqserial.checks.check import Check, Detail, Group, Shared, found_in, looking_at
+from osc_uniqserial.checks.cloud import Assessment, Cloud
+from osc_uniqserial.checks.live import Verification
+from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, faults
+from osc_uniqserial.model.cloud import Case, Configuration, Sighting, Unchecked
+from osc_uniqserial.model.finding import CLOUD, Coverage, Finding, Resource
+from osc_uniqserial.policy import SerialSource
+from osc_uniqserial.text import counted
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _CaseFindings:
+    """What holds for every server of a case.
+
+    :ivar known: whether their serial source is known
+    :ivar details: the findings that they belong to
+    """
+
+    source: SerialSource
+    known: bool
+    details: tuple[tuple[Check, Shared, Detail], ...]
+    servers: int = 0
+
+
+class Groups:
+    """Servers by check, by what they share and by cause."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[Check, Shared, tuple[str, str], tuple[object, ...]], Group] = {}
+
+    def add(self, check: Check, shared: Shared, detail: Detail, server: Sighting) -> None:
+        """Add a server to its group."""
+        key = (check, shared, shared.key(server), detail.cause)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(shared, key[2], detail.cause, detail.example)
+            group.provider = server.on.hypervisor.id if server.on else None
+        group.servers.add(server.id, server.name)
+
+    def of(self, check: Check) -> Sequence[Group]:
+        """Return the groups of a check."""
+        return [group for (found, *_), group in self._groups.items() if found is check]
+
+    def findings(self, cloud: Cloud) -> Iterator[Finding]:
+        """Yield a finding for each group that has enough servers, sorted."""
+        for (check, shared, key, _cause), group in sorted(
+            self._groups.items(),
+            key=lambda item: (item[0][0].id, item[0][1].value, item[0][2], repr(item[0][3])),
+        ):
+            if len(group.servers) >= check.at_least and check.explain:
+                group.resource = _resource(shared, key, group, cloud)
+                problem = check.explain(group, cloud)
+                found = check.finding(group.resource, problem)
+                yield dataclasses.replace(found, servers=group.servers)
+
+
+def _resource(shared: Shared, key: tuple[str, str], group: Group, cloud: Cloud) -> Resource:
+    name = key[0]
+    if shared is Shared.HOST and name:
+        return Resource("host", group.provider, name)
+    if shared in (Shared.FLAVOR, Shared.FLAVOR_AND_IMAGE):
+        return Resource("flavor", cloud.flavor_id(name), name or None)
+    if shared is Shared.IMAGE:
+        return Resource("image", name or None, cloud.image_name(name))
+    return Resource("cloud")
+
+
+class Audit:
+    """Runs checks on a configuration, then on its servers, then on groups of servers.
+
+    :ivar coverage: how much was checked, so far
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        definitions: Iterable[Comparison] = (),
+    ) -> None:
+        """Prepare; nothing is checked yet.
+
+        :param definitions: Glance's metadata definitions, compared with ours
+        """
+        self._cloud = Cloud(configuration, definitions)
+        self._cases: dict[Case, _CaseFindings] = {}
+        self._groups = Groups()
+        self.coverage = Coverage()
+
+    def sources(self) -> Mapping[SerialSource, int]:
+        """Return how many servers have which serial source, so far."""
+        counts: collections.Counter[SerialSource] = collections.Counter()
+        for found in self._cases.values():
+            counts[found.source] += found.servers
+        return counts
+
+    def configuration(self) -> Iterator[Finding]:
+        """Yield what is found without any server."""
+        cloud, known = self._cloud, self._cloud.configuration
+        yield from found_in(cloud, cloud)
+        for fault in faults(cloud.definitions):
+            name = None if fault.name == EVERY_NAMESPACE else fault.name
+            yield from found_in(fault, cloud, Resource("namespace", name, name))
+        if not isinstance(known.flavors, Unchecked):
+            for flavor in known.flavors:
+                yield from found_in(flavor, cloud, flavor.resource)
+        if not isinstance(known.images, Unchecked):
+            images = known.images.values()
+            for image in sorted(images, key=lambda each: (each.name or "", each.id)):
+                yield from found_in(image, cloud, image.resource)
+        for aggregate in cloud.fleet.aggregates:
+            yield from found_in(aggregate, cloud, aggregate.resource)
+        for host in cloud.fleet.hosts:
+            yield from found_in(host, cloud, host.resource)
+
+    def add(self, servers: Iterable[Sighting]) -> None:
+        """Check servers, and group them with others of the same cause."""
+        coverage = self.coverage
+        for server in servers:
+            coverage.seen += 1
+            found = self._cases.get(server.case)
+            if found is None:
+                found = self._cases[server.case] = self._check(server.case)
+            found.servers += 1
+            if found.known:
+                coverage.checked += 1
+            for check, shared, detail in found.details:
+                if detail.applies is None or detail.applies(server):
+                    self._groups.add(check, shared, detail, server)
+
+    def _check(self, case: Case) -> _CaseFindings:
+        assessed = self._cloud.assess(case)
+        details = tuple(
+            (check, detail.shared or check.shared or Shared.CLOUD, detail)
+            for check in looking_at(Assessment)
+            for detail in check.find(assessed, self._cloud)
+        )
+        return _CaseFindings(assessed.effective.source, not assessed.missing, details)
+
+    def summary(
+        self,
+        gaps: Sequence[tuple[str, int | None]] = (),
+        *,
+        unlisted_cells: bool = False,
+        volumes_unread: str | None = None,
+    ) -> Iterator[Finding]:
+        """Yield what is found about many servers at once, and what could not be checked.
+
+        :param gaps: why servers could not be read, and how many they are, about
+        :param unlisted_cells: Nova may have left out servers of cells that are down
+        """
+        yield from self._groups.findings(self._cloud)
+        reported = {group.name for group in self._groups.of(unread.host_unknown)}
+        read = unread.ServersRead(gaps, unlisted_cells, volumes_unread, reported)
+        yield from found_in(read, self._cloud)
+        self.coverage.unread += sum(count or 0 for _reason, count in gaps)
+        self.coverage.notes += self._notes(read)
+
+    def _notes(self, read: unread.ServersRead) -> Iterator[str]:
+        """Yield why not all servers were checked."""
+        down = sum(len(group.servers) for group in self._groups.of(unread.server_in_down_cell))
+        if down or read.unlisted_cells:
+            yield f"{down:,}{' or more' if read.unlisted_cells else ''} in a down cell"
+        for reason, count in read.gaps:
+            text = unread.gap(reason, count)
+            yield text[:1].lower() + text[1:]
+        for check, one, many in (
+            (unread.image_unreadable, "image unreadable", "images unreadable"),
+            (unread.host_unknown, "host unknown", "hosts unknown"),
+            (unread.flavor_unreadable, "flavor unreadable", "flavors unreadable"),
+        ):
+            if count := sum(1 for group in self._groups.of(check) if group.name):
+                yield counted(count, one, many)
+        for group in self._groups.of(unread.volume_unreadable):
+            yield f"{len(group.servers):,} with an unreadable root volume"
+        for group in self._groups.of(unread.host_unknown):
+            if not group.name:
+                yield f"{len(group.servers):,} on a host that is hidden from this user"
+
+
+def guest_findings(verification: Verification, cloud: Cloud) -> Iterator[Finding]:
+    """Yield what is found about guests, servers with the same cause in one finding."""
+    groups = Groups()
+    for check in looking_at(Verification):
+        if check.shared:
+            for server, detail in check.find(verification, cloud):
+                groups.add(check, check.shared, detail, server)
+    yield from groups.findings(cloud)
+    for check in looking_at(Verification):
+        if not check.shared:
+            for problem in check.find(verification, cloud):
+                yield check.finding(CLOUD, problem)

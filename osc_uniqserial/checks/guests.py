@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of live guests: their serial numbers against the policy of their servers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from osc_uniqserial.checks.check import Detail, Group, GuestSource, Part, Problem, Shared, check
+from osc_uniqserial.checks.live import Cause, Verification
+from osc_uniqserial.model.cloud import Sighting
+from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
+from osc_uniqserial.model.guest import Reading
+from osc_uniqserial.text import NAMES_SHOWN
+
+#: Servers, and the guests that they are.
+_LIVE = (Part.SERVERS, Part.GUESTS)
+_GUESTS = (Part.GUESTS,)
+#: SMBIOS allows longer serial numbers, but nobody reads them.
+_LONGEST = 64
+
+_Found = Iterator[tuple[Sighting, Detail]]
+
+
+def _short(serial: str) -> str:
+    return serial if len(serial) <= _LONGEST else f"{serial[:_LONGEST]}..."
+
+
+def _ids(of: Iterable[str]) -> ServerIds:
+    servers = ServerIds()
+    for id_ in sorted(of):
+        servers.add(id_)
+    return servers
+
+
+# --- the cause of a difference ----------------------------------------------
+
+
+def _with_cause(cause: Cause) -> Callable[[Verification, object], _Found]:
+    def find(verification: Verification, _cloud: object) -> _Found:
+        for each in verification.verdicts:
+            if each.cause is cause:
+                yield each.server, Detail((each.text, each.remedy))
+
+    return find
+
+
+def _explained(group: Group, _cloud: object) -> Problem:
+    text, remedy = group.cause
+    return Problem(f"{group.servers.counted}: {text}", remedy)
+
+
+for _id, _severity, _cause in (
+    ("not-honoured", Severity.HIGH, Cause.NOT_HONOURED),
+    ("key-ignored", Severity.HIGH, Cause.KEY_IGNORED),
+    ("changed-by-hand", Severity.HIGH, Cause.CHANGED_BY_HAND),
+    ("wrong-host-mode", Severity.HIGH, Cause.WRONG_MODE),
+    ("pending-restart", Severity.MEDIUM, Cause.PENDING),
+):
+    check(_id, _severity, looks_at=Verification, shared=Shared.HOST, rests_on=_LIVE)(
+        _with_cause(_cause)
+    ).explained_by(_explained)
+
+check(
+    "expectation-unknown",
+    Severity.UNCHECKED,
+    looks_at=Verification,
+    shared=Shared.HOST,
+    takes_away=_GUESTS,
+)(_with_cause(Cause.UNKNOWN)).explained_by(_explained)
+
+
+# --- servers without a guest ------------------------------------------------
+
+
+@check(
+    "no-domain",
+    Severity.MEDIUM,
+    looks_at=Verification,
+    shared=Shared.HOST,
+    rests_on=_LIVE,
+    told_by=(GuestSource.LIBVIRT,),
+)
+def no_domain(verification: Verification, _cloud: object) -> _Found:
+    """Servers that their host has no domain of."""
+    for server, elsewhere in verification.without_domain:
+        yield server, Detail((elsewhere,))
+
+
+@no_domain.explained_by
+def _(group: Group, _cloud: object) -> Problem:
+    (elsewhere,) = group.cause
+    more = f", and host {elsewhere} has" if elsewhere else ""
+    return Problem(f"{group.servers.counted}: their host has no domain of them{more}")
+
+
+@check(
+    "server-not-read",
+    Severity.UNCHECKED,
+    looks_at=Verification,
+    shared=Shared.HOST,
+    takes_away=_GUESTS,
+)
+def server_not_read(verification: Verification, _cloud: object) -> _Found:
+    """Servers that no source has a guest of."""
+    for server in verification.unread:
+        yield server, Detail()
+
+
+@server_not_read.explained_by
+def _(group: Group, _cloud: object) -> Problem:
+    return Problem(f"{group.servers.counted}: no source told of their guests")
+
+
+# --- serial numbers ---------------------------------------------------------
+
+
+@check(
+    "live-host-identity",
+    Severity.MEDIUM,
+    looks_at=Verification,
+    rests_on=_GUESTS,
+    told_by=(GuestSource.LIBVIRT,),
+)
+def live_host_identity(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Guests that have the hardware UUID of a host."""
+    readings = verification.readings
+    for serial, hosts in sorted(readings.identities.items()):
+        if owners := verification.known(readings.with_serial(serial)):
+            servers = _ids(owners)
+            # Some machines come with the same one.
+            first, *others = sorted(hosts)
+            more = f" and of {len(others):,} more" if others else ""
+            yield Problem(
+                f"{servers.counted}: the serial number is {serial}, the hardware UUID of host"
+                f" {first}{more}",
+                about=Resource("host", None, first),
+                servers=servers,
+            )
+
+
+@check("live-serial-shared", Severity.HIGH, looks_at=Verification, rests_on=_GUESTS)
+def live_serial_shared(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Guests that have one serial number."""
+    for serial, owners in sorted(verification.shared()):
+        servers = _ids(owners)
+        yield Problem(
+            f"{servers.counted} have the serial number {_short(serial)}: licences and"
+            " inventories take them for one machine",
+            about=Resource("serial", None, _short(serial)),
+            servers=servers,
+        )
+
+
+# --- domains and sources ----------------------------------------------------
+
+
+def _hosts_of(readings: Iterable[Reading]) -> list[str]:
+    return sorted({each.host for each in readings if each.host})
+
+
+@check(
+    "domain-twice",
+    Severity.MEDIUM,
+    looks_at=Verification,
+    rests_on=_GUESTS,
+    told_by=(GuestSource.LIBVIRT,),
+)
+def domain_twice(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Guests that are on several hosts."""
+    for found in verification.doubtful():
+        hosts = _hosts_of(found)
+        if len(hosts) > 1:
+            yield Problem(
+                f"It has a domain on several hosts: {', '.join(hosts)}",
+                Remedy(
+                    "Find out which one is the server's (openstack server show); the other is left"
+                    " from a move or an evacuation"
+                ),
+                Resource("server", found[0].id),
+            )
+
+
+@check("sources-disagree", Severity.MEDIUM, looks_at=Verification, rests_on=_GUESTS)
+def sources_disagree(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Guests on one host whose serial number differs between sources."""
+    for found in verification.doubtful():
+        if len(_hosts_of(found)) > 1:
+            continue
+        # Each once, and of many the first ones.
+        serials: dict[str, Reading] = {}
+        for each in found:
+            serials.setdefault((each.serial or "").lower(), each)
+        told = "; ".join(
+            f"{each.source}: {_short(each.serial or 'none')}"
+            for each in list(serials.values())[:NAMES_SHOWN]
+        )
+        if len(serials) > NAMES_SHOWN:
+            told += f"; and {len(serials) - NAMES_SHOWN:,} others"
+        yield Problem(
+            f"Its serial number is not the same everywhere: {told}",
+            Remedy("Read the sources again: what was saved may be older"),
+            Resource("server", found[0].id),
+        )
+
+
+def _unknown_domains(verification: Verification, *, by_nova: bool, text: str) -> Iterator[Problem]:
+    # Without the servers of all projects a domain may be one of the others.
+    for reading in verification.unknown_domains() if verification.complete else ():
+        if (reading.nova is not None) is by_nova:
+            about = Resource("domain", reading.id, _short(reading.name) or None)
+            yield Problem(f"{reading.host or reading.source} {text}", about=about)
+
+
+@check(
+    "orphaned-domain",
+    Severity.LOW,
+    looks_at=Verification,
+    rests_on=_LIVE,
+    told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
+    all_projects=True,
+)
+def orphaned_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Domains that Nova made, and no server is."""
+    text = "has a domain that Nova made, and no server is it"
+    return _unknown_domains(verification, by_nova=True, text=text)
+
+
+@check(
+    "other-domain",
+    Severity.INFO,
+    looks_at=Verification,
+    rests_on=_LIVE,
+    told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
+    all_projects=True,
+)
+def other_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Domains that Nova did not make."""
+    text = "has a domain that Nova did not make"
+    return _unknown_domains(verification, by_nova=False, text=text)
+
+
+@check("live-unread", Severity.UNCHECKED, looks_at=Verification, takes_away=_GUESTS)
+def live_unread(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """What a source could not read."""
+    for unread in verification.readings.unread:
+        about = Resource("host", None, unread.host) if unread.host else None
+        yield Problem(f"{unread.source}: {unread.reason}", about=about)

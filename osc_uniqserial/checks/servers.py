@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of servers: what their policy leads to, and what a migration would do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
+from osc_uniqserial.checks.cloud import Assessment, Cloud
+from osc_uniqserial.effective.explanation import HOST_SOURCES, pending_changes
+from osc_uniqserial.model.cloud import Sighting
+from osc_uniqserial.model.finding import Remedy, Severity
+from osc_uniqserial.policy import SerialSource, Setting
+from osc_uniqserial.text import conjugated, quoted, some
+
+#: Servers with all that makes their policies; what could not be read of that takes SERVERS away.
+_POLICIES = (Part.SERVERS,)
+
+
+# --- the identity of a host -------------------------------------------------
+
+
+@check(
+    "serial-shared",
+    Severity.HIGH,
+    looks_at=Assessment,
+    shared=Shared.HOST,
+    at_least=2,
+    rests_on=_POLICIES,
+)
+def serial_shared(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers with the serial of one host."""
+    # Servers whose host is hidden may be on different ones.
+    if server.effective.source in HOST_SOURCES and server.case.host_visible:
+        yield Detail()
+
+
+@serial_shared.explained_by
+def _(group: Group, cloud: Cloud) -> Problem:
+    return Problem(
+        f"{group.servers.counted} have one serial number, the host's: licences and"
+        " inventories take them for one machine",
+        _own_serial(group, cloud),
+    )
+
+
+@check(
+    "host-identity-shown",
+    Severity.MEDIUM,
+    looks_at=Assessment,
+    shared=Shared.HOST,
+    rests_on=_POLICIES,
+)
+def host_identity_shown(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers that show the identity of their host."""
+    if server.effective.source in HOST_SOURCES:
+        yield Detail()
+
+
+@host_identity_shown.explained_by
+def _(group: Group, cloud: Cloud) -> Problem:
+    return Problem(
+        f"{group.servers.counted} {conjugated('show', len(group.servers))} the identity of the"
+        " host to whoever is in the guest (OSSN-0028), and another one after a move",
+        _own_serial(group, cloud),
+    )
+
+
+def _own_serial(group: Group, cloud: Cloud) -> Remedy:
+    if group.name in cloud.unique_by_mode:
+        return Remedy(
+            "Take hw:unique_serial=false out of their flavor and resize them, or"
+            " hw_unique_serial=false out of their image and rebuild them; against images,"
+            " [unique_serial] image_may_show_host = false on the host helps too"
+        )
+    return Remedy(
+        "Set [libvirt]sysinfo_serial = unique on the host, restart nova-compute and hard reboot"
+        " the servers; where the host honours the keys: resize them to a flavor made with"
+        " --unique-serial"
+    )
+
+
+@check(
+    "unique-not-effective",
+    Severity.HIGH,
+    looks_at=Assessment,
+    shared=Shared.HOST,
+    rests_on=_POLICIES,
+)
+def unique_not_effective(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers that ask for a unique serial and do not get it on their host."""
+    if server.case.placed and server.is_lost:
+        has_serial = server.effective.source is not SerialSource.ABSENT
+        mode = server.host.mode.value if server.host.mode else ""
+        yield Detail((server.host.smbios, mode, has_serial))
+
+
+@unique_not_effective.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    smbios, mode, has_serial = group.cause
+    if smbios:
+        why = f"does not honour the keys (mode {mode})" if mode else "does not honour the keys"
+        remedy = (
+            "Install nova-uniqserial on the host, or set [libvirt]sysinfo_serial = unique"
+            " there; restart nova-compute and hard reboot the servers"
+        )
+    else:
+        why = "writes no serial number"
+        remedy = "Move the servers to hosts with libvirt and KVM or QEMU on x86"
+    shows = "the guest shows its host's identity" if has_serial else "the guest has none"
+    return Problem(
+        f"{group.servers.counted} {conjugated('ask', len(group.servers))} for a unique serial, but"
+        f" the host {why}, so {shows}",
+        Remedy(remedy),
+    )
+
+
+# --- migrations -------------------------------------------------------------
+
+
+@check(
+    "changes-on-move",
+    Severity.MEDIUM,
+    looks_at=Assessment,
+    shared=Shared.FLAVOR,
+    rests_on=(Part.SERVERS, Part.HOSTS, Part.TRAITS),
+)
+def changes_on_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
+    """Servers whose serial is their UUID, and another one on a host that they may move to."""
+    if server.effective.source is not SerialSource.INSTANCE_UUID:
+        return
+    if server.effective.requested is Setting.UNIQUE and server.requires_unique:
+        return
+    outlook = cloud.targets.outlook(server.case)
+    if outlook and outlook.changing:
+
+        def applies(found: Sighting) -> bool:
+            return found.on is not None and outlook.changes(found.on.hypervisor.id)
+
+        names = some(sorted({host.name for host in outlook.changing.values()}))
+        yield Detail(example=names, applies=applies)
+
+
+@changes_on_move.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    command = "openstack server resize --flavor FLAVOR SERVER"
+    return Problem(
+        f"{group.servers.counted} {conjugated('have', len(group.servers))} the server's UUID as"
+        f" serial now, and another one after a move, for example to {group.example}; flavor and"
+        " image keep them from none of it",
+        Remedy(
+            f"{command}, to a flavor made with --unique-serial --unique-serial-hosts supported",
+            (command,),
+        ),
+    )
+
+
+@check(
+    "cannot-move",
+    Severity.MEDIUM,
+    looks_at=Assessment,
+    shared=Shared.HOST,
+    rests_on=(Part.SERVERS, Part.TRAITS),
+)
+def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
+    """Servers that require traits which no other host has."""
+    required = server.required
+    if required:
+
+        def applies(found: Sighting) -> bool:
+            on = found.on
+            return on is not None and not cloud.targets.other_with(required, on.hypervisor.id)
+
+        yield Detail(tuple(trait for trait, _need in required), applies=applies)
+
+
+@cannot_move.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    return Problem(
+        f"{group.servers.counted} {conjugated('require', len(group.servers))}"
+        f" {', '.join(group.cause)}, and no other enabled host has that: they cannot be moved or"
+        " evacuated",
+        Remedy("Enable or start another host that has it, or provide one"),
+    )
+
+
+@check(
+    "host-lacks-trait",
+    Severity.MEDIUM,
+    looks_at=Assessment,
+    shared=Shared.HOST,
+    rests_on=(Part.SERVERS, Part.TRAITS),
+)
+def host_lacks_trait(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers that require traits which their host does not have."""
+    needed = tuple(trait for trait, _need in server.required)
+    if needed:
+
+        def applies(found: Sighting) -> bool:
+            on = found.on
+            return on is not None and on.traits is not None and not on.traits.issuperset(needed)
+
+        yield Detail(needed, applies=applies)
+
+
+@host_lacks_trait.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    command = "openstack server migrate SERVER"
+    return Problem(
+        f"{group.servers.counted}: flavor or image require {', '.join(group.cause)}, which their"
+        " host does not have (any more): a rebuild to another image that requires it fails, and"
+        " none would be placed here again",
+        Remedy(f"{command}, or restore the trait of the host", (command,)),
+    )
+
+
+# --- what servers were built with -------------------------------------------
+
+
+@check(
+    "setting-conflict",
+    Severity.LOW,
+    looks_at=Assessment,
+    shared=Shared.FLAVOR_AND_IMAGE,
+    rests_on=(Part.SERVERS, Part.IMAGES, Part.VOLUMES),
+)
+def setting_conflict(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers whose flavor and image ask for opposites."""
+    said = {value.setting for value in (server.flavor, server.image) if value}
+    if said >= {Setting.UNIQUE, Setting.HOST}:
+        yield Detail()
+
+
+@setting_conflict.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    _flavor, image = group.key
+    return Problem(
+        f"{group.servers.counted}: flavor and image ({image or 'of the root volume'}) ask for"
+        " opposites; true wins",
+        Remedy(
+            "Correct the flavor or the image (openstack flavor set, image set); a resize or a"
+            " rebuild applies it"
+        ),
+    )
+
+
+@check(
+    "flavor-changed",
+    Severity.MEDIUM,
+    looks_at=Assessment,
+    shared=Shared.FLAVOR,
+    rests_on=(Part.SERVERS, Part.FLAVORS),
+)
+def flavor_changed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers whose flavor says something else now."""
+    return _changed(server, "flavor")
+
+
+@flavor_changed.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    command = "openstack server resize --flavor FLAVOR SERVER"
+    return Problem(
+        _now(group),
+        Remedy(
+            f"{command} applies it, to another flavor that says the same; a hard reboot does not",
+            (command,),
+        ),
+    )
+
+
+@check(
+    "image-changed",
+    Severity.MEDIUM,
+    looks_at=Assessment,
+    shared=Shared.IMAGE,
+    rests_on=(Part.SERVERS, Part.IMAGES),
+)
+def image_changed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers whose image says something else now."""
+    return _changed(server, "image")
+
+
+@image_changed.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    command = "openstack server rebuild SERVER"
+    return Problem(
+        _now(group),
+        Remedy(
+            f"{command} applies it, and erases the root disk; a hard reboot does not", (command,)
+        ),
+    )
+
+
+def _changed(server: Assessment, what: str) -> Iterator[Detail]:
+    for change in pending_changes(server.case.flavor, server.case.image):
+        if change.input == what:
+            yield Detail((change.now, change.next))
+
+
+def _now(group: Group) -> str:
+    now, later = group.cause
+    use = conjugated("use", len(group.servers))
+    return f"{group.servers.counted} {use} {quoted(now)} where it now says {quoted(later)}"
+
+
+@check(
+    "invalid-value-in-use",
+    Severity.INFO,
+    looks_at=Assessment,
+    shared=Shared.FLAVOR,
+    rests_on=(Part.SERVERS, Part.IMAGES, Part.VOLUMES),
+)
+def invalid_value_in_use(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers that were built with a value that is no boolean."""
+    for shared, value in ((Shared.FLAVOR, server.flavor), (Shared.IMAGE, server.image)):
+        if value and value.setting is Setting.INVALID:
+            yield Detail((value.raw,), shared=shared)
+
+
+@invalid_value_in_use.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    (raw,) = group.cause
+    return Problem(
+        f"{group.servers.counted} {conjugated('carry', len(group.servers))} {quoted(raw)}, which"
+        " counts as not set"
+    )
