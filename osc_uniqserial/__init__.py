@@ -1,2 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Per-instance serial numbers for OpenStack: set, see and explain them."""
+"""Per-instance serial numbers for OpenStack: the Python API.
+
+Each name is loaded when it is first used: the shell imports this package at every start.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osc_uniqserial.api.rest import CloudError
+    from osc_uniqserial.guests.options import GuestSources
+    from osc_uniqserial.pipelines import Scope, audit, explain, verify
+
+__all__ = ["CloudError", "GuestSources", "Scope", "audit", "explain", "verify"]
+
+_HOMES = {
+    "CloudError": "api.rest",
+    "GuestSources": "guests.options",
+    "Scope": "pipelines",
+    "audit": "pipelines",
+    "explain": "pipelines",
+    "verify": "pipelines",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the API from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -35,6 +35,7 @@ from typing import Any
 
 from osc_uniqserial.model.cloud import Sighting
 from osc_uniqserial.model.finding import CLOUD, Finding, Remedy, Resource, ServerIds, Severity
+from osc_uniqserial.model.guest import GuestSource
 
 #: The titles of a text, and the attributes of a check that have what is below them.
 TITLES = {
@@ -64,14 +65,6 @@ class Part(enum.StrEnum):
     SERVERS = "servers"
     VOLUMES = "volumes"
     GUESTS = "guests"
-
-
-class GuestSource(enum.Enum):
-    """A source of live serial numbers, by the option that names it."""
-
-    LIBVIRT = "libvirt-uri"
-    DOMAINS = "domain-xml"
-    FACTS = "facts"
 
 
 class Shared(enum.Enum):

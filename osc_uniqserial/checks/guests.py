@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from osc_uniqserial.checks.check import Detail, Group, GuestSource, Part, Problem, Shared, check
+from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
 from osc_uniqserial.checks.live import Cause, Verification
 from osc_uniqserial.model.cloud import Sighting
 from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
-from osc_uniqserial.model.guest import Reading
+from osc_uniqserial.model.guest import GuestSource, Reading
 from osc_uniqserial.text import NAMES_SHOWN
 
 #: Servers, and the guests that they are.

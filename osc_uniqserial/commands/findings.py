@@ -13,20 +13,19 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osc_lib import exceptions
 
-from osc_uniqserial.commands import output, reporting
+from osc_uniqserial.commands import host_modes, output, reporting
 from osc_uniqserial.commands.servers import add_project_option, project_id
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.api.servers import Survey
     from osc_uniqserial.checks.check import Check
-    from osc_uniqserial.effective.counts import Tally
-    from osc_uniqserial.model.finding import Covered, Finding, Severity
+    from osc_uniqserial.model.finding import Severity
+    from osc_uniqserial.pipelines import AuditRun, VerifyRun
     from osc_uniqserial.reports.baseline import Judged
     from osc_uniqserial.reports.run import Run
 
@@ -51,28 +50,10 @@ COLUMNS: dict[str, Callable[[Judged], Any]] = {
 _LONG = ("resource_id", "project_id", "server_ids")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Looking:
-    """A look at a cloud that has begun.
-
-    :ivar findings: they are made while the servers are read
-    :ivar scope: which servers are looked at; empty: all of the cloud
-    """
-
-    survey: Survey
-    findings: Iterator[Finding]
-    tally: Tally
-    scope: str
-
-
 class Lister(output.Lister):
-    """A command that finds what is wrong.
+    """A command that finds what is wrong."""
 
-    :ivar covered: set when the findings were made
-    """
-
-    covered: Covered | None = None
-    _since = _unwritten = ""
+    _covered = _since = _unwritten = ""
 
     @property
     def auth_required(self) -> bool:
@@ -88,10 +69,10 @@ class Lister(output.Lister):
         """Return what is looked for with these options."""
 
     @abc.abstractmethod
-    def look(self, parsed_args: argparse.Namespace) -> Looking:
-        """Begin to look.
+    def begin(self, parsed_args: argparse.Namespace, **about: Any) -> AuditRun | VerifyRun:
+        """Begin to read the cloud.
 
-        :raises CommandError: when that is not possible
+        :param about: what both pipelines take
         """
 
     def _finding_id(self, text: str) -> str:
@@ -140,19 +121,28 @@ class Lister(output.Lister):
         reporting.add_options(parser)
         return parser
 
-    def scope(self, parsed_args: argparse.Namespace, survey: Survey) -> tuple[dict[str, str], str]:
-        """Return the filters of the list of servers, and what to say of them."""
+    def _begin(
+        self, parsed_args: argparse.Namespace, progress: output.Progress
+    ) -> AuditRun | VerifyRun:
+        from osc_uniqserial.api.rest import CloudError
+        from osc_uniqserial.pipelines import Scope
+
+        modes = host_modes.given(parsed_args).by_host
+        project = None
         if parsed_args.project:
             project = project_id(self.app.client_manager, parsed_args)
-            return {"all_tenants": "true", "project_id": project}, f"project {project} only"
-        if survey.sees_all_projects():
-            return {"all_tenants": "true"}, ""
-        if parsed_args.all_projects:
-            raise exceptions.CommandError(
-                "This user may not list the servers of all projects; without --all-projects"
-                " those of the own project are looked at"
+        try:
+            run = self.begin(
+                parsed_args,
+                scope=Scope(project, True if parsed_args.all_projects else None),
+                host_modes=modes,
+                workers=parsed_args.max_workers,
+                progress=progress.say,
             )
-        return {}, "own project only: this user may not list the servers of others"
+        except CloudError as error:
+            raise exceptions.CommandError(safe_text(str(error))) from error
+        output.warn(run.notes)
+        return run
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Look, write what is to be written, and return the rows, the gravest first."""
@@ -161,13 +151,18 @@ class Lister(output.Lister):
         began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
         wanted = self._wanted(parsed_args)
         outputs = reporting.Reporting(parsed_args)
-        looking = self.look(parsed_args)
+        progress = output.Progress()
+        looking = self._begin(parsed_args, progress)
         if looking.scope:
             wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
             _refuse(
                 set(parsed_args.only or ()) - set(wanted), "it takes the servers of all projects"
             )
-        found = [each for each in looking.findings if each.id in wanted]
+        try:
+            found = [each for each in looking if each.id in wanted]
+        finally:
+            progress.end()
+        self._covered = looking.covered.text if looking.covered else ""
         # Of a part of the cloud nothing is known to be gone.
         sure = (
             set() if looking.scope else set(wanted) - in_doubt(wanted, {each.id for each in found})
@@ -235,18 +230,16 @@ class Lister(output.Lister):
     def _run_of(
         self,
         parsed_args: argparse.Namespace,
-        looking: Looking,
+        looking: AuditRun | VerifyRun,
         judged: Sequence[Judged],
         began: datetime.datetime,
         wanted: Mapping[str, Check],
     ) -> Run:
-        from osc_uniqserial.model.cloud import Fleet
         from osc_uniqserial.model.finding import Covered
         from osc_uniqserial.reports.run import ALL_PROJECTS, Run
 
         who = self.app.client_manager.auth_ref
         config = self.app.cloud.config
-        fleet = looking.survey.configuration.fleet
         command = (self.cmd_name or "").split()[-1]
         auth_url = (config.get("auth") or {}).get("auth_url") or ""
         return Run(
@@ -262,11 +255,11 @@ class Lister(output.Lister):
             user=_named(who.username, who.user_id) if who else "",
             project=_named(who.project_name, who.project_id) if who else "",
             scope=looking.scope or ALL_PROJECTS,
-            covered=self.covered or Covered("", 0, 0, 0),
+            covered=looking.covered or Covered("", 0, 0, 0),
             checks=wanted,
             fatal=_fatal(parsed_args),
             judged=judged,
-            hosts=looking.tally.by_host(fleet if isinstance(fleet, Fleet) else None),
+            hosts=looking.counts.by_host(looking.fleet),
             baseline=parsed_args.baseline,
         )
 
@@ -281,12 +274,11 @@ class Lister(output.Lister):
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print, then tell the coverage as the last word on standard error."""
-        self.covered = None
-        self._unwritten = ""
+        self._covered = self._unwritten = ""
         code = super().run(parsed_args)
-        if self.covered:
+        if self._covered:
             sys.stdout.flush()
-            for line in filter(None, (self._unwritten, self._since, self.covered.text)):
+            for line in filter(None, (self._unwritten, self._since, self._covered)):
                 print(safe_text(line), file=sys.stderr)
         return 1 if self._unwritten else code
 

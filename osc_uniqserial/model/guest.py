@@ -4,6 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+
+
+class GuestSource(enum.Enum):
+    """A source of live serial numbers, by the option that names it."""
+
+    LIBVIRT = "libvirt-uri"
+    DOMAINS = "domain-xml"
+    FACTS = "facts"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

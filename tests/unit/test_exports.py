@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
+import json
 import os
 import re
 import shlex
@@ -30,10 +31,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from osc_uniqserial.checks import ALL, AUDIT, VERIFY
 from osc_uniqserial.checks.check import Check
+from osc_uniqserial.commands.findings import COLUMNS
 from osc_uniqserial.effective.counts import OfHost
 from osc_uniqserial.model.finding import Covered, Finding, Remedy, ServerIds, Severity
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports import html, junit, prometheus
+from osc_uniqserial.reports import json as json_report
 from osc_uniqserial.reports.baseline import Entry, Judged, Standing
 from osc_uniqserial.reports.files import Target
 from osc_uniqserial.reports.run import Run
@@ -1144,3 +1147,31 @@ def test_any_label_comes_back(text: str) -> None:
 
 def test_a_cloud_without_a_name_is_told_by_its_address() -> None:
     samples(run(cloud="", checks=VERIFY, command="verify"))
+
+
+# --- JSON -----------------------------------------------------------------------
+
+
+@given(TEXT)
+def test_json_has_every_text_as_it_is(text: str) -> None:
+    made = run_of(text)
+    written = json_report.render(made).decode("ascii")
+    document = json.loads(written)
+    assert [each["evidence"] for each in document["findings"]] == [
+        each.finding.evidence for each in made.judged
+    ]
+    assert {each["resource_name"] for each in document["findings"]} == {text}
+
+
+def test_json_has_what_columns_have_and_more() -> None:
+    held = servers(2)
+    one = found("changes-on-move", Standing.ACCEPTED, count=2, remedy=command("openstack x", "!"))
+    document = json.loads(json_report.render(run(one)))
+    (finding,) = document["findings"]
+    assert COLUMNS.keys() - {"servers"} <= finding.keys()
+    assert finding["server_ids"] == list(held)
+    assert finding["remedy"] == {"text": "openstack x!", "commands": ["openstack x"]}
+    assert finding["accepted_by"]["reason"] == "known"
+    assert finding["accepted_by"]["expires"] == BEGAN.date().isoformat()
+    assert document["fails_on"] == ["high", "low", "medium"]
+    assert document["hosts"][0]["serial_sources"] == {"instance-uuid": 3}

@@ -18,9 +18,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from osc_uniqserial.checks import ALL, AUDIT, VERIFY
-from osc_uniqserial.checks.check import GuestSource
 from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import COLUMNS
+from osc_uniqserial.model.guest import GuestSource
 from osc_uniqserial.reports import html
 from osc_uniqserial.reports.files import Target
 from tests.unit.conftest import GLANCE, NOVA, PROJECT_ID, FakeCloud, Result
@@ -31,7 +31,8 @@ from tests.unit.test_status import M_AUTO, M_UNIQUE, OPEN, K, Node, U
 
 Json = dict[str, Any]
 
-FORMATS = ("html", "junit", "prometheus")
+FORMATS = ("html", "junit", "prometheus", "json")
+LIBRARIES = {"html": "jinja2", "junit": "junitparser", "prometheus": "prometheus_client"}
 UTC_TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
@@ -126,6 +127,12 @@ def test_all_reports_of_one_run(cloud: AuditCloud, folder: Path) -> None:
     }
     counts = {each.labels["id"]: each.value for each in metrics["openstack_unique_serial_findings"]}
     assert {id_ for id_, count in counts.items() if count} == set(FAULTS)
+    document = json.loads(paths["json"].read_text())
+    assert (document["version"], document["command"]) == (1, "audit")
+    assert [each["id"] for each in document["findings"]] == ids
+    assert document["coverage"]["checked"] == document["coverage"]["servers"] == 2
+    assert {each["id"] for each in document["checks"]} == set(AUDIT)
+    assert {each["name"] for each in document["hosts"]} == {"a", "b", "c"}
     (checked, *_more) = metrics["openstack_unique_serial_coverage_servers"]
     assert (checked.labels["state"], checked.value) == ("checked", 2)
     (sharing,) = metrics["openstack_unique_serial_sharing_servers"]
@@ -320,7 +327,7 @@ def test_a_bad_baseline_cannot_hurt_a_terminal(cloud: AuditCloud, folder: Path) 
 
 @pytest.mark.parametrize(
     ("kind", "library"),
-    [("html", "jinja2"), ("junit", "junitparser"), ("prometheus", "prometheus_client")],
+    LIBRARIES.items(),
 )
 def test_a_library_that_is_missing(
     cloud: AuditCloud, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, library: str
@@ -336,10 +343,11 @@ def test_a_library_that_is_missing(
 def test_without_reports_no_library_is_needed(
     cloud: AuditCloud, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind, library in zip(FORMATS, ("jinja2", "junitparser", "prometheus_client"), strict=True):
+    for kind, library in LIBRARIES.items():
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.delitem(sys.modules, f"osc_uniqserial.reports.{kind}", raising=False)
     assert cloud.run().code == 3
+    assert cloud.run("--report", f"json={folder / 'audit.json'}").code == 3
     assert cloud.run("--baseline", written(cloud, folder)).code == 0
 
 

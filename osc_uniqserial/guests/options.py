@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which sources of live serial numbers are given, by the options that name them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from osc_uniqserial.guests import files, libvirt
+from osc_uniqserial.guests.source import Source
+from osc_uniqserial.model.cloud import Fleet
+from osc_uniqserial.model.guest import GuestSource
+
+
+class CannotOpen(Exception):
+    """Sources that cannot be read at all; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GuestSources:
+    """Sources of live serial numbers.
+
+    :ivar libvirt_uris: of read-only connections; ``{host}`` stands for each compute host
+    :ivar domain_xml: files or folders with what ``virsh dumpxml`` printed; ``-``: standard input
+    :ivar facts: files of JSON lines with uuid and serial; ``-``: standard input
+    :ivar timeout: seconds for all that one connection does
+    """
+
+    libvirt_uris: Sequence[str] = ()
+    domain_xml: Sequence[str] = ()
+    facts: Sequence[str] = ()
+    timeout: float = libvirt.TIMEOUT
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.kinds)
+
+    @property
+    def kinds(self) -> frozenset[GuestSource]:
+        """Which kinds of sources there are."""
+        given = {
+            GuestSource.LIBVIRT: self.libvirt_uris,
+            GuestSource.DOMAINS: self.domain_xml,
+            GuestSource.FACTS: self.facts,
+        }
+        return frozenset(kind for kind, what in given.items() if what)
+
+    def opened(self, fleet: Fleet | None) -> tuple[list[Source], list[str]]:
+        """Return the sources, which read when they are iterated over, and notes.
+
+        :param fleet: the compute hosts; None when they could not be read
+        :raises CannotOpen: when a source cannot be read at all
+        """
+        # Others have no libvirt, or guests without a serial number.
+        hypervisors = [
+            host.hypervisor
+            for host in (fleet.hosts if fleet else ())
+            if host.hypervisor.is_libvirt_qemu
+        ]
+        if any("{host}" in uri for uri in self.libvirt_uris) and not hypervisors:
+            raise CannotOpen(
+                "The compute hosts could not be read, so {host} stands for nothing; give the URIs"
+            )
+        if [*self.domain_xml, *self.facts].count("-") > 1:
+            raise CannotOpen("Standard input (-) can be read once only")
+        sources: list[Source] = []
+        notes: list[str] = []
+        if self.libvirt_uris:
+            uris, odd = libvirt.expand(self.libvirt_uris, [each.host for each in hypervisors])
+            notes = [f"host {host!r} has no name that can stand in a URI" for host in odd]
+            names = {each.hostname: each.host for each in hypervisors}
+            sources.append(libvirt.Libvirt(uris, self.timeout, names))
+        sources += [files.SavedDomains(path) for path in self.domain_xml]
+        sources += [files.Facts(path) for path in self.facts]
+        return sources, notes

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An audit or a verification of a cloud, from the connection to the findings.
+
+The functions of the Python API; the commands call the same ones. They read while their findings
+are taken: nothing is collected that is not needed.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import datetime
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from osc_uniqserial import checks, metadefs
+from osc_uniqserial.api import background, other_hosts
+from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
+from osc_uniqserial.api.server import Cloud as ServerReader
+from osc_uniqserial.api.servers import Servers, Survey
+from osc_uniqserial.checks.check import Check, by_severity, found_in
+from osc_uniqserial.checks.cloud import Cloud
+from osc_uniqserial.checks.engine import Audit, guest_findings
+from osc_uniqserial.checks.live import Readings, Verification
+from osc_uniqserial.checks.unread import ServersRead
+from osc_uniqserial.effective import explanation
+from osc_uniqserial.effective.counts import Tally
+from osc_uniqserial.effective.explanation import ServerReport
+from osc_uniqserial.guests.options import CannotOpen, GuestSources
+from osc_uniqserial.metadefs.catalog import Catalog
+from osc_uniqserial.model.cloud import Fleet, GivenModes, Sighting
+from osc_uniqserial.model.finding import Covered, Finding
+from osc_uniqserial.model.guest import Seen
+from osc_uniqserial.policy import HostMode, resolve
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
+
+#: Requests to Nova at the same time.
+WORKERS = 4
+#: Called with the number of servers that were read, and about how many there are; None: unknown.
+Progress = Callable[[int, int | None], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scope:
+    """Which servers are read.
+
+    :ivar project_id: those of this project; None: see ``all_projects``
+    :ivar all_projects: True: those of all projects, an error where this user may not list them;
+        False: those of the own project; None: of all projects where this user may list them,
+        else of the own project
+    """
+
+    project_id: str | None = None
+    all_projects: bool | None = None
+
+    def filters(self, survey: Survey) -> tuple[dict[str, str], str]:
+        """Return the filters of Nova's list of servers, and which servers they leave.
+
+        :returns: an empty text where they leave all
+        :raises CloudError: when this user may not list the servers of all projects, which were
+            asked for
+        """
+        if self.project_id:
+            filters = {"all_tenants": "true", "project_id": self.project_id}
+            return filters, f"project {self.project_id} only"
+        if self.all_projects is False:
+            return {}, "own project only"
+        if survey.sees_all_projects():
+            return {"all_tenants": "true"}, ""
+        if self.all_projects:
+            raise CloudError(
+                "This user may not list the servers of all projects; without --all-projects"
+                " those of the own project are looked at"
+            )
+        return {}, "own project only: this user may not list the servers of others"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explained:
+    """The effective policy of one server.
+
+    :ivar notes: what could not be read, or looks wrong
+    """
+
+    explanation: ServerReport
+    notes: Sequence[str]
+
+
+def explain(
+    connection: Connection,
+    server: str,
+    *,
+    all_projects: bool = False,
+    host_modes: Mapping[str, HostMode] | None = None,
+) -> Explained:
+    """Return where the serial number of a server comes from, and why.
+
+    :param server: its name or ID
+    :param all_projects: look for the name in all projects
+    :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
+        ``*`` stands for all others
+    :raises CloudError: when there is no such server, or a service does not answer
+    """
+    given = GivenModes(host_modes or {})
+    reader = ServerReader(connection)
+    record = reader.find_server(server, all_projects)
+    found, facts, view = reader.read_server(record, given)
+    effective = resolve(facts.flavor.used, facts.image.used, view.input)
+    others = None
+    if explanation.needs_other_hosts(facts, effective):
+        try:
+            others = other_hosts.judge(reader.rest, facts, view, given)
+        except Unreadable as error:
+            reader.notes.append(f"the other hosts could not be judged: {error}")
+    return Explained(explanation.build(found, facts, view.input, others), reader.notes)
+
+
+class _CloudRun(abc.ABC):
+    """A look at the servers of a cloud; iterate over it once for its findings.
+
+    :ivar checks: what is looked for, by ID, the gravest first
+    :ivar scope: which servers are read; empty: all of the cloud
+    :ivar notes: what looks wrong with what was given
+    :ivar counts: servers by host and serial source, so far
+    :ivar covered: how much was checked; None before the end
+    """
+
+    def __init__(
+        self,
+        survey: Survey,
+        which: Scope,
+        wanted: Mapping[str, Check],
+        sources: GuestSources,
+        workers: int,
+        progress: Progress | None,
+    ) -> None:
+        self._filters, self.scope = which.filters(survey)
+        self._survey = survey
+        self.configuration = survey.configuration
+        self.checks = wanted
+        self.counts = Tally()
+        self.covered: Covered | None = None
+        fleet = self.configuration.fleet
+        self.fleet = fleet if isinstance(fleet, Fleet) else None
+        self.notes: list[str] = [*(self.fleet.notes if self.fleet else ())]
+        self._cloud = Cloud(self.configuration)
+        self._guests: _Guests | None = None
+        if sources:
+            try:
+                opened, notes = sources.opened(self.fleet)
+            except CannotOpen as error:
+                raise CloudError(str(error)) from error
+            self.notes += notes
+            self._guests = _Guests(survey, itertools.chain.from_iterable(opened))
+        self._servers = survey.servers(self._filters, workers)
+        self._progress = progress
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the servers of all projects are read."""
+        return not self.scope
+
+    @abc.abstractmethod
+    def __iter__(self) -> Iterator[Finding]:
+        """Yield the findings."""
+
+    def _pages(self) -> Iterator[Sequence[Sighting]]:
+        read = 0
+        for servers in self._servers:
+            self.counts.see(servers)
+            if self._guests:
+                self._guests.verification.add(servers)
+            yield servers
+            read += len(servers)
+            if self._progress:
+                self._progress(read, self._servers.expected)
+
+    def _with_scope(self, text: str) -> str:
+        return f"{text} ({self.scope})" if self.scope else text
+
+    @property
+    def _gaps(self) -> list[tuple[str, int | None]]:
+        return [(gap.reason, gap.servers) for gap in self._servers.gaps]
+
+
+class _Guests:
+    """Live serial numbers, read before the servers that they are compared with."""
+
+    def __init__(self, survey: Survey, seen: Iterator[Seen]) -> None:
+        self._survey = survey
+        self._began = datetime.datetime.now(datetime.UTC)
+        self.verification = Verification(Readings(seen))
+
+    def findings(
+        self, cloud: Cloud, filters: Mapping[str, str], servers: Servers
+    ) -> Iterator[Finding]:
+        # Some may have been made, moved, restarted or deleted since the guests were read.
+        try:
+            self.verification.exclude(self._survey.changed_since(filters, self._began))
+        except Unreadable as error:
+            reason = f"Servers that changed meanwhile could not be left out: {error}"
+            yield from found_in(ServersRead(((reason, 0),)), cloud)
+        self.verification.complete = (
+            "all_tenants" in filters
+            and "project_id" not in filters
+            and not servers.gaps
+            and not servers.unlisted_cells
+        )
+        yield from guest_findings(self.verification, cloud)
+
+    def coverage(self, servers: Servers) -> str:
+        return self.verification.coverage([gap.servers or 0 for gap in servers.gaps])
+
+
+class AuditRun(_CloudRun):
+    """An audit of a cloud, with the guests where a source of live serial numbers was given."""
+
+    audit: Audit
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Yield the findings, while the servers are read."""
+        audit, servers = self.audit, self._servers
+        yield from audit.configuration()
+        for page in self._pages():
+            audit.add(page)
+        yield from audit.summary(
+            self._gaps,
+            unlisted_cells=servers.unlisted_cells,
+            volumes_unread=servers.volumes_unread,
+        )
+        coverage = audit.coverage
+        text, guests = str(coverage), None
+        if self._guests:
+            yield from self._guests.findings(self._cloud, self._filters, servers)
+            text += f". Guests: {self._guests.coverage(servers)}"
+            compared = self._guests.verification
+            guests = (compared.compared, compared.comparable)
+        self.covered = Covered(
+            self._with_scope(text), coverage.seen, coverage.checked, coverage.unread, guests
+        )
+
+
+class VerifyRun(_CloudRun):
+    """A comparison of live serial numbers with the policy."""
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Yield the findings, once the servers are read."""
+        for _page in self._pages():
+            pass
+        guests, servers = self._guests, self._servers
+        if guests is None:
+            return
+        yield from guests.findings(self._cloud, self._filters, servers)
+        yield from found_in(ServersRead(self._gaps, servers.unlisted_cells), self._cloud)
+        self.covered = Covered(
+            self._with_scope(guests.coverage(servers)),
+            guests.verification.comparable,
+            guests.verification.compared,
+            sum(gap.servers or 0 for gap in servers.gaps),
+        )
+
+
+def audit_checks(sources: GuestSources) -> Mapping[str, Check]:
+    """Return what an audit looks for: guests only where a source has them."""
+    guests = verify_checks(sources)
+    return by_severity({**guests, **checks.AUDIT}.values()) if sources else checks.AUDIT
+
+
+def verify_checks(sources: GuestSources) -> Mapping[str, Check]:
+    """Return what a verification looks for: what the sources can tell."""
+    kinds = sources.kinds
+    return {id_: check for id_, check in checks.VERIFY.items() if check.told_by & kinds}
+
+
+def audit(
+    connection: Connection,
+    *,
+    scope: Scope | None = None,
+    sources: GuestSources | None = None,
+    host_modes: Mapping[str, HostMode] | None = None,
+    workers: int = WORKERS,
+    progress: Progress | None = None,
+) -> AuditRun:
+    """Begin an audit; what is wrong in a cloud, and what could not be checked.
+
+    Reads hosts, flavors, images, aggregates and metadata definitions at once, and servers while
+    the findings are taken.
+
+    :param scope: which servers; None: those of all projects where this user may list them
+    :param sources: of live serial numbers; None: guests are not looked at
+    :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
+        ``*`` stands for all others
+    :param workers: the most requests to Nova at the same time
+    :param progress: called after each page of servers
+    :raises CloudError: when a service that is needed does not answer; names the service
+    """
+    rest, given = Rest(connection), GivenModes(host_modes or {})
+    try:
+        ours = metadefs.load()
+    except metadefs.Malformed as error:
+        raise CloudError(str(error)) from error
+    definitions = background.start(Catalog(connection).survey, ours)
+    survey = Survey(rest, given)
+    sources = sources or GuestSources()
+    run = AuditRun(survey, scope or Scope(), audit_checks(sources), sources, workers, progress)
+    run.audit = Audit(survey.configuration, definitions.result().comparisons)
+    return run
+
+
+def verify(
+    connection: Connection,
+    sources: GuestSources,
+    *,
+    scope: Scope | None = None,
+    host_modes: Mapping[str, HostMode] | None = None,
+    workers: int = WORKERS,
+    progress: Progress | None = None,
+) -> VerifyRun:
+    """Begin to compare live serial numbers with the policy; the guests are read at once.
+
+    The parameters are those of :func:`audit`.
+
+    :raises CloudError: when a service that is needed does not answer; names the service
+    :raises ValueError: without any source
+    """
+    if not sources:
+        raise ValueError("there is no source of live serial numbers to compare with")
+    survey = Survey(Rest(connection), GivenModes(host_modes or {}))
+    return VerifyRun(survey, scope or Scope(), verify_checks(sources), sources, workers, progress)

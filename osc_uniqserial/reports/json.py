@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole run as JSON, for programs: typed values, none of them display text alone.
+
+``version`` grows when a key changes its meaning or goes away; keys may be added to a version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from osc_uniqserial.checks.check import Check
+from osc_uniqserial.effective.counts import OfHost
+from osc_uniqserial.model.finding import Remedy
+from osc_uniqserial.reports.baseline import Entry, Judged
+from osc_uniqserial.reports.run import Run
+
+VERSION = 1
+
+
+def render(run: Run) -> bytes:
+    """Return the report."""
+    covered = run.covered
+    document = {
+        "version": VERSION,
+        "command": run.command,
+        "made_by": {"name": "osc-uniqserial", "version": run.version},
+        "options": run.options,
+        "began": run.began.isoformat(),
+        "seconds": round(run.seconds, 3),
+        "cloud": {"name": run.cloud, "region": run.region, "auth_url": run.auth_url},
+        "user": run.user,
+        "project": run.project,
+        "scope": run.scope,
+        "fails_on": sorted(severity.value for severity in run.fatal),
+        "coverage": {
+            "servers": covered.servers,
+            "checked": covered.checked,
+            "unread": covered.unread,
+            "guests": (
+                {"compared": covered.guests[0], "comparable": covered.guests[1]}
+                if covered.guests
+                else None
+            ),
+            "text": covered.text,
+        },
+        "baseline": {"path": run.baseline, "unmet": [_entry(entry) for entry in run.unmet]},
+        "checks": [_check(check) for check in run.checks.values()],
+        "findings": [_finding(each) for each in run.judged],
+        "hosts": [_host(host) for host in run.hosts],
+    }
+    text = json.dumps(document, ensure_ascii=True, indent=1)
+    # A page that embeds it must not take a name for markup.
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return f"{text}\n".encode()
+
+
+def _check(check: Check) -> Mapping[str, Any]:
+    return {
+        "id": check.id,
+        "severity": check.severity.value,
+        "summary": check.summary,
+        "rests_on": sorted(check.rests_on),
+        "takes_away": sorted(check.takes_away),
+    }
+
+
+def _finding(judged: Judged) -> Mapping[str, Any]:
+    found = judged.finding
+    return {
+        "id": found.id,
+        "severity": found.severity.value,
+        "baseline": judged.standing.value if judged.standing else None,
+        "accepted_by": _entry(judged.entry) if judged.entry else None,
+        "resource_type": found.type,
+        "resource_id": found.resource_id,
+        "resource_name": found.resource_name,
+        "project_id": found.project_id,
+        "server_ids": None if found.servers is None else list(found.servers),
+        "evidence": found.evidence,
+        "remedy": _remedy(found.remedy) if found.remedy else None,
+    }
+
+
+def _remedy(remedy: Remedy) -> Mapping[str, Any]:
+    return {"text": remedy.text, "commands": list(remedy.commands)}
+
+
+def _entry(entry: Entry) -> Mapping[str, Any]:
+    fields = dataclasses.asdict(entry)
+    return fields | {"expires": entry.expires.isoformat() if entry.expires else None}
+
+
+def _host(host: OfHost) -> Mapping[str, Any]:
+    return {
+        "name": host.name,
+        "placed": host.placed,
+        "smbios": host.smbios,
+        "mode": host.mode.value if host.mode else None,
+        "honours": host.honours,
+        "requested": {
+            setting.value if setting else "unknown": count
+            for setting, count in host.requested.items()
+        },
+        "serial_sources": {source.value: count for source, count in host.sources.items()},
+    }
