@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.cloud import ROOT, Cloud, SeededCloud
+from tests.functional.cloud import OPENSTACK, ROOT, Cloud, SeededCloud
 from tests.functional.proxy import Proxy
+from tests.functional.warm import WarmShell
 
 
 def _folder() -> Path:
@@ -30,34 +31,41 @@ def _devcloud(verb: str, folder: Path, *options: str) -> int:
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[Cloud]:
+def warm() -> Iterator[WarmShell]:
+    """The shell with all its imports done."""
+    with WarmShell(OPENSTACK) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cloud(warm: WarmShell) -> Iterator[Cloud]:
     """The cloud in DEVCLOUD_DIR (default: .devcloud); started and ended here unless it is up."""
     folder = _folder()
     was_up = _devcloud("status", folder) == 0
     if not was_up and _devcloud("up", folder) != 0:
         pytest.exit("the embedded cloud did not start; its output says why", returncode=1)
     try:
-        yield Cloud(folder)
+        yield Cloud(folder, warm)
     finally:
         if not was_up:
             _devcloud("down", folder)
 
 
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededCloud]:
+def seeded(warm: WarmShell, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededCloud]:
     """A cloud of its own with 300 servers whose findings are known; look, do not touch.
 
     DEVCLOUD_SEEDED_DIR names one that is up and seeded already.
     """
     given = os.environ.get("DEVCLOUD_SEEDED_DIR")
     if given:
-        yield SeededCloud(Path(given))
+        yield SeededCloud(Path(given), warm)
         return
     folder = tmp_path_factory.mktemp("seeded")
     try:
         if _devcloud("up", folder) != 0 or _devcloud("seed", folder, "--servers", "300") != 0:
             pytest.exit("the seeded cloud did not start; its output says why", returncode=1)
-        yield SeededCloud(folder)
+        yield SeededCloud(folder, warm)
     finally:
         _devcloud("down", folder)
 
