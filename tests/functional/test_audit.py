@@ -441,12 +441,10 @@ def test_a_fault_that_passes_loses_nothing(
     assert paged.faults[0].times == 0
 
 
-@pytest.fixture
-def ranges(seeded: SeededCloud, tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def ranges(seeded: SeededCloud, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The markers with which ranges of servers begin, in order, but for the first one."""
-    folder = tmp_path / "ranges"
-    folder.mkdir()
-    with Proxy(seeded, folder) as proxy:
+    with Proxy(seeded, tmp_path_factory.mktemp("ranges")) as proxy:
         proxy.page_limit = PAGE
         audit(seeded, clouds_yaml=proxy.clouds_yaml)
         (sample,) = (line for _s, line in proxy.requests if line.startswith("GET /v2.1/servers?"))
