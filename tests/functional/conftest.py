@@ -1,19 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One embedded cloud for all functional tests, and a proxy that breaks things."""
+"""Two embedded clouds for all functional tests, and a proxy that breaks things.
+
+With ``pytest -n 2`` each cloud has a process of its own for its tests.
+"""
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
-from tests.functional.cloud import ROOT, Cloud, SeededCloud
+from tests.functional.cloud import OPENSTACK, ROOT, Cloud, SeededCloud
 from tests.functional.proxy import Proxy
+from tests.functional.warm import WarmShell
+
+#: The modules whose tests are about the seeded cloud. All others are about the plain one.
+SEEDED = ("audit", "auditor", "list", "nightly", "reports", "verify", "warm")
+
+
+def _cloud_of(nodeid: str) -> str:
+    module = Path(nodeid.partition("::")[0]).stem
+    return "seeded" if module.removeprefix("test_") in SEEDED else "cloud"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Look whether each module has one cloud."""
+    for item in items:
+        needed = {"seeded", "cloud"} & {*getattr(item, "fixturenames", ())}
+        if not needed <= {_cloud_of(item.nodeid)}:
+            raise pytest.UsageError(f"{item.nodeid} needs {needed}: see SEEDED in {__file__}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Send all tests of a cloud to one process: they change it, one after the other.
+
+    What ``--dist loadgroup`` is for, but its groups get lost with pytest 9.2 and xdist 3.8.
+    """
+    scheduler = importlib.import_module("xdist.scheduler").LoadScopeScheduling(config, log)
+    # The method that others override, too.
+    scheduler._split_scope = _cloud_of
+    return scheduler
 
 
 def _folder() -> Path:
@@ -29,35 +63,51 @@ def _devcloud(verb: str, folder: Path, *options: str) -> int:
     return subprocess.run(command, cwd=ROOT, env=environment, stdout=output).returncode
 
 
+def _give_up(request: pytest.FixtureRequest, cloud: str) -> NoReturn:
+    """End all: pytest.exit would, but in a process of xdist nobody learns why."""
+    reason = f"{cloud} did not start; its output says why"
+    request.session.shouldfail = reason
+    pytest.fail(reason, pytrace=False)
+
+
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[Cloud]:
+def warm() -> Iterator[WarmShell]:
+    """The shell with all its imports done."""
+    with WarmShell(OPENSTACK) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cloud(request: pytest.FixtureRequest, warm: WarmShell) -> Iterator[Cloud]:
     """The cloud in DEVCLOUD_DIR (default: .devcloud); started and ended here unless it is up."""
     folder = _folder()
     was_up = _devcloud("status", folder) == 0
     if not was_up and _devcloud("up", folder) != 0:
-        pytest.exit("the embedded cloud did not start; its output says why", returncode=1)
+        _give_up(request, "the embedded cloud")
     try:
-        yield Cloud(folder)
+        yield Cloud(folder, warm)
     finally:
         if not was_up:
             _devcloud("down", folder)
 
 
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeededCloud]:
+def seeded(
+    request: pytest.FixtureRequest, warm: WarmShell, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SeededCloud]:
     """A cloud of its own with 300 servers whose findings are known; look, do not touch.
 
     DEVCLOUD_SEEDED_DIR names one that is up and seeded already.
     """
     given = os.environ.get("DEVCLOUD_SEEDED_DIR")
     if given:
-        yield SeededCloud(Path(given))
+        yield SeededCloud(Path(given), warm)
         return
     folder = tmp_path_factory.mktemp("seeded")
     try:
         if _devcloud("up", folder) != 0 or _devcloud("seed", folder, "--servers", "300") != 0:
-            pytest.exit("the seeded cloud did not start; its output says why", returncode=1)
-        yield SeededCloud(folder)
+            _give_up(request, "the seeded cloud")
+        yield SeededCloud(folder, warm)
     finally:
         _devcloud("down", folder)
 

@@ -70,7 +70,7 @@ def test_flavor_unset(cloud: Cloud, unique_name: Names) -> None:
         unique_name("flavor"),
         {"hw:unique_serial": "banana", TRAIT: "required", SCOPED: "x", "hw:cpu_policy": "shared"},
     )
-    cloud.openstack("flavor", "unset", "--unique-serial", flavor)
+    cloud.openstack("flavor", "unset", "--unique-serial", flavor, cold=True)
     assert cloud.extra_specs(flavor) == {
         TRAIT: "required",
         SCOPED: "x",
@@ -138,7 +138,8 @@ def test_image_unset(cloud: Cloud, unique_name: Names) -> None:
 
 def test_aggregate_create_set_unset(cloud: Cloud, unique_name: Names) -> None:
     name = unique_name("aggregate")
-    cloud.openstack("aggregate", "create", "--unique-serial", "--property", "a=b", name)
+    args = ("aggregate", "create", "--unique-serial", "--property", "a=b", name)
+    cloud.openstack(*args, cold=True)
     yes = {"hw:unique_serial": "true", "hw_unique_serial": "True"}
     no = {"hw:unique_serial": "false", "hw_unique_serial": "False"}
     assert cloud.aggregate(name)["metadata"] == {"a": "b", **yes}
@@ -188,7 +189,8 @@ def test_refused_on_flavors(cloud: Cloud, unique_name: Names, options: list[str]
 def test_refused_on_images(cloud: Cloud, unique_name: Names, disk: str, options: list[str]) -> None:
     image = cloud.new_image(unique_name("image"))
     before = cloud.image(image)
-    run = cloud.openstack("image", "set", *options, "--property", "a=b", image, check=False)
+    args = ("image", "set", *options, "--property", "a=b", image)
+    run = cloud.openstack(*args, check=False, cold=True)
     assert (run.returncode, "Nothing was changed." in run.stderr) == (1, True)
     assert cloud.image(image) == before
     name = unique_name("image")
@@ -303,7 +305,8 @@ def test_volume_image_properties(cloud: Cloud, unique_name: Names, plain_image: 
     ):
         run = cloud.openstack("volume", "set", *options, made, check=False)
         assert (run.returncode, "Nothing was changed." in run.stderr) == (1, True)
-    cloud.openstack("volume", "set", "--image-property", "hw_unique_serial=YES", made)
+    args = ("volume", "set", "--image-property", "hw_unique_serial=YES", made)
+    cloud.openstack(*args, cold=True)
     shown = json.loads(cloud.openstack("volume", "show", "-f", "json", made).stdout)
     assert shown["volume_image_metadata"]["hw_unique_serial"] == "true"
     assert "hw_unique_serial" not in shown["properties"]
@@ -324,5 +327,6 @@ def test_volume_create_with_the_key_in_the_wrong_place(cloud: Cloud, unique_name
 
 
 def test_help_needs_no_cloud(cloud: Cloud, tmp_path: Path) -> None:
-    run = cloud.openstack("flavor", "set", "--help", clouds_yaml=tmp_path / "none", cloud="")
+    nowhere = tmp_path / "none"
+    run = cloud.openstack("flavor", "set", "--help", clouds_yaml=nowhere, cloud="", cold=True)
     assert "--unique-serial-hosts <supported|aggregate>" in run.stdout

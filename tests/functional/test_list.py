@@ -30,13 +30,13 @@ def listed(
     code: int = 0,
     user: str = "devcloud",
     clouds_yaml: Path | None = None,
+    cold: bool = False,
 ) -> Run:
     """List servers of all projects, in JSON unless the options say otherwise."""
     scope = () if user != "devcloud" or "--project" in options else ("--all-projects",)
     form = () if "-f" in options else ("-f", "json")
-    run = cloud.openstack(
-        *LIST, *scope, *form, *options, check=False, cloud=user, clouds_yaml=clouds_yaml
-    )
+    args = (*LIST, *scope, *form, *options)
+    run = cloud.openstack(*args, check=False, cloud=user, clouds_yaml=clouds_yaml, cold=cold)
     assert run.returncode == code, run.stdout + run.stderr
     assert "Traceback" not in run.stderr
     return Run(run.stdout, run.stderr, run.returncode)
@@ -55,7 +55,7 @@ def ids(run: Run) -> list[str]:
 @pytest.fixture(scope="module")
 def whole(seeded: SeededCloud) -> Run:
     """All servers, with all that there is to tell."""
-    return listed(seeded, "--long")
+    return listed(seeded, "--long", cold=True)
 
 
 # --- what is told ---------------------------------------------------------------

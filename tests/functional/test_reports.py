@@ -53,6 +53,7 @@ class Reports:
             *(f"--report={kind}={folder / kind}" for kind in ("html", "junit", "prometheus")),
             f"--write-baseline={folder / 'baseline.yaml'}",
             "--baseline-reason=Known when the audit began",
+            cold=True,
         )
 
     @property
@@ -313,6 +314,7 @@ def test_an_explanation_needs_no_cloud(seeded: SeededCloud, tmp_path: Path) -> N
             *("unique", "serial", command, "--explain", id),
             check=False,
             clouds_yaml=clouds_yaml,
+            cold=True,
         )
 
     told = explain("audit", "serial-shared")

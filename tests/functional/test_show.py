@@ -118,7 +118,7 @@ def test_image_deleted_since_boot(cloud: Cloud, unique_name: Names, plain_flavor
     image = cloud.new_image(unique_name("img"), hw_unique_serial="true")
     server = cloud.boot(unique_name("server"), plain_flavor, image, "keys-1")
     cloud.raw("glance", "DELETE", f"/v2/images/{image}")
-    run = cloud.openstack("unique", "serial", "show", "-f", "json", server)
+    run = cloud.openstack("unique", "serial", "show", "-f", "json", server, cold=True)
     shown = json.loads(run.stdout)
     assert shown["evidence"]["image"] == "unreadable"
     assert (shown["requested"], shown["serial_source"]) == (None, "unknown")
@@ -318,7 +318,7 @@ def test_ambiguous_and_unknown_names(
 ) -> None:
     name = unique_name("twin")
     twins = [cloud.boot(name, plain_flavor, plain_image) for _ in range(2)]
-    run = cloud.openstack("unique", "serial", "show", name, check=False)
+    run = cloud.openstack("unique", "serial", "show", name, check=False, cold=True)
     assert run.returncode == 1
     assert all(twin in run.stderr for twin in twins)
     run = cloud.openstack("unique", "serial", "show", f"{name[:-1]}.", check=False)

@@ -51,11 +51,11 @@ class Guest:
 
 
 def run(
-    cloud: SeededCloud, *options: str | Path, code: int, form: str = "json", user: str = "devcloud"
+    cloud: SeededCloud, *options: str | Path, code: int, form: str = "json", cold: bool = False
 ) -> Run:
     """Verify, and expect an exit code."""
     words = [*VERIFY, "--long", "-f", form, *map(str, options)]
-    done = cloud.openstack(*words, check=False, cloud=user)
+    done = cloud.openstack(*words, check=False, cold=cold)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return Run(done.stdout, done.stderr, done.returncode)
@@ -143,7 +143,7 @@ def test_each_source_and_all_together(
     facts = tmp_path / "facts"
     lines = (json.dumps({"uuid": each.id, "serial": each.serial}) for each in guests.values())
     facts.write_text("\n".join(lines))
-    first = run(seeded, "--domain-xml", folder, code=3)
+    first = run(seeded, "--domain-xml", folder, code=3, cold=True)
     assert run(seeded, "--facts", facts, code=3).rows == first.rows
     assert run(seeded, "--facts", facts, "--domain-xml", folder, code=3).rows == first.rows
     assert seeded.manifest["servers"]
