@@ -26,19 +26,12 @@ DATABASES = (
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Paths below one cloud's folder."""
+class BaseLayout:
+    """What the folder of everything that has a supervisor holds."""
 
     root: Path
-    #: The services' virtual environment, which other clouds may share.
+    #: The services' virtual environment, which others may share.
     venv: Path
-
-    @classmethod
-    def of(cls, root: str | os.PathLike[str] | None = None) -> "Layout":
-        """The layout of a folder, by default ``.devcloud`` beside the package."""
-        path = Path(root).absolute() if root else SOURCE_ROOT / ".devcloud"
-        shared = os.environ.get("DEVCLOUD_VENV")
-        return cls(path, Path(shared).absolute() if shared else path / "venv")
 
     @property
     def python(self) -> Path:
@@ -52,18 +45,33 @@ class Layout:
 
     @property
     def lock_file(self) -> Path:
-        """Locked as long as a cloud starts or runs."""
+        """Locked as long as the supervisor starts or runs."""
         return self.root / "lock"
-
-    @property
-    def clouds_yaml(self) -> Path:
-        """The client configuration."""
-        return self.root / "clouds.yaml"
 
     @property
     def logs(self) -> Path:
         """Logs of the present or the last run."""
         return self.root / "logs"
+
+    def log(self, name: str) -> Path:
+        """The log file of a process or a step."""
+        return self.logs / f"{name}.log"
+
+
+class Layout(BaseLayout):
+    """Paths below one cloud's folder."""
+
+    @classmethod
+    def of(cls, root: str | os.PathLike[str] | None = None) -> "Layout":
+        """The layout of a folder, by default ``.devcloud`` beside the package."""
+        path = Path(root).absolute() if root else SOURCE_ROOT / ".devcloud"
+        shared = os.environ.get("DEVCLOUD_VENV")
+        return cls(path, Path(shared).absolute() if shared else path / "venv")
+
+    @property
+    def clouds_yaml(self) -> Path:
+        """The client configuration."""
+        return self.root / "clouds.yaml"
 
     @property
     def run(self) -> Path:
@@ -84,10 +92,6 @@ class Layout:
     def databases(self) -> Path:
         """SQLite files."""
         return self.run / "db"
-
-    def log(self, name: str) -> Path:
-        """The log file of a service or a step."""
-        return self.logs / f"{name}.log"
 
     def config_dir(self, service: str) -> Path:
         """The folder of one service's configuration files."""
