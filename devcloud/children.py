@@ -21,7 +21,7 @@ from devcloud.errors import DevcloudError, log_tail
 Argument = str | os.PathLike[str]
 
 #: Seconds between two looks at something that is not ready yet.
-_PAUSE = 0.05
+_PAUSE = 0.1
 
 
 def start(

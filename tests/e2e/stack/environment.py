@@ -15,6 +15,7 @@ from pathlib import Path
 
 from devcloud import environment
 from devcloud.layout import SOURCE_ROOT
+from devcloud.terminal import Progress
 from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.machine import libvirt_version
 
@@ -25,29 +26,20 @@ DRIVER = SOURCE_ROOT / "nova_driver"
 _BUILT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "*.pyc")
 
 
-def ensure(layout: Layout, progress: Callable[[str], None]) -> None:
+def ensure(layout: Layout, progress: Progress) -> None:
     """Make the environment, or renew what is out of date in it."""
+
+    def step(name: str, fingerprint: str, install: Callable[[Layout], None]) -> None:
+        def make() -> None:
+            progress(f"installing the {name}")
+            install(layout)
+
+        environment.renew(layout.venv, f"e2e-{name}", fingerprint, make)
+
     with environment.locked(layout.cloud):
         environment.ensure(layout.cloud, progress)
-        _step(layout, "bindings", _bindings_fingerprint(), progress, _install_bindings)
-        _step(layout, "driver", driver_fingerprint(), progress, _install_driver)
-
-
-def _step(
-    layout: Layout,
-    name: str,
-    fingerprint: str,
-    progress: Callable[[str], None],
-    install: Callable[[Layout], None],
-) -> None:
-    # In the root of the environment: making it anew removes the stamps.
-    stamp = layout.venv / f"e2e-{name}-stamp"
-    if stamp.exists() and stamp.read_text() == fingerprint:
-        return
-    stamp.unlink(missing_ok=True)
-    progress(f"installing the {name}")
-    install(layout)
-    stamp.write_text(fingerprint)
+        step("bindings", _bindings_fingerprint(), _install_bindings)
+        step("driver", driver_fingerprint(), _install_driver)
 
 
 def _bindings_fingerprint() -> str:

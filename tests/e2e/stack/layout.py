@@ -8,20 +8,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcloud.layout import SOURCE_ROOT
+from devcloud.layout import SOURCE_ROOT, BaseLayout
 from devcloud.layout import Layout as CloudLayout
 
 #: Below this a stack's sockets would not fit into a socket address.
 MAX_ROOT = 50
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Paths below one stack's folder."""
-
-    root: Path
-    #: The services' virtual environment, which outlives the stack.
-    venv: Path
+class Layout(BaseLayout):
+    """Paths below one stack's folder; the virtual environment outlives the stack."""
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None) -> Layout:
@@ -37,33 +32,9 @@ class Layout:
         return CloudLayout(self.root / "cloud", self.venv)
 
     @property
-    def python(self) -> Path:
-        """The services' interpreter."""
-        return self.venv / "bin" / "python"
-
-    @property
-    def state_file(self) -> Path:
-        """What runs."""
-        return self.root / "state.json"
-
-    @property
-    def lock_file(self) -> Path:
-        """Locked as long as a stack starts or runs."""
-        return self.root / "lock"
-
-    @property
     def temporary(self) -> Path:
         """Temporary files of everything in the stack."""
         return self.root / "tmp"
-
-    @property
-    def logs(self) -> Path:
-        """Logs of everything but the embedded cloud and the hosts."""
-        return self.root / "logs"
-
-    def log(self, name: str) -> Path:
-        """One log file."""
-        return self.logs / f"{name}.log"
 
     @property
     def mysql(self) -> Path:
