@@ -100,9 +100,9 @@ def plot(points: Mapping[int, float], exponent: float, factor: float) -> str:
     def place(servers: float, seconds: float) -> tuple[str, str]:
         across = math.log10(servers / columns[0]) / math.log10(columns[-1] / columns[0])
         up = math.log10(seconds / rows[0]) / math.log10(rows[-1] / rows[0])
-        x = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
-        y = _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
-        return f"{x:.1f}", f"{y:.1f}"
+        horizontal = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
+        vertical = _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
+        return f"{horizontal:.1f}", f"{vertical:.1f}"
 
     left, bottom = place(columns[0], rows[0])
     right, top = place(columns[-1], rows[-1])
@@ -116,13 +116,13 @@ def plot(points: Mapping[int, float], exponent: float, factor: float) -> str:
         f'<text x="{left}" y="42">{summary} (1 is proportional)</text>',
     ]
     for column in columns:
-        x, _ = place(column, rows[0])
-        parts.append(f'<line class="grid" x1="{x}" y1="{bottom}" x2="{x}" y2="{top}"/>')
-        parts.append(_label(x, _HEIGHT - _BOTTOM + 20, f"{column:,.0f}", "middle"))
+        across, _ = place(column, rows[0])
+        parts.append(f'<line class="grid" x1="{across}" y1="{bottom}" x2="{across}" y2="{top}"/>')
+        parts.append(_label(across, _HEIGHT - _BOTTOM + 20, f"{column:,.0f}", "middle"))
     for row in rows:
-        _, y = place(columns[0], row)
-        parts.append(f'<line class="grid" x1="{left}" y1="{y}" x2="{right}" y2="{y}"/>')
-        parts.append(_label(_LEFT - 8, float(y) + 4, f"{row:g} s", "end"))
+        _, up = place(columns[0], row)
+        parts.append(f'<line class="grid" x1="{left}" y1="{up}" x2="{right}" y2="{up}"/>')
+        parts.append(_label(_LEFT - 8, float(up) + 4, f"{row:g} s", "end"))
     parts.append(
         f'<path class="frame" d="M{left} {top} V{bottom} H{right}"/>'
         + _label(f"{(_LEFT + _WIDTH - _RIGHT) / 2:.0f}", _HEIGHT - 12, "servers", "middle")
@@ -132,9 +132,9 @@ def plot(points: Mapping[int, float], exponent: float, factor: float) -> str:
     )
     parts.append(f'<line class="fit" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>')
     for size, cost in points.items():
-        x, y = place(size, cost)
+        across, up = place(size, cost)
         parts.append(
-            f'<circle class="point" cx="{x}" cy="{y}" r="4.5">'
+            f'<circle class="point" cx="{across}" cy="{up}" r="4.5">'
             f"<title>{size:,} servers: {cost:.2f} s</title></circle>"
         )
     return "\n".join([*parts, "</svg>", ""])
@@ -146,8 +146,8 @@ def _decades(values: Collection[float]) -> list[float]:
     return [10.0**power for power in range(first, last + 1)]
 
 
-def _label(x: object, y: object, text: str, anchor: str) -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
+def _label(across: object, up: object, text: str, anchor: str) -> str:
+    return f'<text x="{across}" y="{up}" text-anchor="{anchor}">{text}</text>'
 
 
 def main() -> int:
