@@ -41,17 +41,16 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from devcloud.children import end
+from devcloud.layout import SOURCE_ROOT
 from devcloud.process import argv_bound
 
 Json = dict[str, Any]
 Query = dict[str, str]
 Piece = bytes | memoryview
 
-ROOT = Path(__file__).resolve().parents[1]
 #: The name of the cloud in clouds.yaml.
 CLOUD = "fake"
 #: The most that Nova, Glance and Cinder give in one page by default.
@@ -1376,7 +1375,7 @@ class FakeCloud:
         module = [sys.executable, "-m", "bench.fake_cloud"]
         self._process = subprocess.Popen(
             argv_bound([*module, *self._options, f"--clouds-yaml={self.clouds_yaml}"]),
-            cwd=ROOT,
+            cwd=SOURCE_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -1389,12 +1388,7 @@ class FakeCloud:
             raise RuntimeError("the fake cloud did not start; its output says why")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._end()
 
     def _end(self) -> None:

@@ -21,12 +21,14 @@ import sys
 import time
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from openstackclient import shell
 
 from bench.audit import AUDITED, servers_audited
 from bench.fake_cloud import FakeCloud, Size
+from bench.timing import in_turns
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 LIMIT = 1.05
@@ -41,18 +43,17 @@ def measure(rounds: int) -> dict[int, float]:
     is more than a small cloud takes, and varies by as much. Each figure is the lowest of all
     runs: whatever else the machine does only adds to it.
     """
-    runs: dict[int, list[float]] = {size: [] for size in (0, *SIZES)}
     with ExitStack() as stack:
-        clouds = {
-            size: stack.enter_context(FakeCloud(Size(servers=size))).environment for size in runs
-        }
-        for number in range(rounds + 1):
-            for size in list(clouds) if number % 2 else list(clouds)[::-1]:
-                for _ in range(_OFTEN if size <= _SMALL else 1):
-                    cost = _run(clouds[size], size)
-                    if number:  # the first round warms the caches
-                        runs[size].append(cost)
-    return {size: min(runs[size]) for size in runs}
+        jobs = {}
+        for size in (0, *SIZES):
+            fake = stack.enter_context(FakeCloud(Size(servers=size)))
+            jobs[size] = partial(_lowest, fake.environment, size)
+        costs = in_turns(jobs, rounds)
+    return {size: min(costs[size]) for size in costs}
+
+
+def _lowest(environment: Mapping[str, str], servers: int) -> float:
+    return min(_run(environment, servers) for _ in range(_OFTEN if servers <= _SMALL else 1))
 
 
 def _run(environment: Mapping[str, str], expected: int) -> float:

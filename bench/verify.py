@@ -40,10 +40,10 @@ from typing import Any, NamedTuple
 import defusedxml.ElementTree
 import libvirt
 
-from bench.audit import Run, against, median
-from bench.fake_cloud import ROOT
-from devcloud.children import Children, listens
+from bench.timing import Run, against, in_turns, median
+from devcloud.children import Children, listens, wait_until
 from devcloud.errors import DevcloudError
+from devcloud.layout import SOURCE_ROOT
 from osc_uniqserial import domains, live
 from osc_uniqserial.guests import HostSeen, Reading
 
@@ -290,7 +290,7 @@ def running(count: int, guests: int, latency: float) -> Iterator[Sequence[Host]]
             "proxy",
             [sys.executable, "-m", "bench.verify", "proxy", folder / "routes"],
             log,
-            cwd=ROOT,
+            cwd=SOURCE_ROOT,
         )
         for host in hosts:
             _await_listener(children, host.daemon, host.output)
@@ -334,7 +334,7 @@ def _start_daemon(children: Children, host: Host, owner: pwd.struct_passwd | Non
         host.output,
         # The owner may have no access to this project, which has the program that binds.
         bound=False,
-        cwd=ROOT,
+        cwd=SOURCE_ROOT,
         env={
             "PATH": os.environ["PATH"],
             "LIBVIRT_DRIVER_DIR": f"{folder}/none",
@@ -352,7 +352,7 @@ def _start_daemon(children: Children, host: Host, owner: pwd.struct_passwd | Non
 
 def _await_listener(children: Children, address: Path, log: Path) -> None:
     failure = f"nobody listens at {address}"
-    children.wait_until(lambda: listens(address), failure, log, _CHILD_TIMEOUT)
+    wait_until(lambda: listens(address), failure, log, timeout=_CHILD_TIMEOUT, check=children.check)
 
 
 async def _proxy(routes: Sequence[tuple[str, str, float]]) -> None:
@@ -456,12 +456,10 @@ def _of_parser(args: argparse.Namespace) -> bool:
         standard: xml.etree.ElementTree.fromstring,
         defused: defusedxml.ElementTree.fromstring,
     }
-    costs: dict[str, list[float]] = {name: [] for name in parsers}
-    for number in range(args.rounds + 1):
-        for name in list(parsers) if number % 2 else list(parsers)[::-1]:
-            cost = _parsed_by(parsers[name], documents)
-            if number:  # the first round warms the caches
-                costs[name].append(cost)
+    costs = in_turns(
+        {name: functools.partial(_parsed_by, parse, documents) for name, parse in parsers.items()},
+        args.rounds,
+    )
     print(
         f"{len(documents):,} documents of about {len(documents[0]) / 1024:.1f} KiB,"
         f" medians of {args.rounds} rounds in turns"

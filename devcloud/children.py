@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from devcloud import process
@@ -115,12 +114,7 @@ class Children:
     def __enter__(self) -> "Children":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.end()
 
     @property
@@ -158,15 +152,6 @@ class Children:
                 raise DevcloudError(
                     f"{failure}: {name} exited with code {child.returncode}", log_tail(log)
                 )
-
-    def wait_until(
-        self, ready: Callable[[], bool], failure: str, log: Path, timeout: float
-    ) -> None:
-        """Wait until something is ready.
-
-        :raises DevcloudError: it was not ready in time, or a child exited
-        """
-        wait_until(ready, failure, log, timeout=timeout, check=self.check)
 
     def answers(self, urls: Mapping[str, str], timeout: float) -> Iterator[tuple[str, int]]:
         """Ask children at the same time and yield name and HTTP status of each that answers.

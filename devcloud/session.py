@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from devcloud import process, state
@@ -89,12 +88,7 @@ class Session:
     def __enter__(self) -> "Session":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 

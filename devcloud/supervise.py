@@ -16,9 +16,10 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from devcloud import state
+from devcloud import process, state
 from devcloud.children import Children
 from devcloud.errors import DevcloudError
+from devcloud.layout import BaseLayout
 
 KEEP = b"keep\n"
 #: The last line of the progress.
@@ -48,10 +49,18 @@ def _watch_caller() -> None:
 class Supervisor(abc.ABC):
     """Starts child processes, waits until it is to end, and ends them."""
 
-    def __init__(self, state_file: Path, starting: state.State) -> None:
+    def __init__(self, layout: BaseLayout, clouds_yaml: Path) -> None:
+        # Not os.getpid(), which in a PID namespace is not the number that others know.
+        pid = int(os.readlink("/proc/self"))
         self.children = Children()
-        self.state = starting
-        self._state_file = state_file
+        self.state = state.State(
+            phase=state.STARTING,
+            pid=pid,
+            started=process.start_time(pid) or 0,
+            venv=str(layout.venv),
+            clouds_yaml=str(clouds_yaml),
+        )
+        self._state_file = layout.state_file
 
     @abc.abstractmethod
     def start(self) -> None:

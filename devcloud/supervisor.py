@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from devcloud import databases, process, state
+from devcloud import databases, state
 from devcloud.config import CATALOG, render
 from devcloud.layout import DATABASES, SERVICES, Layout
 from devcloud.supervise import Supervisor, say
@@ -21,16 +21,7 @@ class CloudSupervisor(Supervisor):
     """Starts the services, watches them, and ends them."""
 
     def __init__(self, layout: Layout, template: Path, without: Collection[str] = ()) -> None:
-        super().__init__(
-            layout.state_file,
-            state.State(
-                phase=state.STARTING,
-                pid=os.getpid(),
-                started=process.start_time(os.getpid()) or 0,
-                venv=str(layout.venv),
-                clouds_yaml=str(layout.clouds_yaml),
-            ),
-        )
+        super().__init__(layout, layout.clouds_yaml)
         self.layout = layout
         self.template = template
         self.services = tuple(service for service in SERVICES if service not in without)

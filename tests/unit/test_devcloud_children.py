@@ -42,8 +42,8 @@ http.server.HTTPServer(("127.0.0.1", {port}), Handler).serve_forever()
 SUPERVISOR = """
 import os, sys, time
 from pathlib import Path
-from devcloud import process, state
 from devcloud.errors import DevcloudError
+from devcloud.layout import BaseLayout
 from devcloud.supervise import Supervisor, say
 
 root, mode = Path(sys.argv[1]), sys.argv[2]
@@ -59,9 +59,7 @@ class Sleeper(Supervisor):
         if mode == "slow":
             time.sleep(600)
 
-pid = os.getpid()
-starting = state.State(state.STARTING, pid, process.start_time(pid) or 0, "/v", "/c")
-sys.exit(Sleeper(root / "state.json", starting).run())
+sys.exit(Sleeper(BaseLayout(root, root / "venv"), root / "clouds.yaml").run())
 """
 
 #: Starts a supervisor and says which child that has.
@@ -155,18 +153,21 @@ class TestChildren:
         with pytest.raises(DevcloudError, match="nothing works: bad exited with code 1"):
             running.succeed("nothing works")
 
+    def wait(self, running: Children, ready: Callable[[], bool], log: Path, timeout: float) -> None:
+        children.wait_until(ready, "never", log, timeout=timeout, check=running.check)
+
     def test_waiting_is_over_in_time(self, running: Children, tmp_path: Path) -> None:
         log = tmp_path / "log"
         running.start("sleep", ["/bin/sleep", "600"], log)
         looks = iter((False, False, True))
-        running.wait_until(lambda: next(looks), "never", log, PATIENCE)
+        self.wait(running, lambda: next(looks), log, PATIENCE)
         with pytest.raises(DevcloudError, match="never"):
-            running.wait_until(lambda: False, "never", log, 0.2)
+            self.wait(running, lambda: False, log, 0.2)
 
     def test_waiting_is_over_when_a_child_exits(self, running: Children, tmp_path: Path) -> None:
         running.start("false", ["/bin/false"], tmp_path / "log")
         with pytest.raises(DevcloudError, match="false exited with code 1"):
-            running.wait_until(lambda: False, "never", tmp_path / "log", PATIENCE)
+            self.wait(running, lambda: False, tmp_path / "log", PATIENCE)
 
 
 class TestAnswers:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from devcloud import databases, environment
-from devcloud.children import Children, listens
+from devcloud.children import Children, listens, wait_until
 from devcloud.environment import run_logged
 from devcloud.terminal import Progress
 from tests.e2e.stack import machine, nova_config
@@ -174,8 +174,12 @@ def await_rabbitmq(children: Children, layout: Layout, port: int) -> None:
 
 
 def _await(children: Children, address: Path | tuple[str, int], name: str, layout: Layout) -> None:
-    children.wait_until(
-        lambda: listens(address), f"{name} does not answer", layout.log(name), READY_TIMEOUT
+    wait_until(
+        lambda: listens(address),
+        f"{name} does not answer",
+        layout.log(name),
+        timeout=READY_TIMEOUT,
+        check=children.check,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devcloud import environment
+from devcloud.environment import fingerprint
 from devcloud.layout import SOURCE_ROOT
 from devcloud.terminal import Progress
 from tests.e2e.stack.layout import Layout
@@ -29,21 +30,17 @@ _BUILT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "*.pyc")
 def ensure(layout: Layout, progress: Progress) -> None:
     """Make the environment, or renew what is out of date in it."""
 
-    def step(name: str, fingerprint: str, install: Callable[[Layout], None]) -> None:
+    def step(name: str, wanted: str, install: Callable[[Layout], None]) -> None:
         def make() -> None:
             progress(f"installing the {name}")
             install(layout)
 
-        environment.renew(layout.venv, f"e2e-{name}", fingerprint, make)
+        environment.renew(layout.venv, f"e2e-{name}", wanted, make)
 
     with environment.locked(layout.cloud):
         environment.ensure(layout.cloud, progress)
-        step("bindings", _bindings_fingerprint(), _install_bindings)
+        step("bindings", fingerprint(str(libvirt_version()), REQUIREMENTS), _install_bindings)
         step("driver", driver_fingerprint(), _install_driver)
-
-
-def _bindings_fingerprint() -> str:
-    return hashlib.sha256(REQUIREMENTS.read_bytes() + str(libvirt_version()).encode()).hexdigest()
 
 
 def _install_bindings(layout: Layout) -> None:
@@ -73,14 +70,10 @@ def _install_driver(layout: Layout) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "nova_driver"
         shutil.copytree(DRIVER, source, ignore=_BUILT)
-        # pbr takes versions from git, and the copy has none.
-        before = os.environ.get("PBR_VERSION")
-        os.environ["PBR_VERSION"] = "0.0.0"
-        try:
-            environment.pip_install(
-                layout.cloud, layout.venv, "--no-deps", "--force-reinstall", source
-            )
-        finally:
-            del os.environ["PBR_VERSION"]
-            if before is not None:
-                os.environ["PBR_VERSION"] = before
+        environment.pip_install(
+            layout.cloud,
+            layout.venv,
+            *("--no-deps", "--force-reinstall", source),
+            # pbr takes versions from git, and the copy has none.
+            env={**os.environ, "PBR_VERSION": "0.0.0"},
+        )

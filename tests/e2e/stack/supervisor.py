@@ -13,11 +13,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from devcloud import cloud, databases, process, state
-from devcloud.children import Argument
+from devcloud import cloud, databases, state
+from devcloud.children import Argument, wait_until
 from devcloud.layout import SOURCE_ROOT
 from devcloud.supervise import Supervisor, say
 from tests.e2e.stack import brokers, environment, host_files, machine, nova_config
@@ -32,17 +33,8 @@ READY_TIMEOUT = 300.0
 class StackSupervisor(Supervisor):
     """Starts the parts of a stack and ends them."""
 
-    def __init__(self, layout: Layout, pid: int, started: int) -> None:
-        super().__init__(
-            layout.state_file,
-            state.State(
-                phase=state.STARTING,
-                pid=pid,
-                started=started,
-                venv=str(layout.venv),
-                clouds_yaml=str(layout.cloud.clouds_yaml),
-            ),
-        )
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout, layout.cloud.clouds_yaml)
         self.layout = layout
 
     # --- starting ---------------------------------------------------------
@@ -91,11 +83,8 @@ class StackSupervisor(Supervisor):
         brokers.await_rabbitmq(children, layout, rabbit_port)
         self._start_console_script("nova-conductor")
         log = layout.log("nova-conductor")
-        children.wait_until(
-            lambda: nova_config.READY in log.read_text(),
-            "nova-conductor is not ready",
-            log,
-            READY_TIMEOUT,
+        self._await(
+            lambda: nova_config.READY in log.read_text(), "nova-conductor is not ready", log
         )
 
     def _start_libvirt(self) -> None:
@@ -130,12 +119,7 @@ class StackSupervisor(Supervisor):
 
     def _await_agent(self, host: Host) -> None:
         paths = self.layout.host(host.name)
-        self.children.wait_until(
-            paths.agent_socket.exists,
-            f"{host.name} does not start",
-            paths.agent_log,
-            READY_TIMEOUT,
-        )
+        self._await(paths.agent_socket.exists, f"{host.name} does not start", paths.agent_log)
 
     def _start_nova(self, ports: dict[str, int], rabbit_port: int) -> None:
         layout = self.layout
@@ -172,12 +156,14 @@ class StackSupervisor(Supervisor):
         for host in HOSTS:
             stack.host(host.name).await_compute(0)
         # Known to the scheduler, too: until then nothing can be sent there.
-        self.children.wait_until(
+        self._await(
             lambda: len(stack.get("nova", "/v2.1/os-hypervisors")["hypervisors"]) >= len(HOSTS),
             "the scheduler does not find all hosts",
             self.layout.log("nova-scheduler"),
-            READY_TIMEOUT,
         )
+
+    def _await(self, ready: Callable[[], bool], failure: str, log: Path) -> None:
+        wait_until(ready, failure, log, timeout=READY_TIMEOUT, check=self.children.check)
 
     # --- ending -----------------------------------------------------------
 
@@ -213,11 +199,10 @@ def main(root: str) -> int:
     # What is killed leaves its temporary files behind: here they go with everything else.
     layout.temporary.mkdir()
     os.environ["TMPDIR"] = os.fspath(layout.temporary)
-    # Still the machine's /proc: there this process has the number that others know it by.
-    pid = int(os.readlink("/proc/self"))
-    started = process.start_time(pid) or 0
+    # With the machine's /proc: there this process has the number that others know it by.
+    supervisor = StackSupervisor(layout)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], env={"PATH": machine.PATH}, check=True)
-    return StackSupervisor(layout, pid, started).run()
+    return supervisor.run()
 
 
 if __name__ == "__main__":
