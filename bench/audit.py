@@ -22,19 +22,16 @@ import argparse
 import csv
 import dataclasses
 import itertools
-import os
 import re
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
 
-from bench.fake_cloud import ROOT, FakeCloud, Size
+from bench import timing
+from bench.fake_cloud import FakeCloud, Size
+from bench.timing import Run, against, median
 
 #: Wall time on a cloud against bare GETs, and against ``server list``.
 LIMIT_PAGES, LIMIT_LIST = 1.15, 0.5
@@ -46,14 +43,6 @@ _WORKERS = (1, 2, 4, 8)
 _OPENSTACK = str(Path(sys.executable).parent / "openstack")
 #: Exit codes of an audit that went to its end.
 AUDITED = (0, 3, 4)
-
-
-class Run(NamedTuple):
-    """What one run of a command cost: seconds, seconds and KiB."""
-
-    wall: float
-    cpu: float
-    peak: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,32 +62,11 @@ class Job:
 
         :param expected: how many that must be
         """
-        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-            began = time.perf_counter()
-            child = subprocess.Popen(
-                self.words,
-                cwd=ROOT,
-                env={**os.environ, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-            )
-            # What this very child cost, to the microsecond.
-            _, status, used = os.wait4(child.pid, 0)
-            wall = time.perf_counter() - began
-            child.returncode = os.waitstatus_to_exitcode(status)
-            said, warned = _text(output), _text(errors)
-        if child.returncode not in self.good:
-            sys.exit(f"{' '.join(self.words)} failed ({child.returncode}): {warned.strip()}")
+        run, said, warned = timing.run(self.words, self.environment, self.good)
         servers = self.servers(said, warned)
         if expected not in (None, servers):
             sys.exit(f"{' '.join(self.words)} read {servers} servers, not {expected}")
-        return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss), servers
-
-
-def _text(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read()
+        return run, servers
 
 
 def audit(environment: Mapping[str, str] | None = None, workers: int | None = None) -> Job:
@@ -131,31 +99,14 @@ def _server_list() -> Job:
 def in_turns(
     jobs: Mapping[str, Job], expected: Mapping[str, int], rounds: int, *, warm: bool = False
 ) -> dict[str, list[Run]]:
-    """Run every job once a round, each round in the other order, and return what each cost.
+    """Run jobs in turns as ``timing.in_turns`` does, and return what each cost.
 
-    :param warm: whether caches are warm; else a round before the others warms them
+    :param expected: how many servers each must read
     """
-    runs: dict[str, list[Run]] = {name: [] for name in jobs}
-    for number in range(int(warm), rounds + 1):
-        for name in list(jobs) if number % 2 else list(jobs)[::-1]:
-            run, _servers = jobs[name].run(expected[name])
-            if number:
-                runs[name].append(run)
-    return runs
-
-
-def median(runs: Sequence[Run]) -> Run:
-    """Return the median of each cost."""
-    return Run(*(statistics.median(costs) for costs in zip(*runs, strict=True)))
-
-
-def against(candidate: Sequence[Run], baseline: Sequence[Run], limit: float | None) -> bool:
-    """Print a ratio of wall times, with its spread, and tell whether it is within the limit."""
-    ratio = median(candidate).wall / median(baseline).wall
-    by_round = [one.wall / other.wall for one, other in zip(candidate, baseline, strict=True)]
-    allowed = f"limit {limit}; " if limit else ""
-    print(f"wall {ratio:.3f} ({allowed}by round {min(by_round):.3f} to {max(by_round):.3f})")
-    return limit is None or ratio <= limit
+    done = timing.in_turns(
+        {name: partial(job.run, expected[name]) for name, job in jobs.items()}, rounds, warm=warm
+    )
+    return {name: [run for run, _servers in runs] for name, runs in done.items()}
 
 
 def _on_cloud(args: argparse.Namespace) -> bool:

@@ -41,14 +41,16 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
+
+from devcloud.children import end
+from devcloud.layout import SOURCE_ROOT
+from devcloud.process import argv_bound
 
 Json = dict[str, Any]
 Query = dict[str, str]
 Piece = bytes | memoryview
 
-ROOT = Path(__file__).resolve().parents[1]
 #: The name of the cloud in clouds.yaml.
 CLOUD = "fake"
 #: The most that Nova, Glance and Cinder give in one page by default.
@@ -1296,13 +1298,11 @@ def _clouds(url: str) -> Json:
     }
 
 
-async def _run(server: Server, listener: socket.socket, url: str, until_eof: bool) -> None:
+async def _run(server: Server, listener: socket.socket, url: str) -> None:
     loop = asyncio.get_running_loop()
     serving = asyncio.ensure_future(server.serve(listener))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
-    if until_eof:
-        loop.add_reader(sys.stdin.fileno(), serving.cancel)
     print(url, flush=True)
     await asyncio.wait([serving])
     if not serving.cancelled():
@@ -1332,11 +1332,6 @@ def main() -> int:
     )
     parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
     parser.add_argument("--clouds-yaml", type=Path, required=True, metavar="FILE")
-    parser.add_argument(
-        "--until-eof",
-        action="store_true",
-        help="end at the end of standard input too, so as not to outlive what started this",
-    )
     args = parser.parse_args()
     try:
         size = Size(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Size)})
@@ -1349,7 +1344,7 @@ def main() -> int:
         server = Server(Apis(Cloud(size, url), url), args.delay / 1000, page_delay / 1000)
         # JSON is YAML.
         args.clouds_yaml.write_text(json.dumps(_clouds(url), indent=2) + "\n")
-        asyncio.run(_run(server, listener, url, args.until_eof))
+        asyncio.run(_run(server, listener, url))
     return 0
 
 
@@ -1377,11 +1372,11 @@ class FakeCloud:
     def __enter__(self) -> FakeCloud:
         self._folder = tempfile.TemporaryDirectory()
         self.clouds_yaml = Path(self._folder.name) / "clouds.yaml"
-        module = [sys.executable, "-m", "bench.fake_cloud", "--until-eof"]
+        module = [sys.executable, "-m", "bench.fake_cloud"]
         self._process = subprocess.Popen(
-            [*module, *self._options, f"--clouds-yaml={self.clouds_yaml}"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
+            argv_bound([*module, *self._options, f"--clouds-yaml={self.clouds_yaml}"]),
+            cwd=SOURCE_ROOT,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -1393,21 +1388,12 @@ class FakeCloud:
             raise RuntimeError("the fake cloud did not start; its output says why")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._end()
 
     def _end(self) -> None:
-        with self._process as process:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        with self._process:
+            end([self._process], grace=10)
         self._folder.cleanup()
 
     @property

@@ -13,8 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.audit import audit, in_turns, median
+from bench.audit import audit, in_turns
 from bench.fake_cloud import FakeCloud, Size
+from bench.timing import median
 
 #: CPU time of the client with a report against that without one, and megabytes of a report.
 LIMIT_CPU, LIMIT_MB = 1.10, 5.0

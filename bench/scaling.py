@@ -21,12 +21,14 @@ import sys
 import time
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from openstackclient import shell
 
 from bench.audit import AUDITED, servers_audited
 from bench.fake_cloud import FakeCloud, Size
+from bench.timing import in_turns
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 LIMIT = 1.05
@@ -41,18 +43,17 @@ def measure(rounds: int) -> dict[int, float]:
     is more than a small cloud takes, and varies by as much. Each figure is the lowest of all
     runs: whatever else the machine does only adds to it.
     """
-    runs: dict[int, list[float]] = {size: [] for size in (0, *SIZES)}
     with ExitStack() as stack:
-        clouds = {
-            size: stack.enter_context(FakeCloud(Size(servers=size))).environment for size in runs
-        }
-        for number in range(rounds + 1):
-            for size in list(clouds) if number % 2 else list(clouds)[::-1]:
-                for _ in range(_OFTEN if size <= _SMALL else 1):
-                    cost = _run(clouds[size], size)
-                    if number:  # the first round warms the caches
-                        runs[size].append(cost)
-    return {size: min(runs[size]) for size in runs}
+        jobs = {}
+        for size in (0, *SIZES):
+            fake = stack.enter_context(FakeCloud(Size(servers=size)))
+            jobs[size] = partial(_lowest, fake.environment, size)
+        costs = in_turns(jobs, rounds)
+    return {size: min(costs[size]) for size in costs}
+
+
+def _lowest(environment: Mapping[str, str], servers: int) -> float:
+    return min(_run(environment, servers) for _ in range(_OFTEN if servers <= _SMALL else 1))
 
 
 def _run(environment: Mapping[str, str], expected: int) -> float:
@@ -100,9 +101,9 @@ def plot(points: Mapping[int, float], exponent: float, factor: float) -> str:
     def place(servers: float, seconds: float) -> tuple[str, str]:
         across = math.log10(servers / columns[0]) / math.log10(columns[-1] / columns[0])
         up = math.log10(seconds / rows[0]) / math.log10(rows[-1] / rows[0])
-        x = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
-        y = _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
-        return f"{x:.1f}", f"{y:.1f}"
+        horizontal = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
+        vertical = _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
+        return f"{horizontal:.1f}", f"{vertical:.1f}"
 
     left, bottom = place(columns[0], rows[0])
     right, top = place(columns[-1], rows[-1])
@@ -116,13 +117,13 @@ def plot(points: Mapping[int, float], exponent: float, factor: float) -> str:
         f'<text x="{left}" y="42">{summary} (1 is proportional)</text>',
     ]
     for column in columns:
-        x, _ = place(column, rows[0])
-        parts.append(f'<line class="grid" x1="{x}" y1="{bottom}" x2="{x}" y2="{top}"/>')
-        parts.append(_label(x, _HEIGHT - _BOTTOM + 20, f"{column:,.0f}", "middle"))
+        across, _ = place(column, rows[0])
+        parts.append(f'<line class="grid" x1="{across}" y1="{bottom}" x2="{across}" y2="{top}"/>')
+        parts.append(_label(across, _HEIGHT - _BOTTOM + 20, f"{column:,.0f}", "middle"))
     for row in rows:
-        _, y = place(columns[0], row)
-        parts.append(f'<line class="grid" x1="{left}" y1="{y}" x2="{right}" y2="{y}"/>')
-        parts.append(_label(_LEFT - 8, float(y) + 4, f"{row:g} s", "end"))
+        _, up = place(columns[0], row)
+        parts.append(f'<line class="grid" x1="{left}" y1="{up}" x2="{right}" y2="{up}"/>')
+        parts.append(_label(_LEFT - 8, float(up) + 4, f"{row:g} s", "end"))
     parts.append(
         f'<path class="frame" d="M{left} {top} V{bottom} H{right}"/>'
         + _label(f"{(_LEFT + _WIDTH - _RIGHT) / 2:.0f}", _HEIGHT - 12, "servers", "middle")
@@ -132,9 +133,9 @@ def plot(points: Mapping[int, float], exponent: float, factor: float) -> str:
     )
     parts.append(f'<line class="fit" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>')
     for size, cost in points.items():
-        x, y = place(size, cost)
+        across, up = place(size, cost)
         parts.append(
-            f'<circle class="point" cx="{x}" cy="{y}" r="4.5">'
+            f'<circle class="point" cx="{across}" cy="{up}" r="4.5">'
             f"<title>{size:,} servers: {cost:.2f} s</title></circle>"
         )
     return "\n".join([*parts, "</svg>", ""])
@@ -146,8 +147,8 @@ def _decades(values: Collection[float]) -> list[float]:
     return [10.0**power for power in range(first, last + 1)]
 
 
-def _label(x: object, y: object, text: str, anchor: str) -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
+def _label(across: object, up: object, text: str, anchor: str) -> str:
+    return f'<text x="{across}" y="{up}" text-anchor="{anchor}">{text}</text>'
 
 
 def main() -> int:

@@ -27,7 +27,6 @@ def main() -> int:
         "unique serial show against server show",
         [openstack, "server", "show", server, "-f", "json"],
         [openstack, "unique", "serial", "show", server, "-f", "json"],
-        environment={},
         limit=LIMIT,
         runs=runs,
     )

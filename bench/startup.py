@@ -16,8 +16,8 @@ import venv
 from pathlib import Path
 
 from bench.timing import compare
+from devcloud.layout import SOURCE_ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 1.03
 
 
@@ -31,7 +31,7 @@ def main() -> int:
             venv.create(home, with_pip=True)
             pip = [str(home / "bin" / "python"), "-m", "pip", "--quiet"]
             # The plugin in both, then out of one: they get the same dependencies.
-            subprocess.run([*pip, "install", str(ROOT)], check=True, capture_output=True)
+            subprocess.run([*pip, "install", str(SOURCE_ROOT)], check=True, capture_output=True)
             if name == "without":
                 subprocess.run([*pip, "uninstall", "--yes", "osc-uniqserial"], check=True)
             commands[name] = [home / "bin" / "openstack", "flavor", "set", "--help"]
@@ -39,7 +39,6 @@ def main() -> int:
             "flavor set --help, plugin installed against not",
             commands["without"],
             commands["with"],
-            environment={},
             limit=LIMIT,
             runs=runs,
         )

@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nova.conf
@@ -21,6 +22,8 @@ from nova import objects
 from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.uniqserial import UniqueSerialLibvirtDriver
 from oslo_utils import uuidutils
+
+from bench.timing import in_turns
 
 CALLS = 500
 LIMIT_US = 50.0
@@ -49,17 +52,13 @@ def main(runs: int) -> int:
     worst = 0.0
     for mode in ("unique", "none"):
         nova.conf.CONF.set_override("sysinfo_serial", mode, group="libvirt")
-        makers = [
-            driver(None)._get_guest_config_sysinfo
+        jobs = {
+            driver: partial(seconds_a_call, driver(None)._get_guest_config_sysinfo, instance)
             for driver in (libvirt_driver.LibvirtDriver, UniqueSerialLibvirtDriver)
-        ]
-        samples: tuple[list[float], list[float]] = ([], [])
-        for number in range(runs + 1):
-            for which in (0, 1) if number % 2 else (1, 0):
-                taken = seconds_a_call(makers[which], instance)
-                if number:  # the first round warms the caches
-                    samples[which].append(taken)
-        stock, ours = (statistics.median(side) * 1e6 for side in samples)
+        }
+        stock, ours = (
+            statistics.median(samples) * 1e6 for samples in in_turns(jobs, runs).values()
+        )
         worst = max(worst, ours - stock)
         print(
             f"sysinfo of one guest, host mode {mode}: stock {stock:.1f} us, ours {ours:.1f} us,"

@@ -6,38 +6,86 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from devcloud.layout import SOURCE_ROOT
 
 Command = Sequence[object]
+Name = TypeVar("Name")
+Cost = TypeVar("Cost")
 
 
-class Sample(NamedTuple):
-    """One run of a command, in seconds."""
+class Run(NamedTuple):
+    """What one run of a command cost: seconds, seconds and KiB."""
 
     wall: float
     cpu: float
+    peak: float
 
 
-def run_once(command: Command, environment: Mapping[str, str]) -> Sample:
-    """Run a command that must succeed and return what it cost."""
-    before = os.times()
-    began = time.perf_counter()
-    subprocess.run(
-        [str(word) for word in command],
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=True,
-    )
-    wall = time.perf_counter() - began
-    after = os.times()
-    cpu = (
-        after.children_user - before.children_user + after.children_system - before.children_system
-    )
-    return Sample(wall, cpu)
+def run(
+    command: Command, environment: Mapping[str, str], good: Collection[int] = (0,)
+) -> tuple[Run, str, str]:
+    """Run a command, and return what it cost and what it printed, to each stream.
+
+    :param good: the exit codes that are no failure
+    """
+    words = [str(word) for word in command]
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            words,
+            cwd=SOURCE_ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+        )
+        # What this very child cost, to the microsecond.
+        _, status, used = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        said, warned = output.read(), errors.read()
+    if child.returncode not in good:
+        sys.exit(f"{' '.join(words)} failed ({child.returncode}): {warned.strip()}")
+    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss), said, warned
+
+
+def in_turns(
+    jobs: Mapping[Name, Callable[[], Cost]], rounds: int, *, warm: bool = False
+) -> dict[Name, list[Cost]]:
+    """Run every job once a round, each round in the other order, and return what each cost.
+
+    :param warm: whether caches are warm; else a round before the others warms them
+    """
+    costs: dict[Name, list[Cost]] = {name: [] for name in jobs}
+    for number in range(int(warm), rounds + 1):
+        for name in list(jobs) if number % 2 else list(jobs)[::-1]:
+            cost = jobs[name]()
+            if number:
+                costs[name].append(cost)
+    return costs
+
+
+def median(runs: Sequence[Run]) -> Run:
+    """Return the median of each cost."""
+    return Run(*(statistics.median(costs) for costs in zip(*runs, strict=True)))
+
+
+def against(candidate: Sequence[Run], baseline: Sequence[Run], limit: float | None) -> bool:
+    """Print a ratio of wall times, with its spread, and tell whether it is within the limit."""
+    ratio = median(candidate).wall / median(baseline).wall
+    by_round = [one.wall / other.wall for one, other in zip(candidate, baseline, strict=True)]
+    allowed = f"limit {limit}; " if limit else ""
+    print(f"wall {ratio:.3f} ({allowed}by round {min(by_round):.3f} to {max(by_round):.3f})")
+    return limit is None or ratio <= limit
 
 
 def compare(
@@ -45,7 +93,6 @@ def compare(
     baseline: Command,
     candidate: Command,
     *,
-    environment: Mapping[str, str],
     limit: float,
     runs: int,
 ) -> bool:
@@ -54,20 +101,13 @@ def compare(
     :param limit: largest ratio of the medians of wall time that is good
     :returns: whether it is within the limit
     """
-    samples: tuple[list[Sample], list[Sample]] = ([], [])
-    for number in range(runs + 1):
-        # In turns, and each first in half of the rounds.
-        order = ((0, baseline), (1, candidate))
-        for which, command in order if number % 2 else reversed(order):
-            sample = run_once(command, environment)
-            if number:  # the first round warms the caches
-                samples[which].append(sample)
-    wall = [statistics.median(sample.wall for sample in side) for side in samples]
-    cpu = [statistics.median(sample.cpu for sample in side) for side in samples]
-    ratio = wall[1] / wall[0]
+    commands = {"baseline": baseline, "candidate": candidate}
+    done = in_turns({name: partial(run, words, {}) for name, words in commands.items()}, runs)
+    before, after = (median([cost for cost, *_output in each]) for each in done.values())
+    ratio = after.wall / before.wall
     print(
-        f"{title}: wall {ratio:.3f} (limit {limit}), CPU {cpu[1] / cpu[0]:.3f};"
-        f" baseline {wall[0]:.2f} s, candidate {wall[1]:.2f} s,"
+        f"{title}: wall {ratio:.3f} (limit {limit}), CPU {after.cpu / before.cpu:.3f};"
+        f" baseline {before.wall:.2f} s, candidate {after.wall:.2f} s,"
         f" medians of {runs} runs in turns"
     )
     return ratio <= limit

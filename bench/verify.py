@@ -26,25 +26,24 @@ import json
 import os
 import pwd
 import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
 import xml.etree.ElementTree
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import defusedxml.ElementTree
 import libvirt
 
-from bench.audit import Run, against, median
-from bench.fake_cloud import ROOT
+from bench.timing import Run, against, in_turns, median
+from devcloud.children import Children, listens, wait_until
+from devcloud.errors import DevcloudError
+from devcloud.layout import SOURCE_ROOT
 from osc_uniqserial.guests import domain_xml
 from osc_uniqserial.guests.libvirt import TIMEOUT, Libvirt
 from osc_uniqserial.model.guest import HostSeen, Reading
@@ -250,6 +249,11 @@ class Host(NamedTuple):
         return self.folder / "proxy"
 
     @property
+    def output(self) -> Path:
+        """What the daemon prints."""
+        return self.folder / "output"
+
+    @property
     def uri(self) -> str:
         """Where the plugin reads it."""
         return _URI.format(self.proxy)
@@ -265,64 +269,52 @@ class Host(NamedTuple):
         return connection
 
 
-class Hosts:
-    """Hosts that share a number of domains, as a context manager."""
+@contextmanager
+def running(count: int, guests: int, latency: float) -> Iterator[Sequence[Host]]:
+    """Run hosts that share a number of domains.
 
-    def __init__(self, count: int, guests: int, latency: float) -> None:
-        """Prepare; nothing is started yet.
-
-        :param latency: seconds that each reply of the slowest host comes late
-        """
-        self._stack = ExitStack()
-        self._count, self._guests, self._latency = count, guests, latency
-
-    def __enter__(self) -> Sequence[Host]:
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
-            hosts = [self._host(number, folder) for number in range(self._count)]
-            owner = _owner()
-            if owner:
-                os.chown(folder, owner.pw_uid, owner.pw_gid)
-            children = [stack.enter_context(_Child(*_daemon(host, owner))) for host in hosts]
-            routes = [(str(host.proxy), str(host.daemon), host.delay) for host in hosts]
-            (folder / "routes").write_text(json.dumps(routes))
-            command = [sys.executable, "-m", "bench.verify", "proxy", str(folder / "routes")]
-            proxy = _Child(command, os.environ, None, folder / "proxy.log")
-            stack.enter_context(proxy)
-            for host, child in zip(hosts, children, strict=True):
-                child.wait_for(host.daemon)
-                stack.callback(host.start_guests().close)
-                proxy.wait_for(host.proxy)
-            self._stack = stack.pop_all()
-        return hosts
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
-    def _host(self, number: int, folder: Path) -> Host:
-        share = _FASTEST + (1 - _FASTEST) * number / max(self._count - 1, 1)
-        numbers = range(
-            self._guests * number // self._count, self._guests * (number + 1) // self._count
+    :param latency: seconds that each reply of the slowest host comes late
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
+        hosts = [_host(number, count, guests, latency, folder) for number in range(count)]
+        owner = _owner()
+        if owner:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        children = stack.enter_context(Children(_CHILD_TIMEOUT))
+        for host in hosts:
+            _start_daemon(children, host, owner)
+        routes = [(str(host.proxy), str(host.daemon), host.delay) for host in hosts]
+        (folder / "routes").write_text(json.dumps(routes))
+        log = folder / "proxy.log"
+        children.start(
+            "proxy",
+            [sys.executable, "-m", "bench.verify", "proxy", folder / "routes"],
+            log,
+            cwd=SOURCE_ROOT,
         )
-        host = Host(
-            f"compute-{number + 1:03}", folder / str(number), self._latency * share, numbers
-        )
-        host.folder.mkdir()
-        (host.folder / "conf").write_text(
-            f'unix_sock_dir = "{host.folder}"\n'
-            'auth_unix_ro = "none"\n'
-            'auth_unix_rw = "none"\n'
-            f'host_uuid = "{uuid.UUID(int=number + 1, version=5)}"\n'
-            f'log_outputs = "3:file:{host.folder}/log"\n'
-        )
-        # Where the daemon looks for all drivers but the test driver, which is built in.
-        (host.folder / "none").mkdir()
-        return host
+        for host in hosts:
+            _await_listener(children, host.daemon, host.output)
+            stack.callback(host.start_guests().close)
+            _await_listener(children, host.proxy, log)
+        yield hosts
+
+
+def _host(number: int, count: int, guests: int, latency: float, folder: Path) -> Host:
+    share = _FASTEST + (1 - _FASTEST) * number / max(count - 1, 1)
+    numbers = range(guests * number // count, guests * (number + 1) // count)
+    host = Host(f"compute-{number + 1:03}", folder / str(number), latency * share, numbers)
+    host.folder.mkdir()
+    (host.folder / "conf").write_text(
+        f'unix_sock_dir = "{host.folder}"\n'
+        'auth_unix_ro = "none"\n'
+        'auth_unix_rw = "none"\n'
+        f'host_uuid = "{uuid.UUID(int=number + 1, version=5)}"\n'
+        f'log_outputs = "3:file:{host.folder}/log"\n'
+    )
+    # Where the daemon looks for all drivers but the test driver, which is built in.
+    (host.folder / "none").mkdir()
+    return host
 
 
 def _owner() -> pwd.struct_passwd | None:
@@ -330,81 +322,45 @@ def _owner() -> pwd.struct_passwd | None:
     return None if os.geteuid() else pwd.getpwnam("nobody")
 
 
-def _daemon(
-    host: Host, owner: pwd.struct_passwd | None
-) -> tuple[list[str], dict[str, str], pwd.struct_passwd | None, Path]:
+def _start_daemon(children: Children, host: Host, owner: pwd.struct_passwd | None) -> None:
+    identity: dict[str, Any] = {}
     if owner:
         for path in (host.folder, *host.folder.iterdir()):
             os.chown(path, owner.pw_uid, owner.pw_gid)
+        identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
     folder = str(host.folder)
-    words = [_LIBVIRTD, "-f", f"{folder}/conf", "-p", f"{folder}/pid", "--timeout", str(_IDLE)]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "LIBVIRT_DRIVER_DIR": f"{folder}/none",
-        **dict.fromkeys(("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), folder),
-        **dict.fromkeys(
-            ("DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"), f"unix:path={folder}/none/bus"
-        ),
-    }
-    return words, environment, owner, host.folder / "output"
+    children.start(
+        host.name,
+        [_LIBVIRTD, "-f", f"{folder}/conf", "-p", f"{folder}/pid", "--timeout", str(_IDLE)],
+        host.output,
+        # The owner may have no access to this project, which has the program that binds.
+        bound=False,
+        cwd=SOURCE_ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "LIBVIRT_DRIVER_DIR": f"{folder}/none",
+            **dict.fromkeys(
+                ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), folder
+            ),
+            **dict.fromkeys(
+                ("DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"),
+                f"unix:path={folder}/none/bus",
+            ),
+        },
+        **identity,
+    )
 
 
-class _Child:
-    """A process that ends with this context."""
-
-    def __init__(
-        self,
-        words: Sequence[str],
-        environment: Mapping[str, str],
-        owner: pwd.struct_passwd | None,
-        output: Path,
-    ) -> None:
-        self._output = output
-        with output.open("wb") as stream:
-            self._process = subprocess.Popen(
-                words,
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                user=owner.pw_uid if owner else None,
-                group=owner.pw_gid if owner else None,
-                extra_groups=[] if owner else None,
-            )
-
-    def __enter__(self) -> _Child:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._process as process:
-            process.terminate()
-            try:
-                process.wait(_CHILD_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-    def wait_for(self, path: Path) -> None:
-        """Return when somebody listens at a socket."""
-        deadline = time.monotonic() + _CHILD_TIMEOUT
-        with socket.socket(socket.AF_UNIX) as client:
-            while client.connect_ex(os.fspath(path)):
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"nobody listens at {path}: {self._output.read_text().strip()}")
-                time.sleep(0.02)
+def _await_listener(children: Children, address: Path, log: Path) -> None:
+    failure = f"nobody listens at {address}"
+    wait_until(lambda: listens(address), failure, log, timeout=_CHILD_TIMEOUT, check=children.check)
 
 
 async def _proxy(routes: Sequence[tuple[str, str, float]]) -> None:
     """Serve sockets, each for another one, and hold back what comes from there."""
     for here, there, delay in routes:
         await asyncio.start_unix_server(functools.partial(_relay, there, delay), here)
-    # That ends with the parent, even one that is killed.
-    await asyncio.to_thread(sys.stdin.read)
+    await asyncio.Event().wait()
 
 
 async def _relay(
@@ -453,7 +409,7 @@ def _read(hosts: Sequence[Host]) -> Run:
 def _of_hosts(args: argparse.Namespace) -> bool:
     alone: dict[str, list[Run]] = {}
     together: list[Run] = []
-    with Hosts(args.hosts, args.domains, args.latency / 1000) as hosts:
+    with running(args.hosts, args.domains, args.latency / 1000) as hosts:
         _read(hosts)  # warms the caches
         for number in range(args.rounds):
             if number % 2:
@@ -501,12 +457,10 @@ def _of_parser(args: argparse.Namespace) -> bool:
         standard: xml.etree.ElementTree.fromstring,
         defused: defusedxml.ElementTree.fromstring,
     }
-    costs: dict[str, list[float]] = {name: [] for name in parsers}
-    for number in range(args.rounds + 1):
-        for name in list(parsers) if number % 2 else list(parsers)[::-1]:
-            cost = _parsed_by(parsers[name], documents)
-            if number:  # the first round warms the caches
-                costs[name].append(cost)
+    costs = in_turns(
+        {name: functools.partial(_parsed_by, parse, documents) for name, parse in parsers.items()},
+        args.rounds,
+    )
     print(
         f"{len(documents):,} documents of about {len(documents[0]) / 1024:.1f} KiB,"
         f" medians of {args.rounds} rounds in turns"
@@ -550,7 +504,10 @@ def main() -> int:
     args = parser.parse_args()
     # Children and the temporary folder go in any case.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
-    return 0 if args.measure(args) else 1
+    try:
+        return 0 if args.measure(args) else 1
+    except DevcloudError as error:
+        sys.exit(f"{error}\n{error.detail}")
 
 
 if __name__ == "__main__":

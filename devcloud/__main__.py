@@ -4,19 +4,18 @@
 import argparse
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
 
-from devcloud import cloud, process, state
+from devcloud import cloud, process, session, state
 from devcloud.demo import client_help, run_demo
 from devcloud.errors import DevcloudError
 from devcloud.layout import Layout
 from devcloud.seed import run_seed
+from devcloud.terminal import exports, timed_progress
 
 EXIT_NOT_UP = 3
 
@@ -29,30 +28,15 @@ def _terminate(_signum: int, _frame: FrameType | None) -> None:
     raise _Terminated
 
 
-def _progress() -> Callable[[str], None]:
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"[{time.monotonic() - began:6.1f} s] {text}", file=sys.stderr, flush=True)
-
-    return say
-
-
-def _exports(layout: Layout) -> str:
-    return "\n".join(
-        f"export {key}={shlex.quote(value)}"
-        for key, value in cloud.client_environment(layout).items()
-    )
-
-
 def up(args: argparse.Namespace) -> int:
     """Start the cloud."""
-    say = _progress()
+    say = timed_progress()
     if cloud.up(args.layout, say):
         say("the cloud is up")
     else:
         say("the cloud is up already")
-    print(f"# clouds: devcloud (admin), devcloud-member, devcloud-reader\n{_exports(args.layout)}")
+    print("# clouds: devcloud (admin), devcloud-member, devcloud-reader")
+    print(exports(cloud.client_environment(args.layout)))
     return 0
 
 
@@ -64,7 +48,7 @@ def down(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace) -> int:
     """Show the services; exit code 3 unless all are up."""
-    current = cloud.running(args.layout)
+    current = session.running(args.layout)
     if current is None:
         last = state.read(args.layout.state_file)
         killed = last is not None and last.phase in (state.STARTING, state.READY)
@@ -83,8 +67,8 @@ def status(args: argparse.Namespace) -> int:
 
 def env(args: argparse.Namespace) -> int:
     """Print the export lines for a shell."""
-    print(_exports(args.layout))
-    return 0 if cloud.running(args.layout) else EXIT_NOT_UP
+    print(exports(cloud.client_environment(args.layout)))
+    return 0 if session.running(args.layout) else EXIT_NOT_UP
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:
         raise DevcloudError("run: which command? devcloud run -- CMD...")
-    ours = cloud.up(args.layout, _progress())
+    ours = cloud.up(args.layout, timed_progress())
     try:
         return _call(command, {**os.environ, **cloud.client_environment(args.layout)})
     finally:
@@ -102,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     """Run the main job on the cloud, which is brought up for it if it is not up."""
-    say = _progress()
+    say = timed_progress()
     ours = cloud.up(args.layout, say)
     try:
         run_demo(args.layout, say, fresh=ours)
@@ -117,7 +101,7 @@ def demo(args: argparse.Namespace) -> int:
 def seed(args: argparse.Namespace) -> int:
     """Fill the cloud, which must be up, with servers and mistakes; print what must be found."""
     document = run_seed(
-        args.layout, _progress(), seed=args.seed, servers=args.servers, hosts=args.hosts
+        args.layout, timed_progress(), seed=args.seed, servers=args.servers, hosts=args.hosts
     )
     print(json.dumps(document, indent=1))
     return 0

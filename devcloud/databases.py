@@ -6,20 +6,19 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from devcloud import process
+from devcloud.children import Children
 from devcloud.config import CATALOG, endpoint, render, sqlite_url
-from devcloud.errors import DevcloudError, log_tail
 from devcloud.layout import DATABASES, SERVICES, SOURCE_ROOT, Layout
+from devcloud.terminal import Progress
 
 #: What templates hold where a cloud's own ports and paths belong.
 PLACEHOLDERS: Mapping[str, str] = {
-    **{service: f"http://{service}.invalid{path}" for service, (_t, _n, path) in CATALOG.items()},
+    **{service: f"http://{service}.invalid{CATALOG[service][2]}" for service in CATALOG},
     **{name: f"sqlite:///{name}.invalid" for name in DATABASES if name.startswith("nova_cell")},
 }
 
@@ -46,7 +45,7 @@ def template_dir(layout: Layout) -> Path:
     return layout.venv / "devcloud-templates" / digest.hexdigest()[:16]
 
 
-def ensure_templates(layout: Layout, progress: Callable[[str], None]) -> Path:
+def ensure_templates(layout: Layout, progress: Progress) -> Path:
     """The folder of the templates, made if it does not exist.
 
     Call it with the environment's lock held.
@@ -61,48 +60,30 @@ def ensure_templates(layout: Layout, progress: Callable[[str], None]) -> Path:
         shutil.rmtree(unfinished)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as scratch:
         building = Layout(Path(scratch), layout.venv)
-        _build(layout, building, progress)
+        _build(layout, building)
         # Last and in one step: a folder with the right name is complete.
         building.databases.rename(target)
     return target
 
 
-def _build(layout: Layout, building: Layout, progress: Callable[[str], None]) -> None:
+def _build(layout: Layout, building: Layout) -> None:
     building.databases.mkdir(parents=True)
     write_files(render(building, dict.fromkeys(SERVICES, 1)))
     write_keys(building)
     layout.logs.mkdir(parents=True, exist_ok=True)
-    children: dict[str, subprocess.Popen[bytes]] = {}
-    try:
+    with Children() as children:
         for name, service in _BUILT.items():
-            with layout.log(f"database-{name}").open("wb") as log:
-                children[name] = subprocess.Popen(
-                    process.argv_bound(
-                        [
-                            layout.python,
-                            "-m",
-                            "devcloud.build_databases",
-                            name,
-                            building.config_file(service),
-                        ]
-                    ),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=service_environment(building),
-                    cwd=building.run,
-                )
-        for name, child in children.items():
-            if child.wait() != 0:
-                raise DevcloudError(
-                    f"making the database of {name} failed",
-                    log_tail(layout.log(f"database-{name}")),
-                )
-    finally:
-        for child in children.values():
-            if child.poll() is None:
-                child.kill()
-            child.wait()
+            children.start(
+                name,
+                [
+                    *(layout.python, "-m", "devcloud.build_databases"),
+                    *(name, building.config_file(service)),
+                ],
+                layout.log(f"database-{name}"),
+                env=service_environment(building),
+                cwd=building.run,
+            )
+        children.succeed("making the databases failed")
     for copy, source in _COPIES.items():
         shutil.copy(building.database(source), building.database(copy))
     for name in DATABASES:

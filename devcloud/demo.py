@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job, shown: mark a flavor, an image and an aggregate; see what servers get."""
 
-import hashlib
 import json
 import os
 import shlex
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from devcloud import cloud
-from devcloud.environment import interpreter, make_venv, pip_install
+from devcloud.environment import fingerprint, make_venv, pip_install, renew
 from devcloud.errors import DevcloudError
 from devcloud.layout import SOURCE_ROOT, Layout
+from devcloud.terminal import Progress, exports
 
 _SERVER_TIMEOUT = 180.0
 
@@ -37,12 +36,14 @@ def _bin(layout: Layout) -> Path:
 
 def client_help(layout: Layout) -> str:
     """The lines for a shell in which the cloud and the client are to be used."""
-    lines = [f"export PATH={shlex.quote(str(_bin(layout)))}:$PATH"]
-    lines += [
-        f"export {key}={shlex.quote(value)}"
-        for key, value in cloud.client_environment(layout).items()
-    ]
-    return "\n".join([*lines, "openstack unique serial --help", "# python3 -m devcloud down"])
+    return "\n".join(
+        (
+            f"export PATH={shlex.quote(str(_bin(layout)))}:$PATH",
+            exports(cloud.client_environment(layout)),
+            "openstack unique serial --help",
+            "# python3 -m devcloud down",
+        )
+    )
 
 
 class Demo:
@@ -74,7 +75,7 @@ class Demo:
         return run.stdout
 
 
-def run_demo(layout: Layout, progress: Callable[[str], None], *, fresh: bool) -> None:
+def run_demo(layout: Layout, progress: Progress, *, fresh: bool) -> None:
     """Run the main job on the cloud, which must be up.
 
     :param fresh: the cloud is empty, so that plain names are free
@@ -162,18 +163,14 @@ def _wait_active(demo: Demo, wanted: set[str]) -> None:
         time.sleep(1)
 
 
-def _ensure_client(layout: Layout, progress: Callable[[str], None]) -> None:
+def _ensure_client(layout: Layout, progress: Progress) -> None:
     """Install this project, as it is here, with OpenStackClient."""
     home = layout.root / "client"
-    stamp = home / "devcloud-stamp"
-    digest = hashlib.sha256()
-    for name in ("setup.cfg", "pyproject.toml", "setup.py"):
-        digest.update((SOURCE_ROOT / name).read_bytes())
-    digest.update(f"{interpreter()}{SOURCE_ROOT}".encode())
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
-        return
-    stamp.unlink(missing_ok=True)
-    progress("installing OpenStackClient and this plugin")
-    make_venv(layout, home)
-    pip_install(layout, home, "--editable", Path(SOURCE_ROOT))
-    stamp.write_text(digest.hexdigest())
+    files = (SOURCE_ROOT / name for name in ("setup.cfg", "pyproject.toml", "setup.py"))
+
+    def install() -> None:
+        progress("installing OpenStackClient and this plugin")
+        make_venv(layout, home)
+        pip_install(layout, home, "--editable", SOURCE_ROOT)
+
+    renew(home, "devcloud", fingerprint(str(SOURCE_ROOT), *files), install)

@@ -4,6 +4,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 #: The folder that holds the package: what the services' Python needs on its path.
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
@@ -25,13 +26,59 @@ DATABASES = (
 )
 
 
+class _HasRoot(Protocol):
+    @property
+    def root(self) -> Path: ...
+
+
+class Below:
+    """A path below the root of a layout, as an attribute of the layout."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __get__(self, layout: _HasRoot, _owner: type) -> Path:
+        return layout.root / self._path
+
+
 @dataclass(frozen=True)
-class Layout:
-    """Paths below one cloud's folder."""
+class BaseLayout:
+    """What the folder of everything that has a supervisor holds."""
 
     root: Path
-    #: The services' virtual environment, which other clouds may share.
+    #: The services' virtual environment, which others may share.
     venv: Path
+
+    #: What runs, for ``status``, ``down`` and tests.
+    state_file = Below("state.json")
+    #: Locked as long as the supervisor starts or runs.
+    lock_file = Below("lock")
+    #: Logs of the present or the last run.
+    logs = Below("logs")
+
+    @property
+    def python(self) -> Path:
+        """The virtual environment's interpreter."""
+        return self.venv / "bin" / "python"
+
+    def log(self, name: str) -> Path:
+        """The log file of a process or a step."""
+        return self.logs / f"{name}.log"
+
+
+class Layout(BaseLayout):
+    """Paths below one cloud's folder."""
+
+    #: The client configuration.
+    clouds_yaml = Below("clouds.yaml")
+    #: Everything that is made fresh at each start.
+    run = Below("run")
+    #: Configuration files of the services.
+    etc = Below("run/etc")
+    #: Python code that only the services see.
+    lib = Below("run/lib")
+    #: SQLite files.
+    databases = Below("run/db")
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None) -> "Layout":
@@ -39,55 +86,6 @@ class Layout:
         path = Path(root).absolute() if root else SOURCE_ROOT / ".devcloud"
         shared = os.environ.get("DEVCLOUD_VENV")
         return cls(path, Path(shared).absolute() if shared else path / "venv")
-
-    @property
-    def python(self) -> Path:
-        """The virtual environment's interpreter."""
-        return self.venv / "bin" / "python"
-
-    @property
-    def state_file(self) -> Path:
-        """What runs, for ``status``, ``down`` and tests."""
-        return self.root / "state.json"
-
-    @property
-    def lock_file(self) -> Path:
-        """Locked as long as a cloud starts or runs."""
-        return self.root / "lock"
-
-    @property
-    def clouds_yaml(self) -> Path:
-        """The client configuration."""
-        return self.root / "clouds.yaml"
-
-    @property
-    def logs(self) -> Path:
-        """Logs of the present or the last run."""
-        return self.root / "logs"
-
-    @property
-    def run(self) -> Path:
-        """Everything that is made fresh at each start."""
-        return self.root / "run"
-
-    @property
-    def etc(self) -> Path:
-        """Configuration files of the services."""
-        return self.run / "etc"
-
-    @property
-    def lib(self) -> Path:
-        """Python code that only the services see."""
-        return self.run / "lib"
-
-    @property
-    def databases(self) -> Path:
-        """SQLite files."""
-        return self.run / "db"
-
-    def log(self, name: str) -> Path:
-        """The log file of a service or a step."""
-        return self.logs / f"{name}.log"
 
     def config_dir(self, service: str) -> Path:
         """The folder of one service's configuration files."""

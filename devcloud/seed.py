@@ -9,21 +9,22 @@ their servers can be looked at, not acted on.
 """
 
 import json
-import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from devcloud import cloud, databases, process, state
+from devcloud import databases, session, state
+from devcloud.children import Children
 from devcloud.config import PASSWORD, USERS
-from devcloud.errors import DevcloudError, log_tail
+from devcloud.errors import DevcloudError
 from devcloud.layout import SOURCE_ROOT, Layout
 from devcloud.seed_plan import DISABLED, Host, Image, Plan, manifest
 from devcloud.seed_scenarios import make_plan
+from devcloud.terminal import Progress
 
 Json = dict[str, Any]
 
@@ -38,11 +39,9 @@ PLAN = "seed-plan.json"
 _VERSIONS = {"nova": "compute 2.61", "placement": "placement 1.39"}
 
 
-def run_seed(
-    layout: Layout, progress: Callable[[str], None], *, seed: int, servers: int, hosts: int
-) -> Json:
+def run_seed(layout: Layout, progress: Progress, *, seed: int, servers: int, hosts: int) -> Json:
     """Seed the cloud, which must be up, and return the manifest."""
-    current = cloud.running(layout)
+    current = session.running(layout)
     if current is None or current.phase != state.READY:
         raise DevcloudError("the cloud is not up: start it with 'devcloud up'")
     output = layout.run / MANIFEST
@@ -119,7 +118,7 @@ class _Seed:
         layout: Layout,
         current: state.State,
         plan: Plan,
-        progress: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self._layout = layout
         self._plan = plan
@@ -253,28 +252,15 @@ class _Seed:
     def _run_parts(self, *parts: tuple[str, ...]) -> None:
         """Run modules at the same time: (module, service, arguments before the common ones)."""
         layout = self._layout
-        children: dict[str, subprocess.Popen[bytes]] = {}
-        try:
+        with Children() as children:
             for module, service, *arguments in parts:
                 name = "-".join((module, *arguments))
-                files = (str(layout.config_file(service)), str(layout.run / PLAN))
-                command = [str(layout.python), "-m", f"devcloud.{module}", *arguments, *files]
-                with layout.log(name).open("wb") as output:
-                    children[name] = subprocess.Popen(
-                        process.argv_bound(command),
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=subprocess.STDOUT,
-                        env=databases.service_environment(layout),
-                        cwd=layout.run,
-                    )
-            for name, child in children.items():
-                if child.wait() != 0:
-                    raise DevcloudError(
-                        f"{name} failed: the cloud is seeded in part", log_tail(layout.log(name))
-                    )
-        finally:
-            for child in children.values():
-                if child.poll() is None:
-                    child.kill()
-                child.wait()
+                files = (layout.config_file(service), layout.run / PLAN)
+                children.start(
+                    name,
+                    [layout.python, "-m", f"devcloud.{module}", *arguments, *files],
+                    layout.log(name),
+                    env=databases.service_environment(layout),
+                    cwd=layout.run,
+                )
+            children.succeed("the cloud is seeded in part")

@@ -55,7 +55,7 @@ SEVERITIES: Mapping[str, str] = {
     "metadefs-conflict": "low",
 }
 
-_T = TypeVar("_T")
+_Option = TypeVar("_Option")
 
 
 @dataclass
@@ -218,7 +218,7 @@ class Builder:
         """A random UUID, of version 4 as the services make them."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
-    def choice(self, options: Sequence[_T]) -> _T:
+    def choice(self, options: Sequence[_Option]) -> _Option:
         """One of them."""
         return options[self.random.randrange(len(options))]
 

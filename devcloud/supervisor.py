@@ -1,98 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor: the parent of every service of one cloud, detached from the terminal.
+"""The supervisor of one cloud: the parent of every service."""
 
-It inherits the cloud's lock and two pipes from ``up``. Its standard output carries progress to
-``up``. Its standard input tells it whether ``up`` still wants the cloud: the end of the file
-before the word ``keep`` means that ``up`` was interrupted or killed, and everything ends.
-"""
-
-import contextlib
 import os
-import queue
 import select
 import shutil
-import signal
 import socket
-import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Collection
 from pathlib import Path
-from types import FrameType
 
-from devcloud import databases, process, state
+from devcloud import databases, state
 from devcloud.config import CATALOG, render
-from devcloud.errors import DevcloudError, log_tail
 from devcloud.layout import DATABASES, SERVICES, Layout
+from devcloud.supervise import Supervisor, say
 
-KEEP = b"keep\n"
 READY_TIMEOUT = 180.0
 
 
-class _Stop(Exception):
-    """The cloud is to end."""
-
-
-def _on_signal(_signum: int, _frame: FrameType | None) -> None:
-    raise _Stop
-
-
-def _say(text: str) -> None:
-    # Nobody may be reading any more: that is for the caller of this process to care about.
-    with contextlib.suppress(OSError, ValueError):
-        print(text, flush=True)
-
-
-class Supervisor:
+class CloudSupervisor(Supervisor):
     """Starts the services, watches them, and ends them."""
 
-    def __init__(self, layout: Layout, without: Collection[str] = ()) -> None:
+    def __init__(self, layout: Layout, template: Path, without: Collection[str] = ()) -> None:
+        super().__init__(layout, layout.clouds_yaml)
         self.layout = layout
+        self.template = template
         self.services = tuple(service for service in SERVICES if service not in without)
         #: Keep the ports of the other services from being taken, as long as the cloud runs.
         self.reserved: list[socket.socket] = []
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
-        self.state = state.State(
-            phase=state.STARTING,
-            pid=os.getpid(),
-            started=process.start_time(os.getpid()) or 0,
-            venv=str(layout.venv),
-            clouds_yaml=str(layout.clouds_yaml),
-        )
 
-    def run(self, template: Path) -> int:
-        """Start everything, then wait for a signal or the end of a service."""
-        try:
-            self._save()
-            self._start(template)
-            self._await_ready()
-            self.state.phase = state.READY
-            self._save()
-            self._release_caller()
-            self._watch()
-        except _Stop:
-            self.state.phase = state.STOPPED
-        except DevcloudError as error:
-            self.state.phase = state.FAILED
-            self.state.error = f"{error}\n{error.detail}"
-        except Exception as error:
-            self.state.phase = state.FAILED
-            self.state.error = f"{type(error).__name__}: {error}"
-        finally:
-            # A second signal must not interrupt the end.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_IGN)
-            self._end()
-            self._save()
-        return 0 if self.state.phase == state.STOPPED else 1
+    def start(self) -> None:
+        """Start the services and wait until all of them answer."""
+        self._start_services()
+        urls = {
+            service: self.state.services[service].url + CATALOG[service][2]
+            for service in self.services
+        }
+        for service, _status in self.children.answers(urls, READY_TIMEOUT):
+            say(f"{service} is ready")
 
-    def _save(self) -> None:
-        state.write(self.layout.state_file, self.state)
-
-    def _start(self, template: Path) -> None:
+    def _start_services(self) -> None:
         layout = self.layout
         # Fake computes refuse to run on the databases of an earlier process: always fresh.
         shutil.rmtree(layout.run, ignore_errors=True)
@@ -100,7 +46,6 @@ class Supervisor:
             (layout.run / folder).mkdir(parents=True)
         for folder in ("images", "staging", "tasks"):
             (layout.run / "glance" / folder).mkdir(parents=True)
-        layout.logs.mkdir(exist_ok=True)
 
         listeners = {service: _bind() for service in SERVICES}
         for service in self.services:
@@ -109,110 +54,59 @@ class Supervisor:
         databases.write_files(render(layout, ports))
         databases.write_keys(layout)
         databases.link_driver(layout)
-        databases.install(template, layout, ports)
+        databases.install(self.template, layout, ports)
         self.state.ports = ports
         self.state.config = {name: str(layout.config_file(name)) for name in SERVICES}
         self.state.databases = {name: str(layout.database(name)) for name in DATABASES}
         # The slowest first.
         for service in sorted(self.services, key=("nova", "cinder", "neutron").__contains__)[::-1]:
-            self._spawn(service, listeners[service])
+            self._start_service(service, listeners[service].fileno())
         self.reserved = [listeners[name] for name in SERVICES if name not in self.services]
         for service in self.services:
             listeners[service].close()
             self.state.services[service] = state.ServiceState(
-                self.children[service].pid, f"http://127.0.0.1:{ports[service]}"
+                self.children.processes[service].pid, f"http://127.0.0.1:{ports[service]}"
             )
-        self._save()
+        self.save()
 
-    def _spawn(self, service: str, listener: socket.socket) -> None:
+    def _start_service(self, service: str, listener: int) -> None:
         layout = self.layout
-        env = databases.service_environment(layout)
-        env["DEVCLOUD_VENV"] = str(layout.venv)
-        with layout.log(service).open("wb") as log:
-            self.children[service] = subprocess.Popen(
-                process.argv_bound(
-                    [
-                        layout.python,
-                        *("-m", "devcloud.run_service", service, layout.root),
-                        str(listener.fileno()),
-                    ]
-                ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=env,
-                cwd=layout.run,
-                pass_fds=[listener.fileno()],
-            )
+        self.children.start(
+            service,
+            [layout.python, "-m", "devcloud.run_service", service, layout.root, str(listener)],
+            layout.log(service),
+            env={**databases.service_environment(layout), "DEVCLOUD_VENV": str(layout.venv)},
+            cwd=layout.run,
+            pass_fds=[listener],
+        )
 
-    def _await_ready(self) -> None:
-        answers: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for service in self.services:
-            threading.Thread(
-                target=_probe,
-                args=(service, self.state.services[service].url, answers),
-                daemon=True,
-            ).start()
-        deadline = time.monotonic() + READY_TIMEOUT
-        waiting = set(self.services)
-        while waiting:
-            if _caller_left():
-                raise _Stop
-            for service, child in self.children.items():
-                if child.poll() is not None:
-                    raise DevcloudError(
-                        f"{service} ended with exit code {child.returncode} while starting",
-                        log_tail(self.layout.log(service)),
-                    )
-            if time.monotonic() > deadline:
-                slow = sorted(waiting)
-                raise DevcloudError(
-                    f"not ready after {READY_TIMEOUT:.0f} s: {', '.join(slow)}",
-                    log_tail(self.layout.log(slow[0])),
-                )
-            with contextlib.suppress(queue.Empty):
-                service = answers.get(timeout=0.2)
-                waiting.remove(service)
-                _say(f"{service} is ready")
-
-    def _release_caller(self) -> None:
-        """Let ``up`` return: from here on the cloud stands on its own."""
-        # Not sys.stdout.close(), which leaves the descriptor open.
-        sys.stdout.flush()
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        # ``up`` answers, or has died meanwhile.
-        if sys.stdin.buffer.readline() != KEEP:
-            raise _Stop
-
-    def _watch(self) -> None:
-        """Note services that end; return never, but by a signal."""
-        running = {process_fd(child): service for service, child in self.children.items()}
+    def watch(self) -> None:
+        """Note services that exit; never return, but by a signal."""
+        running = {
+            os.pidfd_open(child.pid): service for service, child in self.children.processes.items()
+        }
         poller = select.poll()
-        for fd in running:
-            poller.register(fd, select.POLLIN)
+        for pidfd in running:
+            poller.register(pidfd, select.POLLIN)
         while True:
-            for fd, _event in poller.poll():
-                poller.unregister(fd)
-                service = running.pop(fd)
-                os.close(fd)
-                self.state.services[service].exit_code = self.children[service].wait()
-                self._save()
+            for pidfd, _event in poller.poll():
+                poller.unregister(pidfd)
+                os.close(pidfd)
+                self._note_exit(running.pop(pidfd))
+                self.save()
 
-    def _end(self) -> None:
-        # The services have nothing to save, and Nova takes minutes to end by itself.
-        for child in self.children.values():
-            if child.poll() is None:
-                child.kill()
-        for service, child in self.children.items():
-            code = child.wait()
-            known = self.state.services.get(service)
-            if known is not None and known.exit_code is None:
-                known.exit_code = code
+    def end(self) -> None:
+        """End the services. They have nothing to save, and Nova would take minutes to end."""
+        self.children.end()
+        for service in self.state.services:
+            self._note_exit(service)
+        self.save()
 
-
-def process_fd(child: subprocess.Popen[bytes]) -> int:
-    """A descriptor that becomes readable when the child ends."""
-    return os.pidfd_open(child.pid)
+    def _note_exit(self, service: str) -> None:
+        """Write down how a service ended, if that is not known yet."""
+        known = self.state.services[service]
+        if known.exit_code is None:
+            known.exit_code = self.children.processes[service].wait()
 
 
 def _bind() -> socket.socket:
@@ -222,34 +116,9 @@ def _bind() -> socket.socket:
     return listener
 
 
-def _probe(service: str, url: str, answers: "queue.SimpleQueue[str]") -> None:
-    """Ask once: the answer comes when the service is ready."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url + CATALOG[service][2], timeout=READY_TIMEOUT):
-            pass
-    except urllib.error.HTTPError as error:
-        # 300 is a list of versions, 401 asks for a token: both are answers.
-        if error.code >= 500:
-            return
-    except OSError:
-        # The process ended, which is noticed elsewhere.
-        return
-    answers.put(service)
-
-
-def _caller_left() -> bool:
-    readable, _, _ = select.select([sys.stdin], [], [], 0)
-    return bool(readable)
-
-
 def main(root: str, template: str, *without: str) -> int:
     """Run until told to end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _on_signal)
-    # The terminal may go away.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return Supervisor(Layout.of(root), without).run(Path(template))
+    return CloudSupervisor(Layout.of(root), Path(template), without).run()
 
 
 if __name__ == "__main__":

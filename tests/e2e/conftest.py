@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,18 @@ from devcloud.errors import DevcloudError
 from tests.e2e.stack import control
 from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.stack import Stack
+from tests.functional.conftest import unique_name as unique_name  # the fixture
+
+
+def progress_line(request: pytest.FixtureRequest, what: str) -> Callable[[str], None]:
+    """Return a function that writes lines about something between the lines of pytest."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+
+    def say(text: str) -> None:
+        if terminal is not None:
+            terminal.write_line(f"{what}: {text}")
+
+    return say
 
 
 @pytest.fixture(scope="session")
@@ -25,28 +36,15 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
             pytest.exit(f"no stack is up in {layout.root} (E2E_STACK)", returncode=1)
         yield Stack(layout)
         return
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-
-    def say(text: str) -> None:
-        if terminal is not None:
-            terminal.write_line(f"stack: {text}")
-
     with tempfile.TemporaryDirectory(prefix="e2e-", ignore_cleanup_errors=True) as folder:
+        layout = Layout.of(folder)
         try:
-            session = control.Session(Layout.of(folder), say)
+            session = control.start(layout, progress_line(request, "stack"))
         except DevcloudError as error:
             # Nothing could be tested: that is a failure, and the same one for every test.
             pytest.exit(f"the stack did not start: {error}\n{error.detail}", returncode=1)
         with session:
-            yield Stack(session.layout)
-
-
-@pytest.fixture(scope="session")
-def unique_name() -> Callable[[str], str]:
-    """Return a function that makes names which no other test uses, nor an earlier run."""
-    numbers = itertools.count(1)
-    run = f"{os.getpid():x}"
-    return lambda prefix: f"{prefix}-{run}-{next(numbers)}"
+            yield Stack(layout)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.e2e.stack.brokers import free_port
 from tests.e2e.stack.hosts import BY_NAME, STOCK_DRIVER, UNIQUE_SERIAL_DRIVER
 from tests.e2e.stack.stack import Stack
 from tests.functional.guide import remove_stale_traits
@@ -84,7 +85,7 @@ def test_a_host_without_a_machine_id(
 @pytest.mark.usefixtures("damaged")
 def test_placement_is_down_while_the_compute_starts(stack: Stack) -> None:
     """The compute starts, and Placement learns the new mode when it answers again."""
-    port = _free_port()
+    port = free_port()
     stack.host(HOST).restart(
         sysinfo_serial="none",
         endpoint_override=f"http://127.0.0.1:{port}",
@@ -97,12 +98,6 @@ def test_placement_is_down_while_the_compute_starts(stack: Stack) -> None:
         while our_traits(stack, HOST) != wanted:
             assert time.monotonic() < deadline, our_traits(stack, HOST)
             time.sleep(0.5)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

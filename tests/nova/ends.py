@@ -8,7 +8,6 @@ Neither is ever changed: the driver goes into copies made of links.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -65,7 +64,11 @@ class End:
 
     def environment(self) -> dict[str, str]:
         """Return the environment for a process of this end: nothing of ours leaks in."""
-        keep = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "OS_"))}
+        keep = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "OS_"))
+        }
         return {**keep, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore", **self.environ}
 
     def run(self, script: str, *args: str | Path) -> subprocess.CompletedProcess[str]:
@@ -96,12 +99,10 @@ def newest() -> End:
     :raises Unusable: it cannot be made
     """
     home = Path(os.environ.get("NOVATEST_VENV") or SOURCE_ROOT / ".tox" / "novatest").absolute()
-    digest = hashlib.sha256(environment.interpreter().encode())
-    for path in (REQUIREMENTS, *PINS):
-        digest.update(path.read_bytes())
+    wanted = environment.fingerprint(REQUIREMENTS, *PINS)
     stamp = home / STAMP
     python = home / "bin" / "python"
-    if not stamp.exists() or stamp.read_text() != digest.hexdigest():
+    if not stamp.exists() or stamp.read_text() != wanted:
         if home.exists() and any(home.iterdir()) and not stamp.exists():
             raise Unusable(f"{home} (NOVATEST_VENV) holds something else: it is not overwritten")
         venv.create(home, clear=True, with_pip=True)
@@ -109,7 +110,7 @@ def newest() -> End:
         stamp.write_text("")
         constraints = [word for path in PINS for word in ("-c", path)]
         run(python, "-m", "pip", "install", "--no-input", "-r", REQUIREMENTS, *constraints)
-        stamp.write_text(digest.hexdigest())
+        stamp.write_text(wanted)
     # Nova's own switch: threads as its services use them now, not eventlet.
     threads = {"OS_NOVA_DISABLE_EVENTLET_PATCHING": "true"}
     return End("newest", python, site_of(python), threads)

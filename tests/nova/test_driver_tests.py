@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from devcloud.children import Children
 from devcloud.layout import SOURCE_ROOT
 from tests.nova.ends import DRIVER, INSIDE, End
 
@@ -30,28 +31,23 @@ Outcomes = dict[str, tuple[str, str]]
 
 def judged(end: End, driver: str, folder: Path, only: str = "") -> Outcomes:
     """Run Nova's tests in as many processes as there are cores."""
-    running = []
-    for part in range(PARTS):
-        result, log = folder / f"{part}.json", folder / f"{part}.log"
-        command = end.command("driver_tests.py", driver, str(part), str(PARTS), result, only)
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                command, env=end.environment(), cwd=folder, stdout=output, stderr=output
-            )
-        running.append((process, result, log))
     outcomes: Outcomes = {}
-    try:
-        for process, result, log in running:
+    with Children() as children:
+        for part in range(PARTS):
+            result = folder / f"{part}.json"
+            children.start(
+                str(part),
+                end.command("driver_tests.py", driver, str(part), str(PARTS), result, only),
+                folder / f"{part}.log",
+                env=end.environment(),
+                cwd=folder,
+            )
+        for name, process in children.processes.items():
             code = process.wait(timeout=PATIENCE)
-            assert code == 0, f"{end.name}, {driver}: exit code {code}\n{log.read_text()[-4000:]}"
-            outcomes |= {
-                name: tuple(found) for name, found in json.loads(result.read_text()).items()
-            }
-    finally:
-        for process, _, _ in running:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            log = (folder / f"{name}.log").read_text()
+            assert code == 0, f"{end.name}, {driver}: exit code {code}\n{log[-4000:]}"
+            found = json.loads((folder / f"{name}.json").read_text())
+            outcomes |= {test: tuple(outcome) for test, outcome in found.items()}
     return outcomes
 
 

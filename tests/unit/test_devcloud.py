@@ -26,6 +26,7 @@ from devcloud import (
     seed,
     seed_plan,
     seed_scenarios,
+    session,
     state,
 )
 from devcloud.errors import DevcloudError, log_tail
@@ -148,13 +149,35 @@ class TestEnvironment:
             assert all("==" in line and "@" not in line for line in lines), path
 
     def test_current_only_with_stamp_and_python(self, layout: Layout) -> None:
-        assert not environment.is_current(layout)
+        assert not environment.is_current(layout.venv, "devcloud", "these pins")
+        layout.venv.mkdir(parents=True)
+        (layout.venv / "devcloud-stamp").write_text("these pins")
+        assert not environment.is_current(layout.venv, "devcloud", "these pins")
+        layout.python.parent.mkdir()
+        layout.python.touch()
+        assert environment.is_current(layout.venv, "devcloud", "these pins")
+        assert not environment.is_current(layout.venv, "devcloud", "other pins")
+
+    def test_what_fails_is_not_taken_for_complete(self, layout: Layout) -> None:
         layout.python.parent.mkdir(parents=True)
         layout.python.touch()
-        (layout.venv / "devcloud-stamp").write_text("of other pins")
-        assert not environment.is_current(layout)
-        (layout.venv / "devcloud-stamp").write_text(environment.fingerprint())
-        assert environment.is_current(layout)
+        made: list[str] = []
+        environment.renew(layout.venv, "devcloud", "old", lambda: made.append("old"))
+        environment.renew(layout.venv, "devcloud", "old", lambda: made.append("again"))
+        assert made == ["old"]
+        with pytest.raises(ZeroDivisionError):
+            environment.renew(layout.venv, "devcloud", "new", lambda: made.append(str(1 // 0)))
+        assert not environment.is_current(layout.venv, "devcloud", "old")
+        assert not environment.is_current(layout.venv, "devcloud", "new")
+
+    def test_a_fingerprint_depends_on_texts_and_files(self, tmp_path: Path) -> None:
+        pins = tmp_path / "pins"
+        pins.write_text("nova==1")
+        before = environment.fingerprint("text", pins)
+        assert before == environment.fingerprint("text", pins)
+        assert before != environment.fingerprint("other", pins)
+        pins.write_text("nova==2")
+        assert before != environment.fingerprint("text", pins)
 
 
 class TestLayout:
@@ -249,7 +272,7 @@ class TestCommands:
             assert started is not None
             state.write(layout.state_file, make_state(stranger.pid, started - 1))
             assert cloud.down(layout) is False
-            assert cloud.running(layout) is None
+            assert session.running(layout) is None
             assert stranger.poll() is None
             stranger.send_signal(signal.SIGKILL)
 

@@ -12,6 +12,7 @@ import pytest
 from devcloud.errors import DevcloudError
 from devcloud.layout import Layout
 from osc_uniqserial import metadefs
+from tests.e2e.conftest import progress_line
 from tests.e2e.horizon import site
 from tests.e2e.horizon.browser import Browser
 from tests.functional.cloud import Cloud
@@ -23,38 +24,32 @@ NAMESPACES = "/v2/metadefs/namespaces"
 @pytest.fixture(scope="session")
 def horizon(
     cloud: Cloud, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[site.Site]:
-    """A Horizon of the embedded cloud; HORIZON_VENV names an environment to keep."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-
-    def say(text: str) -> None:
-        if terminal is not None:
-            terminal.write_line(f"horizon: {text}")
-
+) -> Iterator[str]:
+    """The URL of a Horizon of the embedded cloud; HORIZON_VENV names an environment to keep."""
     layout = Layout.of(cloud.folder)
     keystone = cloud.clouds["clouds"]["devcloud"]["auth"]["auth_url"]
     try:
-        site.ensure(layout, say)
-        with site.Site(layout, keystone, tmp_path_factory.mktemp("horizon")) as running:
-            yield running
+        site.ensure(layout, progress_line(request, "horizon"))
+        with site.serve(layout, keystone, tmp_path_factory.mktemp("horizon")) as url:
+            yield url
     except DevcloudError as error:
         pytest.exit(f"Horizon did not start: {error}\n{error.detail}", returncode=1)
 
 
-def _browser(horizon: site.Site, cloud: Cloud, name: str) -> Browser:
+def _browser(horizon: str, cloud: Cloud, name: str) -> Browser:
     auth = cloud.clouds["clouds"][name]["auth"]
-    return Browser(horizon.url, auth["username"], auth["password"])
+    return Browser(horizon, auth["username"], auth["password"])
 
 
 @pytest.fixture(scope="session")
-def admins_browser(horizon: site.Site, cloud: Cloud) -> Iterator[Browser]:
+def admins_browser(horizon: str, cloud: Cloud) -> Iterator[Browser]:
     """A browser that an administrator is logged in with."""
     with _browser(horizon, cloud, "devcloud") as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
-def members_browser(horizon: site.Site, cloud: Cloud) -> Iterator[Browser]:
+def members_browser(horizon: str, cloud: Cloud) -> Iterator[Browser]:
     """A browser that somebody without an administrator's rights is logged in with."""
     with _browser(horizon, cloud, "devcloud-member") as browser:
         yield browser

@@ -5,43 +5,27 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 from devcloud import cloud
 from devcloud.errors import DevcloudError
+from devcloud.terminal import exports, timed_progress
 from tests.e2e.stack import control
 from tests.e2e.stack.layout import Layout
 
 EXIT_NOT_UP = 3
 
 
-def _progress() -> Callable[[str], None]:
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"[{time.monotonic() - began:6.1f} s] {text}", file=sys.stderr, flush=True)
-
-    return say
-
-
 def _environment(layout: Layout) -> dict[str, str]:
     return {"E2E_STACK": str(layout.root), **cloud.client_environment(layout.cloud)}
-
-
-def _exports(layout: Layout) -> None:
-    for key, value in _environment(layout).items():
-        print(f"export {key}={shlex.quote(value)}")
 
 
 def up(layout: Layout, _command: list[str]) -> int:
     """Start the stack and leave it up."""
     if not control.running(layout):
-        control.Session(layout, _progress()).keep()
-    _exports(layout)
+        control.start(layout, timed_progress()).keep()
+    print(exports(_environment(layout)))
     return 0
 
 
@@ -56,7 +40,7 @@ def status(layout: Layout, _command: list[str]) -> int:
     if not control.running(layout):
         print("not up")
         return EXIT_NOT_UP
-    _exports(layout)
+    print(exports(_environment(layout)))
     return 0
 
 
@@ -65,7 +49,7 @@ def run(layout: Layout, command: list[str]) -> int:
     command = command[1:] if command[:1] == ["--"] else command
     if not command:
         raise DevcloudError("run: which command? run -- CMD...")
-    session = None if control.running(layout) else control.Session(layout, _progress())
+    session = None if control.running(layout) else control.start(layout, timed_progress())
     try:
         return subprocess.run(
             command, env={**os.environ, **_environment(layout)}, check=False

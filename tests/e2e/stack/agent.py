@@ -16,28 +16,28 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from devcloud.children import Argument, listens, wait_until
 from devcloud.databases import service_environment
 from tests.e2e.stack.host_files import BOUND, MACHINE_ETC
 from tests.e2e.stack.hosts import BY_NAME, Host
 from tests.e2e.stack.layout import HostLayout, Layout
-from tests.e2e.stack.machine import PATH
+from tests.e2e.stack.machine import ENVIRONMENT, PATH
 
 Answer = dict[str, Any]
-Argument = str | os.PathLike[str]
-
-ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/root"}
 
 LIBVIRT_SOCKET = Path("/run/libvirt/libvirt-sock")
 READY_TIMEOUT = 120.0
 
 
-class Children:
+class Reaper:
     """Waits for every child: ours, and those that daemons leave to PID 1, such as QEMU."""
+
+    environment: Mapping[str, str] = {**ENVIRONMENT, "HOME": "/root"}
 
     def __init__(self) -> None:
         self._ended: dict[int, int] = {}
@@ -60,7 +60,13 @@ class Children:
     def start(self, argv: Sequence[Argument], **options: Any) -> subprocess.Popen[str]:
         """Start a child."""
         child = subprocess.Popen(
-            argv, **{"stdin": subprocess.DEVNULL, "cwd": "/", "env": ENVIRONMENT, **options}
+            argv,
+            **{
+                "stdin": subprocess.DEVNULL,
+                "cwd": "/",
+                "env": {**ENVIRONMENT, "HOME": "/root"},
+                **options,
+            },
         )
         self._started.append(child)
         return child
@@ -90,7 +96,7 @@ class Agent:
         self.layout = layout
         self.host = host
         self.paths = layout.host(host.name)
-        self.children = Children()
+        self.children = Reaper()
         self.compute: int | None = None
         self.turn = threading.Lock()
         self.orders: dict[str, Callable[[Answer], Answer]] = {
@@ -123,13 +129,18 @@ class Agent:
             mount("--bind", self.paths.state, HostLayout.STATE_INSIDE)
             self._spawn("virtlogd", "-f", "/etc/libvirt/virtlogd.conf")
             libvirtd = self._spawn("libvirtd", "--listen", "-f", "/etc/libvirt/libvirtd.conf")
-            deadline = time.monotonic() + READY_TIMEOUT
-            while not _listens(LIBVIRT_SOCKET):
+
+            def check() -> None:
                 if self.children.exit_code(libvirtd) is not None:
-                    raise RuntimeError("libvirtd ended while starting")
-                if time.monotonic() > deadline:
-                    raise RuntimeError("libvirtd does not answer")
-                time.sleep(0.05)
+                    raise RuntimeError("libvirtd exited while starting")
+
+            wait_until(
+                lambda: listens(LIBVIRT_SOCKET),
+                "libvirtd does not answer",
+                self.paths.agent_log,
+                timeout=READY_TIMEOUT,
+                check=check,
+            )
         return {}
 
     def power_off(self, _order: Answer) -> Answer:
@@ -215,11 +226,6 @@ class Agent:
             except Exception as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
             stream.write(json.dumps(answer) + "\n")
-
-
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(os.fspath(path)) == 0
 
 
 def main(root: str, name: str) -> None:

@@ -12,19 +12,19 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from devcloud import databases, environment
-from devcloud.errors import DevcloudError, log_tail
+from devcloud.children import Children, listens, wait_until
+from devcloud.environment import run_logged
+from devcloud.terminal import Progress
 from tests.e2e.stack import machine, nova_config
 from tests.e2e.stack.layout import Layout
 
 READY_TIMEOUT = 120.0
 
 
-def ensure_template(layout: Layout, progress: Callable[[str], None]) -> Path:
+def ensure_template(layout: Layout, progress: Progress) -> Path:
     """MariaDB's data with Nova's tables and cells: made once for these packages, then copied."""
     with environment.locked(layout.cloud):
         target = layout.venv / "e2e-templates" / _template_fingerprint(layout)
@@ -37,7 +37,7 @@ def ensure_template(layout: Layout, progress: Callable[[str], None]) -> Path:
         # Short: the server's socket is in it.
         with tempfile.TemporaryDirectory(prefix="e2e-db-") as scratch:
             building = Layout(Path(scratch), layout.venv)
-            _build_template(building, layout)
+            _build_template(building, layout.log("database-nova"))
             new = target.with_name(".new")
             shutil.copytree(building.mysql, new)
             # Last and in one step: a folder with the right name is complete.
@@ -49,7 +49,7 @@ def _template_fingerprint(layout: Layout) -> str:
     digest = hashlib.sha256()
     digest.update(
         subprocess.run(
-            ["mariadbd", "--version"], capture_output=True, check=True, env=_environment()
+            ["mariadbd", "--version"], capture_output=True, check=True, env=machine.ENVIRONMENT
         ).stdout
     )
     for path in layout.venv.glob("lib/python*/site-packages/nova-*.dist-info"):
@@ -59,50 +59,40 @@ def _template_fingerprint(layout: Layout) -> str:
     return digest.hexdigest()[:16]
 
 
-def _build_template(building: Layout, layout: Layout) -> None:
+def _build_template(building: Layout, log: Path) -> None:
     building.logs.mkdir()
-    log = layout.log("database-nova")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-
-        def run(*argv: str | os.PathLike[str], env: dict[str, str]) -> None:
-            code = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, check=False
-            ).returncode
-            if code != 0:
-                raise DevcloudError("making Nova's databases failed", log_tail(log))
-
-        run(
-            shutil.which("mariadb-install-db", path=machine.PATH) or "mariadb-install-db",
+    failure = "making Nova's databases failed"
+    run_logged(
+        [
+            _program("mariadb-install-db"),
             *("--no-defaults", "--user=root", f"--datadir={building.mysql}"),
             *("--skip-test-db", "--auth-root-authentication-method=normal"),
-            env=_environment(),
+        ],
+        log,
+        failure,
+        machine.ENVIRONMENT,
+    )
+    with Children() as children:
+        server = start_mariadb(children, building)
+        await_mariadb(children, building)
+        nova_config.write_for_databases(building)
+        run_logged(
+            [building.python, "-m", "tests.e2e.stack.build_nova", building.nova_conf],
+            log,
+            failure,
+            databases.service_environment(building.cloud),
         )
-        server = start_mariadb(building)
-        try:
-            await_mariadb(building, server)
-            nova_config.write_for_databases(building)
-            run(
-                building.python,
-                *("-m", "tests.e2e.stack.build_nova", building.nova_conf),
-                env=databases.service_environment(building.cloud),
-            )
-            # In order, so that the copies need no recovery.
-            server.terminate()
-            server.wait(timeout=60)
-        finally:
-            if server.poll() is None:
-                server.kill()
-                server.wait()
+        # In order, so that the copies need no recovery.
+        server.terminate()
+        server.wait(timeout=60)
 
 
-def start_mariadb(layout: Layout) -> subprocess.Popen[bytes]:
+def start_mariadb(children: Children, layout: Layout) -> subprocess.Popen[bytes]:
     """Start the server on the data in the stack's folder."""
-    return _start(
-        layout,
+    return children.start(
         "mariadb",
         [
-            shutil.which("mariadbd", path=machine.PATH) or "mariadbd",
+            _program("mariadbd"),
             "--no-defaults",
             "--user=root",
             f"--datadir={layout.mysql}",
@@ -122,21 +112,19 @@ def start_mariadb(layout: Layout) -> subprocess.Popen[bytes]:
             "--character-set-server=utf8mb4",
             "--skip-log-bin",
         ],
-        _environment(),
+        layout.log("mariadb"),
+        bound=False,
+        env=machine.ENVIRONMENT,
+        cwd=layout.root,
     )
 
 
-def await_mariadb(layout: Layout, server: subprocess.Popen[bytes]) -> None:
+def await_mariadb(children: Children, layout: Layout) -> None:
     """Wait until the server takes connections."""
-
-    def ready() -> bool:
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(os.fspath(layout.mysql_socket)) == 0
-
-    _await(layout, "mariadb", server, ready)
+    _await(children, layout.mysql_socket, "mariadb", layout)
 
 
-def start_rabbitmq(layout: Layout, port: int) -> subprocess.Popen[bytes]:
+def start_rabbitmq(children: Children, layout: Layout, port: int) -> None:
     """Start the broker, its distribution and its port mapper, all on 127.0.0.1."""
     layout.rabbit.mkdir(parents=True)
     (layout.rabbit / "rabbitmq.conf").write_text(
@@ -144,13 +132,15 @@ def start_rabbitmq(layout: Layout, port: int) -> subprocess.Popen[bytes]:
     )
     (layout.rabbit / "enabled_plugins").write_text("[].\n")
     data = os.fspath(layout.rabbit)
-    return _start(
-        layout,
+    children.start(
         "rabbitmq",
         # Not the one in /usr/sbin, which changes to another user.
         ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
-        {
-            **_environment(),
+        layout.log("rabbitmq"),
+        bound=False,
+        cwd=layout.root,
+        env={
+            **machine.ENVIRONMENT,
             "HOME": data,
             "RABBITMQ_NODENAME": "e2e@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
@@ -178,14 +168,19 @@ def start_rabbitmq(layout: Layout, port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def await_rabbitmq(layout: Layout, server: subprocess.Popen[bytes], port: int) -> None:
+def await_rabbitmq(children: Children, layout: Layout, port: int) -> None:
     """Wait until the broker takes connections."""
+    _await(children, ("127.0.0.1", port), "rabbitmq", layout)
 
-    def ready() -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", port)) == 0
 
-    _await(layout, "rabbitmq", server, ready)
+def _await(children: Children, address: Path | tuple[str, int], name: str, layout: Layout) -> None:
+    wait_until(
+        lambda: listens(address),
+        f"{name} does not answer",
+        layout.log(name),
+        timeout=READY_TIMEOUT,
+        check=children.check,
+    )
 
 
 def free_port() -> int:
@@ -196,34 +191,8 @@ def free_port() -> int:
         return port
 
 
-def _environment() -> dict[str, str]:
-    return {"PATH": machine.PATH, "LANG": "C.UTF-8"}
-
-
-def _start(
-    layout: Layout, name: str, argv: list[str], env: dict[str, str]
-) -> subprocess.Popen[bytes]:
-    with layout.log(name).open("wb") as log:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=env,
-            cwd=layout.root,
-        )
-
-
-def _await(
-    layout: Layout, name: str, server: subprocess.Popen[bytes], ready: Callable[[], bool]
-) -> None:
-    deadline = time.monotonic() + READY_TIMEOUT
-    while not ready():
-        if server.poll() is not None:
-            raise DevcloudError(f"{name} ended while starting", log_tail(layout.log(name)))
-        if time.monotonic() > deadline:
-            raise DevcloudError(f"{name} does not answer", log_tail(layout.log(name)))
-        time.sleep(0.05)
+def _program(name: str) -> str:
+    return shutil.which(name, path=machine.PATH) or name
 
 
 def copy_template(template: Path, layout: Layout) -> None:

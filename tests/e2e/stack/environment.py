@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devcloud import environment
+from devcloud.environment import fingerprint
 from devcloud.layout import SOURCE_ROOT
+from devcloud.terminal import Progress
 from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.machine import libvirt_version
 
@@ -25,33 +27,20 @@ DRIVER = SOURCE_ROOT / "nova_driver"
 _BUILT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "*.pyc")
 
 
-def ensure(layout: Layout, progress: Callable[[str], None]) -> None:
+def ensure(layout: Layout, progress: Progress) -> None:
     """Make the environment, or renew what is out of date in it."""
+
+    def step(name: str, wanted: str, install: Callable[[Layout], None]) -> None:
+        def make() -> None:
+            progress(f"installing the {name}")
+            install(layout)
+
+        environment.renew(layout.venv, f"e2e-{name}", wanted, make)
+
     with environment.locked(layout.cloud):
         environment.ensure(layout.cloud, progress)
-        _step(layout, "bindings", _bindings_fingerprint(), progress, _install_bindings)
-        _step(layout, "driver", driver_fingerprint(), progress, _install_driver)
-
-
-def _step(
-    layout: Layout,
-    name: str,
-    fingerprint: str,
-    progress: Callable[[str], None],
-    install: Callable[[Layout], None],
-) -> None:
-    # In the root of the environment: making it anew removes the stamps.
-    stamp = layout.venv / f"e2e-{name}-stamp"
-    if stamp.exists() and stamp.read_text() == fingerprint:
-        return
-    stamp.unlink(missing_ok=True)
-    progress(f"installing the {name}")
-    install(layout)
-    stamp.write_text(fingerprint)
-
-
-def _bindings_fingerprint() -> str:
-    return hashlib.sha256(REQUIREMENTS.read_bytes() + str(libvirt_version()).encode()).hexdigest()
+        step("bindings", fingerprint(str(libvirt_version()), REQUIREMENTS), _install_bindings)
+        step("driver", driver_fingerprint(), _install_driver)
 
 
 def _install_bindings(layout: Layout) -> None:
@@ -81,14 +70,10 @@ def _install_driver(layout: Layout) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "nova_driver"
         shutil.copytree(DRIVER, source, ignore=_BUILT)
-        # pbr takes versions from git, and the copy has none.
-        before = os.environ.get("PBR_VERSION")
-        os.environ["PBR_VERSION"] = "0.0.0"
-        try:
-            environment.pip_install(
-                layout.cloud, layout.venv, "--no-deps", "--force-reinstall", source
-            )
-        finally:
-            del os.environ["PBR_VERSION"]
-            if before is not None:
-                os.environ["PBR_VERSION"] = before
+        environment.pip_install(
+            layout.cloud,
+            layout.venv,
+            *("--no-deps", "--force-reinstall", source),
+            # pbr takes versions from git, and the copy has none.
+            env={**os.environ, "PBR_VERSION": "0.0.0"},
+        )

@@ -8,20 +8,28 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcloud.layout import SOURCE_ROOT
+from devcloud.layout import SOURCE_ROOT, BaseLayout, Below
 from devcloud.layout import Layout as CloudLayout
 
 #: Below this a stack's sockets would not fit into a socket address.
 MAX_ROOT = 50
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Paths below one stack's folder."""
+class Layout(BaseLayout):
+    """Paths below one stack's folder; the virtual environment outlives the stack."""
 
-    root: Path
-    #: The services' virtual environment, which outlives the stack.
-    venv: Path
+    #: Temporary files of everything in the stack.
+    temporary = Below("tmp")
+    #: MariaDB's data.
+    mysql = Below("mysql")
+    #: Where MariaDB listens.
+    mysql_socket = Below("mysql.sock")
+    #: RabbitMQ's data.
+    rabbit = Below("rabbit")
+    #: The configuration of Nova's API, conductor and scheduler.
+    nova_conf = Below("nova/nova.conf")
+    #: What takes the place of ssh and scp.
+    shims = Below("bin")
 
     @classmethod
     def of(cls, root: str | os.PathLike[str] | None = None) -> Layout:
@@ -35,60 +43,6 @@ class Layout:
     def cloud(self) -> CloudLayout:
         """The embedded cloud, which is everything but Nova."""
         return CloudLayout(self.root / "cloud", self.venv)
-
-    @property
-    def python(self) -> Path:
-        """The services' interpreter."""
-        return self.venv / "bin" / "python"
-
-    @property
-    def state_file(self) -> Path:
-        """What runs."""
-        return self.root / "state.json"
-
-    @property
-    def lock_file(self) -> Path:
-        """Locked as long as a stack starts or runs."""
-        return self.root / "lock"
-
-    @property
-    def temporary(self) -> Path:
-        """Temporary files of everything in the stack."""
-        return self.root / "tmp"
-
-    @property
-    def logs(self) -> Path:
-        """Logs of everything but the embedded cloud and the hosts."""
-        return self.root / "logs"
-
-    def log(self, name: str) -> Path:
-        """One log file."""
-        return self.logs / f"{name}.log"
-
-    @property
-    def mysql(self) -> Path:
-        """MariaDB's data."""
-        return self.root / "mysql"
-
-    @property
-    def mysql_socket(self) -> Path:
-        """Where MariaDB listens."""
-        return self.root / "mysql.sock"
-
-    @property
-    def rabbit(self) -> Path:
-        """RabbitMQ's data."""
-        return self.root / "rabbit"
-
-    @property
-    def nova_conf(self) -> Path:
-        """The configuration of Nova's API, conductor and scheduler."""
-        return self.root / "nova" / "nova.conf"
-
-    @property
-    def shims(self) -> Path:
-        """What takes the place of ssh and scp."""
-        return self.root / "bin"
 
     def host(self, name: str) -> HostLayout:
         """The paths of one compute host."""
@@ -104,50 +58,24 @@ class HostLayout:
     #: Where the host itself sees ``state``: the same on all hosts, as live migration needs.
     STATE_INSIDE = Path("/run/nova")
 
-    @property
-    def agent_socket(self) -> Path:
-        """Where the agent takes orders."""
-        return self.root / "agent.sock"
-
-    @property
-    def agent_log(self) -> Path:
-        """What the agent, virtlogd and libvirtd say."""
-        return self.root / "agent.log"
-
-    @property
-    def compute_log(self) -> Path:
-        """What nova-compute says, over all its starts."""
-        return self.root / "nova-compute.log"
-
-    @property
-    def etc(self) -> Path:
-        """The host's /etc."""
-        return self.root / "etc"
-
-    @property
-    def machine_id(self) -> Path:
-        """The host's /etc/machine-id."""
-        return self.etc / "machine-id"
-
-    @property
-    def state(self) -> Path:
-        """Nova's state_path."""
-        return self.root / "nova"
-
-    @property
-    def instances(self) -> Path:
-        """Nova's instances_path."""
-        return self.state / "instances"
-
-    @property
-    def nova_conf(self) -> Path:
-        """The configuration that the host starts with."""
-        return self.root / "nova.conf"
-
-    @property
-    def override_conf(self) -> Path:
-        """What a test changed; read after the other."""
-        return self.root / "override.conf"
+    #: Where the agent takes orders.
+    agent_socket = Below("agent.sock")
+    #: What the agent, virtlogd and libvirtd say.
+    agent_log = Below("agent.log")
+    #: What nova-compute says, over all its starts.
+    compute_log = Below("nova-compute.log")
+    #: The host's /etc.
+    etc = Below("etc")
+    #: The host's /etc/machine-id.
+    machine_id = Below("etc/machine-id")
+    #: Nova's state_path.
+    state = Below("nova")
+    #: Nova's instances_path.
+    instances = Below("nova/instances")
+    #: The configuration that the host starts with.
+    nova_conf = Below("nova.conf")
+    #: What a test changed; read after the other.
+    override_conf = Below("override.conf")
 
     def bound(self, folder: str) -> Path:
         """The folder that takes the place of one of the machine's, such as /var/lib/libvirt."""

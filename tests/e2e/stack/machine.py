@@ -16,6 +16,9 @@ from devcloud.errors import DevcloudError
 #: The server programs of Debian are not in everybody's PATH.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+#: The environment of such programs: nothing of the caller's.
+ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8"}
+
 #: Program -> the Debian package that brings it.
 PROGRAMS = {
     "busybox": "busybox-static",

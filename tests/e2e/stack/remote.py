@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
 from collections.abc import Mapping
 from typing import Any
 
+from devcloud.children import wait_until
 from devcloud.errors import DevcloudError, log_tail
 from tests.e2e.stack import nova_config
 from tests.e2e.stack.hosts import BY_NAME
@@ -91,18 +91,19 @@ class RemoteHost:
 
     def await_compute(self, offset: int) -> None:
         """Wait until nova-compute says in its log, after the offset, that it is ready."""
-        deadline = time.monotonic() + READY_TIMEOUT
         log = self.paths.compute_log
-        while True:
+        compute = f"nova-compute of {self.name}"
+
+        def ready() -> bool:
             with log.open("rb") as file:
                 file.seek(offset)
-                if nova_config.READY.encode() in file.read():
-                    return
+                return nova_config.READY.encode() in file.read()
+
+        def check() -> None:
             if not self.order("compute")["running"]:
-                raise DevcloudError(f"nova-compute of {self.name} ended", log_tail(log))
-            if time.monotonic() > deadline:
-                raise DevcloudError(f"nova-compute of {self.name} is not ready", log_tail(log))
-            time.sleep(0.2)
+                raise DevcloudError(f"{compute} exited", log_tail(log))
+
+        wait_until(ready, f"{compute} is not ready", log, timeout=READY_TIMEOUT, check=check)
 
     # --- the machine ------------------------------------------------------
 

@@ -31,7 +31,7 @@ KERNEL, RAMDISK, IMAGE, FLAVOR = "e2e-kernel", "e2e-ramdisk", "e2e-guest", "e2e-
 
 RAM_MB = 96
 
-T = TypeVar("T")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class Stack(Cloud):
     # --- waiting ----------------------------------------------------------
 
     @staticmethod
-    def _until(look: Callable[[], T | None], late: Callable[[], str]) -> T:
+    def _until(look: Callable[[], Found | None], late: Callable[[], str]) -> Found:
         deadline = time.monotonic() + TIMEOUT
         while True:
             found = look()

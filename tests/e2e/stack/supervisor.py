@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parent of everything in one stack: PID 1 of a PID namespace of its own.
 
-Whatever it starts ends when it ends, daemons too, however it ends. Its standard output carries
-progress. Its standard input tells it whether the stack is still wanted: the end of the file before
-the word ``keep`` ends everything.
+Whatever it starts ends when it ends, daemons too, however it ends.
 """
 
 from __future__ import annotations
@@ -14,98 +12,38 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from types import FrameType
 
-from devcloud import cloud, databases, process, state
-from devcloud.errors import DevcloudError, log_tail
+from devcloud import cloud, databases, state
+from devcloud.children import Argument, wait_until
 from devcloud.layout import SOURCE_ROOT
+from devcloud.supervise import Supervisor, say
 from tests.e2e.stack import brokers, environment, host_files, machine, nova_config
 from tests.e2e.stack.hosts import HOSTS, Host
 from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.remote import RemoteHost
 from tests.e2e.stack.stack import Stack
 
-KEEP = b"keep\n"
-#: The last line of the progress.
-UP = "the stack is up"
 READY_TIMEOUT = 300.0
 
 
-class _Stop(Exception):
-    """The stack is to end."""
-
-
-def _on_signal(_signum: int, _frame: FrameType | None) -> None:
-    raise _Stop
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        print(text, flush=True)
-
-
-class Supervisor:
+class StackSupervisor(Supervisor):
     """Starts the parts of a stack and ends them."""
 
-    def __init__(self, layout: Layout, pid: int, started: int) -> None:
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout, layout.cloud.clouds_yaml)
         self.layout = layout
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
-        self.state = state.State(
-            phase=state.STARTING,
-            pid=pid,
-            started=started,
-            venv=str(layout.venv),
-            clouds_yaml=str(layout.cloud.clouds_yaml),
-        )
-
-    def run(self) -> int:
-        """Start everything, then wait until it is to end."""
-        threading.Thread(target=self._watch_caller, daemon=True).start()
-        try:
-            self._save()
-            self._start()
-            self.state.phase = state.READY
-            self._save()
-            _say(UP)
-            # Nobody reads any more.
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-            while True:
-                signal.pause()
-        except _Stop:
-            self.state.phase = state.STOPPED
-        except DevcloudError as error:
-            self.state.phase = state.FAILED
-            self.state.error = f"{error}\n{error.detail}"
-        except Exception as error:
-            self.state.phase = state.FAILED
-            self.state.error = f"{type(error).__name__}: {error}"
-        finally:
-            # A second signal must not interrupt the end.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_IGN)
-            self._end()
-        return 0 if self.state.phase == state.STOPPED else 1
-
-    def _save(self) -> None:
-        state.write(self.layout.state_file, self.state)
-
-    def _watch_caller(self) -> None:
-        """End the stack with whoever started it, until told to keep it."""
-        if os.read(sys.stdin.fileno(), len(KEEP)) != KEEP:
-            os.kill(os.getpid(), signal.SIGTERM)
 
     # --- starting ---------------------------------------------------------
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start everything and wait until it works."""
         layout = self.layout
-        environment.ensure(layout, _say)
-        _say(f"starting everything but Nova (guests run with {machine.virt_type()})")
+        environment.ensure(layout, say)
+        say(f"starting everything but Nova (guests run with {machine.virt_type()})")
         host_files.write_shims(layout)
         rabbit_port = brokers.free_port()
         pool = ThreadPoolExecutor()
@@ -117,7 +55,7 @@ class Supervisor:
         # The first failure ends everything, without waiting for the other parts.
         for part in as_completed(parts):
             part.result()
-        _say("starting the rest of Nova")
+        say("starting the rest of Nova")
         ports = self._ports()
         self._start_nova(ports, rabbit_port)
         stack = Stack(layout)
@@ -135,21 +73,19 @@ class Supervisor:
     def _start_conductor(self, rabbit_port: int) -> None:
         """Start what only the conductor needs, and it: everybody else waits for it."""
         layout = self.layout
-        self.children["rabbitmq"] = brokers.start_rabbitmq(layout, rabbit_port)
-        template = brokers.ensure_template(layout, _say)
+        children = self.children
+        brokers.start_rabbitmq(children, layout, rabbit_port)
+        template = brokers.ensure_template(layout, say)
         brokers.copy_template(template, layout)
-        self.children["mariadb"] = brokers.start_mariadb(layout)
+        brokers.start_mariadb(children, layout)
         nova_config.write_controller(layout, self._ports(), rabbit_port)
-        brokers.await_mariadb(layout, self.children["mariadb"])
-        brokers.await_rabbitmq(layout, self.children["rabbitmq"], rabbit_port)
-        self._spawn_console_script("nova-conductor")
-        deadline = time.monotonic() + READY_TIMEOUT
+        brokers.await_mariadb(children, layout)
+        brokers.await_rabbitmq(children, layout, rabbit_port)
+        self._start_console_script("nova-conductor")
         log = layout.log("nova-conductor")
-        while nova_config.READY not in log.read_text():
-            self._check_children()
-            if time.monotonic() > deadline:
-                raise DevcloudError("nova-conductor is not ready", log_tail(log))
-            time.sleep(0.1)
+        self._await(
+            lambda: nova_config.READY in log.read_text(), "nova-conductor is not ready", log
+        )
 
     def _start_libvirt(self) -> None:
         first, *others = HOSTS
@@ -159,41 +95,35 @@ class Supervisor:
         for host in others:
             host_files.write(self.layout, host)
             host_files.copy_cache(self.layout, first, host)
-            self._spawn_agent(host)
+            self._start_agent(host)
         for host in others:
             self._await_agent(host)
 
     def _start_host(self, host: Host) -> None:
         host_files.write(self.layout, host)
-        self._spawn_agent(host)
+        self._start_agent(host)
         self._await_agent(host)
 
-    def _spawn_agent(self, host: Host) -> None:
-        with self.layout.host(host.name).agent_log.open("wb") as log:
-            self.children[host.name] = subprocess.Popen(
-                [
-                    *("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child"),
-                    *("--propagation", "private", sys.executable),
-                    *("-m", "tests.e2e.stack.agent", self.layout.root, host.name),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=SOURCE_ROOT,
-            )
+    def _start_agent(self, host: Host) -> None:
+        self.children.start(
+            host.name,
+            [
+                *("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child"),
+                *("--propagation", "private", sys.executable),
+                *("-m", "tests.e2e.stack.agent", self.layout.root, host.name),
+            ],
+            self.layout.host(host.name).agent_log,
+            bound=False,
+            cwd=SOURCE_ROOT,
+        )
 
     def _await_agent(self, host: Host) -> None:
         paths = self.layout.host(host.name)
-        deadline = time.monotonic() + READY_TIMEOUT
-        while not paths.agent_socket.exists():
-            self._check_children()
-            if time.monotonic() > deadline:
-                raise DevcloudError(f"{host.name} does not start", log_tail(paths.agent_log))
-            time.sleep(0.05)
+        self._await(paths.agent_socket.exists, f"{host.name} does not start", paths.agent_log)
 
     def _start_nova(self, ports: dict[str, int], rabbit_port: int) -> None:
         layout = self.layout
-        self._spawn(
+        self._start_child(
             "nova-api",
             layout.python,
             *("-m", "tests.e2e.stack.nova_api", str(ports["nova"])),
@@ -202,49 +132,43 @@ class Supervisor:
         for host in HOSTS:
             nova_config.write_host(layout, host, ports, rabbit_port, machine.virt_type())
             RemoteHost(layout, host.name).order("start-compute")
-        self._spawn_console_script("nova-scheduler")
+        self._start_console_script("nova-scheduler")
 
-    def _spawn_console_script(self, name: str) -> None:
+    def _start_console_script(self, name: str) -> None:
         script = self.layout.venv / "bin" / name
-        self._spawn(name, script, "--config-file", self.layout.nova_conf)
+        self._start_child(name, script, "--config-file", self.layout.nova_conf)
 
-    def _spawn(self, name: str, *argv: str | os.PathLike[str]) -> None:
-        with self.layout.log(name).open("wb") as log:
-            self.children[name] = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=databases.service_environment(self.layout.cloud),
-                cwd=self.layout.root,
-            )
+    def _start_child(self, name: str, *argv: Argument) -> None:
+        self.children.start(
+            name,
+            argv,
+            self.layout.log(name),
+            # Threads of a pool start some of these, and do not live as long.
+            bound=False,
+            env=databases.service_environment(self.layout.cloud),
+            cwd=self.layout.root,
+        )
 
     def _await_nova(self, stack: Stack, port: int) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT
-        _await_http(f"http://127.0.0.1:{port}/", deadline, self._check_children)
+        urls = {"nova-api": f"http://127.0.0.1:{port}/"}
+        for name, _status in self.children.answers(urls, READY_TIMEOUT):
+            say(f"{name} is ready")
         for host in HOSTS:
             stack.host(host.name).await_compute(0)
         # Known to the scheduler, too: until then nothing can be sent there.
-        while len(stack.get("nova", "/v2.1/os-hypervisors")["hypervisors"]) < len(HOSTS):
-            self._check_children()
-            if time.monotonic() > deadline:
-                raise DevcloudError(
-                    "the scheduler does not find all hosts",
-                    log_tail(self.layout.log("nova-scheduler")),
-                )
-            time.sleep(0.2)
+        self._await(
+            lambda: len(stack.get("nova", "/v2.1/os-hypervisors")["hypervisors"]) >= len(HOSTS),
+            "the scheduler does not find all hosts",
+            self.layout.log("nova-scheduler"),
+        )
 
-    def _check_children(self) -> None:
-        for name, child in list(self.children.items()):
-            if child.poll() is not None:
-                log = self.layout.log(name)
-                if not log.exists():
-                    log = self.layout.host(name).agent_log
-                raise DevcloudError(f"{name} ended with code {child.returncode}", log_tail(log))
+    def _await(self, ready: Callable[[], bool], failure: str, log: Path) -> None:
+        wait_until(ready, failure, log, timeout=READY_TIMEOUT, check=self.children.check)
 
     # --- ending -----------------------------------------------------------
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End everything, and remove the stack's folder unless it holds the reason of a failure."""
         # Everything in the namespace but this process: there is nothing to save.
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
@@ -257,7 +181,7 @@ class Supervisor:
             _copy_logs(layout, Path(wanted))
         if self.state.phase == state.FAILED:
             # Whoever started this reads why, and removes the rest.
-            self._save()
+            self.save()
             return
         shutil.rmtree(layout.root, ignore_errors=True)
 
@@ -269,40 +193,16 @@ def _copy_logs(layout: Layout, target: Path) -> None:
         shutil.copy(log, copy)
 
 
-def _await_http(url: str, deadline: float, check: object) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        try:
-            with opener.open(url, timeout=READY_TIMEOUT):
-                return
-        except urllib.error.HTTPError as error:
-            # 300 is a list of versions.
-            if error.code < 500:
-                return
-            raise DevcloudError(f"{url} answers {error.code}") from error
-        except OSError:
-            if callable(check):
-                check()
-            if time.monotonic() > deadline:
-                raise DevcloudError(f"{url} does not answer") from None
-            time.sleep(0.1)
-
-
 def main(root: str) -> int:
     """Run until told to end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _on_signal)
-    # The terminal may go away.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     layout = Layout.of(root)
     # What is killed leaves its temporary files behind: here they go with everything else.
     layout.temporary.mkdir()
     os.environ["TMPDIR"] = os.fspath(layout.temporary)
-    # Still the machine's /proc: there this process has the number that others know it by.
-    pid = int(os.readlink("/proc/self"))
-    started = process.start_time(pid) or 0
+    # With the machine's /proc: there this process has the number that others know it by.
+    supervisor = StackSupervisor(layout)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], env={"PATH": machine.PATH}, check=True)
-    return Supervisor(layout, pid, started).run()
+    return supervisor.run()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def replace_driver(name: str) -> None:
     # Up to Nova 32 the constructor says super(LibvirtDriver, self), which reads the name that is
     # replaced here and would call itself without end. Newer ones say super().
     code = stock.__init__.__code__
-    names = ["StockLibvirtDriver" if n == "LibvirtDriver" else n for n in code.co_names]
+    names = ["StockLibvirtDriver" if name == "LibvirtDriver" else name for name in code.co_names]
     stock.__init__.__code__ = code.replace(co_names=tuple(names))
     driver.StockLibvirtDriver = stock
     driver.LibvirtDriver = libvirt.LibvirtDriver = replacement
@@ -104,7 +104,8 @@ def main() -> None:
     suite = loader.loadTestsFromModule(importlib.import_module(TESTS))
     if loader.errors:
         sys.exit("\n".join(map(str, loader.errors)))
-    tests = sorted((t for t in flatten(suite) if only in t.id()), key=lambda test: str(test.id()))
+    chosen = [test for test in flatten(suite) if only in test.id()]
+    tests = sorted(chosen, key=lambda test: str(test.id()))
     outcomes = Outcomes()
     unittest.TestSuite(tests[int(part) :: int(parts)]).run(outcomes)
     Path(result).write_text(json.dumps(outcomes.of))
