@@ -30,6 +30,7 @@ HOST_SOURCES = ("host-os", "host-hardware", "host-auto")
 SEVERITIES: Mapping[str, str] = {
     "invalid-value": "medium",
     "misplaced-key": "medium",
+    "misspelt-key": "medium",
     "contradicting-request": "low",
     "setting-conflict": "low",
     "no-valid-host": "high",

@@ -212,6 +212,13 @@ def _misplaced_keys(make: Builder, kit: Kit) -> None:
         make.found("misplaced-key", make.image(make.number("misplaced"), {key: "true"}))
 
 
+def _misspelt_keys(make: Builder, kit: Kit) -> None:
+    for key in ("hw:unqiue_serial", "hw:unique_serial_number", "os:unique_serial"):
+        make.found("misspelt-key", make.flavor(make.number("seed.misspelt"), {key: "true"}))
+    make.found("misspelt-key", make.image("misspelt", {"hw_unique_seriel": "true"}))
+    make.found("misspelt-key", make.aggregate("seed-misspelt", {"hw:uniq_serial": "true"}))
+
+
 def _contradicting_requests(make: Builder, kit: Kit) -> None:
     make.found("contradicting-request", make.flavor("seed.torn", {**FALSE, **REQUIRES}))
     make.found("contradicting-request", make.image("torn", {**IMAGE_FALSE, **REQUIRES}))
@@ -601,6 +608,7 @@ SCENARIOS = (
     _invalid_values,
     _spellings,
     _misplaced_keys,
+    _misspelt_keys,
     _contradicting_requests,
     _no_valid_host,
     _not_steered,

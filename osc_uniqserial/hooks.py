@@ -24,6 +24,7 @@ from osc_uniqserial.policy import (
     IMAGE_KEY,
     TRAIT_UNIQUE,
     Setting,
+    is_misspelt,
     is_near_miss,
     parse,
 )
@@ -391,7 +392,7 @@ class CheckVolume(_Hook):
     def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
         """Check image properties; a volume's own properties do nothing."""
         for key in getattr(parsed_args, "properties", None) or {}:
-            if key in (FLAVOR_KEY, IMAGE_KEY):
+            if key in (FLAVOR_KEY, IMAGE_KEY) or is_near_miss(key) or is_misspelt(key):
                 raise refusal(
                     f"{key} does nothing as a property of a volume: Nova reads the volume's"
                     f" image properties. Use 'openstack volume set --image-property"
@@ -427,12 +428,12 @@ def unfinished(
 def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str]:
     """Return raw properties with our keys in the form that is written.
 
-    :raises CommandError: for a value that is no boolean, or a misplaced key
+    :raises CommandError: for a value that is no boolean, or a misplaced or misspelt key
     """
     result = dict(properties)
     right = next(iter(resource.keys))
     for key in properties:
-        if is_near_miss(key):
+        if is_near_miss(key) or is_misspelt(key):
             raise refusal(
                 f"{key!r} has no effect on {_a(resource.noun)}: the key there is {right}"
                 f" ({resource.remedy})"

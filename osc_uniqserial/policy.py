@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import itertools
 import string
 from collections.abc import Collection, Iterable, Mapping
@@ -329,6 +330,33 @@ def is_near_miss(key: str) -> bool:
     """Tell whether a property is another spelling of the keys, which nothing obeys."""
     word = "".join(char for char in key.lower() if char in string.ascii_lowercase + string.digits)
     return key not in (FLAVOR_KEY, IMAGE_KEY) and word in ("hwuniqueserial", "uniqueserial")
+
+
+#: Longer words only begin like the keys.
+_LONGEST_WORD = 24
+
+
+@functools.lru_cache(maxsize=4096)
+def is_misspelt(key: str) -> bool:
+    """Tell whether a property is close to the keys in its letters, and nothing obeys it.
+
+    Another spelling of the same letters is a near miss (:func:`is_near_miss`), and not this.
+    Only keys without a scope or with a short one are close: ``trait:`` and
+    ``aggregate_instance_extra_specs:`` are others' (nova/api/validation/extra_specs).
+    """
+    scope, _, rest = key.lower().rpartition(":")
+    if len(scope) > 3 or key in (FLAVOR_KEY, IMAGE_KEY) or is_near_miss(key):
+        return False
+    word = "".join(char for char in rest if char in string.ascii_lowercase + string.digits)
+    if word[:2] in ("hw", "os"):
+        word = word[2:]
+    if len(word) > _LONGEST_WORD:
+        return False
+    import difflib
+
+    return word.startswith("uniqueserial") or bool(
+        difflib.get_close_matches(word, ("uniqueserial", "serialunique"), cutoff=0.83)
+    )
 
 
 def requires_unique(properties: Mapping[str, str]) -> bool:

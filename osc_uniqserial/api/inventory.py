@@ -13,7 +13,7 @@ from osc_uniqserial import policy
 from osc_uniqserial.api import background, records
 from osc_uniqserial.api.records import ServerRecord
 from osc_uniqserial.api.rest import Json, Rest, Unreadable, parsing
-from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Unchecked
+from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Unchecked, Volume
 from osc_uniqserial.policy import Evidence, SettingInput
 
 #: 2.61 adds extra specs to flavors; newer ones are not needed.
@@ -92,6 +92,7 @@ def _matters(key: str) -> bool:
         or key in records.ARCHITECTURES
         or key.startswith("trait:")
         or policy.is_near_miss(key)
+        or policy.is_misspelt(key)
     )
 
 
@@ -109,6 +110,8 @@ class Volumes:
         self._volumes: dict[bytes, tuple[ImagePart, str]] | None = None
         #: Why they could not be read; None when they were, or nobody asked.
         self.unread: Unchecked | None = None
+        #: Those with keys that are wrong there.
+        self.with_wrong_keys: list[Volume] = []
 
     def root_of(self, record: ServerRecord) -> ImagePart | None:
         """Return what the root volume of a server says; None when that is unknown."""
@@ -141,6 +144,14 @@ class Volumes:
                 device = str(attachments[0].get("device") or "") if attachments else ""
                 properties = item.get("volume_image_metadata") or {}
                 found[_key(item["id"])] = self._shared(properties, device)
+                self._note_wrong_keys(item, properties)
+
+    def _note_wrong_keys(self, item: Json, properties: Json) -> None:
+        said = {key: str(value) for key, value in properties.items() if _matters(key)}
+        project = item.get("os-vol-tenant-attr:tenant_id")
+        volume = Volume(str(item["id"]), item.get("name") or None, project, said)
+        if any(volume.misplaced) or any(volume.misspelt):
+            self.with_wrong_keys.append(volume)
 
     def _shared(self, properties: Mapping[str, Any], device: str) -> tuple[ImagePart, str]:
         said = {key: str(value) for key, value in properties.items() if _matters(key)}

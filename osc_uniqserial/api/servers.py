@@ -35,6 +35,7 @@ from osc_uniqserial.model.cloud import (
     Sighting,
     Unchecked,
     Validator,
+    Volume,
     has_sysinfo,
 )
 from osc_uniqserial.policy import Evidence, HostInput, SettingInput
@@ -102,6 +103,11 @@ class Servers:
     def volumes_unread(self) -> str | None:
         """Why the volumes could not be read; None when they were, or nobody needed them."""
         return self._volumes.unread.reason if self._volumes.unread else None
+
+    @property
+    def volumes_with_wrong_keys(self) -> Sequence[Volume]:
+        """Bootable volumes with keys that are wrong there, as far as volumes were read."""
+        return self._volumes.with_wrong_keys
 
 
 class Survey:

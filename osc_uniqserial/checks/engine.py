@@ -17,7 +17,7 @@ from osc_uniqserial.checks.check import Check, Detail, Group, Shared, found_in, 
 from osc_uniqserial.checks.cloud import Assessment, Cloud
 from osc_uniqserial.checks.live import Verification
 from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, faults
-from osc_uniqserial.model.cloud import Case, Configuration, Sighting, Unchecked
+from osc_uniqserial.model.cloud import Case, Configuration, Sighting, Unchecked, Volume
 from osc_uniqserial.model.finding import CLOUD, Coverage, Finding, Resource
 from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.text import counted
@@ -156,12 +156,16 @@ class Audit:
         *,
         unlisted_cells: bool = False,
         volumes_unread: str | None = None,
+        volumes: Iterable[Volume] = (),
     ) -> Iterator[Finding]:
         """Yield what is found about many servers at once, and what could not be checked.
 
         :param gaps: why servers could not be read, and how many they are, about
         :param unlisted_cells: Nova may have left out servers of cells that are down
+        :param volumes: bootable volumes with keys that are wrong there
         """
+        for volume in volumes:
+            yield from found_in(volume, self._cloud, volume.resource)
         yield from self._groups.findings(self._cloud)
         reported = {group.name for group in self._groups.of(unread.host_unknown)}
         read = unread.ServersRead(gaps, unlisted_cells, volumes_unread, reported)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from osc_uniqserial.checks.check import Part, Problem, check
 from osc_uniqserial.checks.cloud import Cloud
-from osc_uniqserial.model.cloud import Aggregate, Flavor, Host, Image, Request
+from osc_uniqserial.model.cloud import Aggregate, Flavor, Host, Image, Request, Volume
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, Value
 from osc_uniqserial.text import some
@@ -23,7 +23,8 @@ def _set_or_unset(kind: str, id_: str) -> Remedy:
 
 
 def _unset_property(kind: str, id_: str, key: str) -> Remedy:
-    command = f"openstack {kind} unset --property {shlex.quote(key)} {shlex.quote(id_)}"
+    option = "--image-property" if kind == "volume" else "--property"
+    command = f"openstack {kind} unset {option} {shlex.quote(key)} {shlex.quote(id_)}"
     return Remedy(command, (command,))
 
 
@@ -64,8 +65,8 @@ def invalid_value(found: Flavor | Image | Aggregate, _cloud: Cloud) -> Iterator[
 @check(
     "misplaced-key",
     Severity.MEDIUM,
-    looks_at=(Flavor, Image),
-    rests_on=(Part.FLAVORS, Part.IMAGES),
+    looks_at=(Flavor, Image, Volume),
+    rests_on=(Part.FLAVORS, Part.IMAGES, Part.VOLUMES),
 )
 def misplaced_key(request: Request, _cloud: Cloud) -> Iterator[Problem]:
     """Keys of another resource, which have no effect."""
@@ -81,6 +82,27 @@ def misplaced_key(request: Request, _cloud: Cloud) -> Iterator[Problem]:
                 " servers may find no host"
             )
         yield Problem(text, _unset_property(request.kind, request.id, key))
+
+
+@check(
+    "misspelt-key",
+    Severity.MEDIUM,
+    looks_at=(Flavor, Image, Volume, Aggregate),
+    rests_on=(Part.FLAVORS, Part.IMAGES, Part.VOLUMES, Part.AGGREGATES),
+)
+def misspelt_key(found: Request | Aggregate, _cloud: Cloud) -> Iterator[Problem]:
+    """Keys that are close to ours, and have no effect."""
+    kind, stored, key_there = (
+        ("aggregate", found.metadata, f"{FLAVOR_KEY} or {IMAGE_KEY}")
+        if isinstance(found, Aggregate)
+        else (found.kind, found.stored, found.key)
+    )
+    for key in found.misspelt:
+        yield Problem(
+            f"{key}={stored[key]!r} is close to {key_there}, and has no effect: Nova reads no"
+            " such key",
+            _unset_property(kind, found.id, key),
+        )
 
 
 @check(
@@ -102,7 +124,7 @@ def contradicting_request(request: Request, _cloud: Cloud) -> Iterator[Problem]:
 
 
 @check("key-not-honoured", Severity.MEDIUM, looks_at=(Flavor, Image), rests_on=_REQUESTS)
-def key_not_honoured(request: Request, cloud: Cloud) -> Iterator[Problem]:
+def key_not_honoured(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """A request that no host obeys."""
     setting, able = request.value.setting, cloud.able
     if not able or any(host.input.honours is None for host in able):
@@ -125,7 +147,7 @@ def key_not_honoured(request: Request, cloud: Cloud) -> Iterator[Problem]:
     looks_at=(Flavor, Image),
     rests_on=(Part.FLAVORS, Part.IMAGES, Part.TRAITS),
 )
-def no_valid_host(request: Request, cloud: Cloud) -> Iterator[Problem]:
+def no_valid_host(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """Required traits that no host has which is up and enabled."""
     required = request.required
     if not required or not cloud.traits_known:
@@ -143,7 +165,7 @@ def no_valid_host(request: Request, cloud: Cloud) -> Iterator[Problem]:
 
 
 @check("not-steered", Severity.LOW, looks_at=(Flavor, Image), rests_on=_REQUESTS)
-def not_steered(request: Request, cloud: Cloud) -> Iterator[Problem]:
+def not_steered(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """A request for unique that some hosts meet and others do not, without a requirement.
 
     What may keep servers from hosts by other means is taken for a requirement.

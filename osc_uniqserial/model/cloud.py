@@ -190,7 +190,7 @@ def has_sysinfo(architecture: str | None) -> bool:
 
 
 class Request:
-    """A flavor or an image: what may ask for a serial number.
+    """A flavor, an image or a bootable volume: what may ask for a serial number.
 
     :cvar kind: its name in commands
     :cvar key: the key that counts on it
@@ -209,11 +209,6 @@ class Request:
     @property
     def resource(self) -> Resource:
         """What a finding about it names."""
-        raise NotImplementedError
-
-    @property
-    def bounds_hosts(self) -> bool:
-        """Whether it may keep servers from some hosts by what is not judged here."""
         raise NotImplementedError
 
     @property
@@ -239,6 +234,11 @@ class Request:
         for key in sorted(self.stored):
             if key == other or policy.is_near_miss(key):
                 yield key
+
+    @property
+    def misspelt(self) -> Iterator[str]:
+        """Yield keys that are close to ours in their letters, and have no effect."""
+        return (key for key in sorted(self.stored) if policy.is_misspelt(key))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -308,6 +308,32 @@ class Image(Request):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Volume(Request):
+    """A bootable volume with the image properties that its servers are built with.
+
+    :ivar properties: those that matter here, as text
+    """
+
+    kind = "volume"
+    key = IMAGE_KEY
+
+    id: str
+    name: str | None
+    project_id: str | None
+    properties: Mapping[str, str]
+
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """Those of its image properties that matter here."""
+        return self.properties
+
+    @property
+    def resource(self) -> Resource:
+        """What a finding about it names."""
+        return Resource("volume", self.id, self.name, self.project_id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class GivenModes:
     """Host modes that the user gave, by host; ``*`` stands for all others."""
 
@@ -347,6 +373,13 @@ class Aggregate:
     def invalid(self) -> Mapping[str, Value]:
         """The keys whose text is no boolean: they say nothing."""
         return {key: each for key, each in self.values.items() if each.setting is Setting.INVALID}
+
+    @property
+    def misspelt(self) -> Iterator[str]:
+        """Yield other spellings of the keys, which declare nothing."""
+        for key in sorted(self.metadata):
+            if policy.is_near_miss(key) or policy.is_misspelt(key):
+                yield key
 
     @property
     def declares(self) -> frozenset[Setting]:

@@ -56,7 +56,7 @@ class Remedy:
 class Resource(NamedTuple):
     """What a finding is about.
 
-    :ivar type: flavor, image, aggregate, host, server, domain, serial, namespace or cloud
+    :ivar type: flavor, image, volume, aggregate, host, server, domain, serial, namespace or cloud
     :ivar project_id: of the project that owns it, where it has one
     """
 

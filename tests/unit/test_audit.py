@@ -55,7 +55,9 @@ from tests.unit.test_list import (
     TRUE,
     Estate,
     image_id,
+    on,
     server_id,
+    volume_id,
 )
 from tests.unit.test_metadefs import BOOLEAN, MAIN, changed, definition
 from tests.unit.test_status import M_AUTO, M_NONE, M_OS, M_UNIQUE, OPEN, K, Node, U
@@ -214,6 +216,21 @@ CONFIGURATIONS: dict[str, tuple[str, str | None, Configuration]] = {
         "misplaced-key",
         "debian",
         configuration(images=[image(**{F: "true"})]),
+    ),
+    "a flavor with a key that is close": (
+        "misspelt-key",
+        "gold",
+        configuration(flavors=[flavor(**{"hw:unqiue_serial": "true"})]),
+    ),
+    "an image with a key that is close": (
+        "misspelt-key",
+        "debian",
+        configuration(images=[image(**{"hw_unique_seriel": "true"})]),
+    ),
+    "an aggregate with a key that is close": (
+        "misspelt-key",
+        "r",
+        configuration(GOOD, aggregates=[aggregate("r", **{"hw:unique-serial": "true"})]),
     ),
     "flavor contradicts itself": (
         "contradicting-request",
@@ -944,6 +961,17 @@ def test_volumes_that_cannot_be_read(cloud: AuditCloud) -> None:
     cloud.server(1, flavor=PLAIN, image=None)
     assert cloud.ids(code=4) == ["volume-unreadable", "volumes-unreadable"]
     assert cloud.last == "0 of 1 servers checked; 1 with an unreadable root volume"
+
+
+@pytest.mark.parametrize(
+    ("key", "id_"), [("hw_unqiue_serial", "misspelt-key"), (F, "misplaced-key")]
+)
+def test_a_root_volume_with_a_key_that_does_nothing(cloud: AuditCloud, key: str, id_: str) -> None:
+    said = {key: "true"}
+    cloud.server(1, flavor=PLAIN, image=None, **on([cloud.volume(1, said=said)]))
+    (row,) = [row for row in cloud.findings() if row["id"] == id_]
+    assert (row["resource_type"], row["resource_id"]) == ("volume", volume_id(1))
+    assert row["remedy"] == f"openstack volume unset --image-property {key} {volume_id(1)}"
 
 
 def test_an_image_that_was_deleted(cloud: AuditCloud) -> None:

@@ -48,6 +48,7 @@ STOCK = {
     "server show",
     "volume list",
     "volume show",
+    "volume unset",
 }
 
 

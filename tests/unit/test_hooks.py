@@ -150,6 +150,7 @@ def test_image_create(cloud: FakeCloud, tmp_path: Any) -> None:
             ["hw:unique_serial", "a"],
         ),
         ({"hw_unique_serial": "x"}, ["--property", "hw_unique_serial"], ["hw_unique_serial"]),
+        ({"hw:unqiue_serial": "x"}, ["--property", "hw:unqiue_serial"], ["hw:unqiue_serial"]),
     ],
 )
 def test_flavor_unset(
@@ -202,6 +203,9 @@ REFUSED = [
     ("flavor", ["--property", "hw:uniqueserial=true"], ["'hw:uniqueserial'", "hw:unique_serial"]),
     ("flavor", ["--property", "HW:Unique-Serial =true"], ["hw:unique_serial"]),
     ("image", ["--property", "unique_serial=true"], ["'unique_serial'", "hw_unique_serial"]),
+    ("flavor", ["--property", "hw:unqiue_serial=true"], ["'hw:unqiue_serial'", "is hw:unique"]),
+    ("image", ["--property", "hw_unique_seriel=true"], ["'hw_unique_seriel'", "is hw_unique"]),
+    ("aggregate", ["--property", "hw:uniq_serial=true"], ["'hw:uniq_serial'", "is hw:unique"]),
     (
         "flavor",
         ["--unique-serial", "--property", "hw:unique_serial=false"],
@@ -374,6 +378,8 @@ def test_volume_image_property_is_checked(cloud: FakeCloud) -> None:
         ("set", ["--image-property", "hw_unique_serial=banana"]),
         ("set", ["--image-property", "hw:unique_serial=true"]),
         ("set", ["--property", "hw_unique_serial=true"]),
+        ("set", ["--property", "hw_unqiue_serial=true"]),
+        ("set", ["--image-property", "hw_unqiue_serial=true"]),
         (
             "set",
             [

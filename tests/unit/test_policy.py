@@ -370,3 +370,61 @@ def test_the_mode_traits_are_those_of_the_design() -> None:
     assert {policy.mode_trait(mode) for mode in HostMode} == {
         mode_trait(name) for name in ("UNIQUE", "OS", "HARDWARE", "AUTO", "NONE")
     }
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hw:unqiue_serial",
+        "hw_unique_seriel",
+        "hw:uniq_serial",
+        "hw:unique_serial_number",
+        "os:unique_serial",
+        "HW:UNIQUE_SERIALS",
+        "hw:serial_unique",
+        "unique_serial_no",
+    ],
+)
+def test_keys_that_are_close(key: str) -> None:
+    assert policy.is_misspelt(key)
+    assert not policy.is_near_miss(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        policy.FLAVOR_KEY,
+        policy.IMAGE_KEY,
+        *(f"trait:{trait}" for trait in policy.TRAITS),
+        f"trait_group1:{U}",
+        f"aggregate_instance_extra_specs:{policy.FLAVOR_KEY}",
+        "hw:serial_port_count",
+        "hw_serial_port_count",
+        "serial",
+        "unique",
+        "",
+        "hw:",
+        "x" * 10_000,
+        "unique_serial_numbers_of_another_tool",
+    ],
+)
+def test_keys_that_are_others(key: str) -> None:
+    assert not policy.is_misspelt(key)
+
+
+@given(
+    st.sampled_from([policy.FLAVOR_KEY, policy.IMAGE_KEY]),
+    st.integers(4, 15),
+    st.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789_-"),
+    st.booleans(),
+)
+def test_one_wrong_character_is_noticed(key: str, at: int, char: str, more: bool) -> None:
+    """Inserted or in the place of another one: no key gives both findings, or none."""
+    wrong = key[:at] + char + key[at if more else at + 1 :]
+    found = (policy.is_misspelt(wrong), policy.is_near_miss(wrong))
+    assert sum(found) == (wrong not in (policy.FLAVOR_KEY, policy.IMAGE_KEY))
+
+
+@given(st.text(max_size=40))
+def test_any_text_can_be_a_key(text: str) -> None:
+    assert not (policy.is_misspelt(text) and policy.is_near_miss(text))
