@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
+from osc_uniqserial import checks
 from osc_uniqserial.checks import ALL, AUDIT, VERIFY
-from osc_uniqserial.checks import check as checks
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.model.finding import Severity
 
@@ -56,7 +57,8 @@ def _read(app: App, _page: str, source: list[str]) -> None:
     if expanded != source[0]:
         source[0] = expanded
         # A page is made again when the texts change.
-        for file in (checks.__file__, __file__):
+        texts = Path(checks.__file__).with_name("texts").iterdir()
+        for file in (__file__, checks.__file__, *map(str, texts)):
             app.env.note_dependency(file)
 
 
