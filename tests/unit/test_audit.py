@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osc_uniqserial import metadefs, policy
-from osc_uniqserial.api import hosts, records
+from osc_uniqserial.api import evidence, hosts
 from osc_uniqserial.checks.audit import Audit
 from osc_uniqserial.commands.findings import _LONG, COLUMNS
 from osc_uniqserial.effective.explanation import HOST_SOURCES
@@ -32,7 +32,6 @@ from osc_uniqserial.model.cloud import (
     Flavor,
     FlavorPart,
     Fleet,
-    GivenModes,
     Host,
     Hypervisor,
     Image,
@@ -81,9 +80,8 @@ def host(
 ) -> Host:
     hypervisor = Hypervisor(f"provider-{name}", name, name, enabled, up, type, "x86_64")
     found = None if unread else frozenset(traits)
-    known = hosts.evidence(found, Evidence.UNREADABLE)
-    known, _note = hosts.with_given(known, name, GivenModes({name: mode} if mode else {}))
-    known = dataclasses.replace(known, smbios=hypervisor.writes_sysinfo(None))
+    smbios = hypervisor.writes_sysinfo(None)
+    known = evidence.host_input(found, mode, declared=False, smbios=smbios)
     return Host(hypervisor, known, found)
 
 
@@ -140,7 +138,7 @@ def sighting(
     """Return a server; without a host it is shelved."""
     flavor_now = changes.pop("flavor_now", None)
     case = Case(
-        records.flavor_part(specs or {}, flavor_now),
+        evidence.flavor_part(specs or {}, flavor_now),
         image or built_from(None),
         on.input if on else HostInput(),
         host_visible=changes.pop("host_visible", True),
