@@ -22,7 +22,7 @@ from tests.functional.proxy import Proxy
 from tests.functional.warm import WarmShell
 
 #: The modules whose tests are about the seeded cloud. All others are about the plain one.
-SEEDED = ("audit", "auditor", "list", "nightly", "reports", "verify", "warm")
+SEEDED = ("audit", "auditor", "list", "nightly", "python_api", "reports", "verify", "warm")
 
 
 def _cloud_of(nodeid: str) -> str:
