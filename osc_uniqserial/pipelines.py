@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from osc_uniqserial import checks, metadefs
-from osc_uniqserial.api import background, other_hosts
+from osc_uniqserial.api import background
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
 from osc_uniqserial.api.server import Cloud as ServerReader
 from osc_uniqserial.api.servers import Servers, Survey
@@ -24,15 +24,15 @@ from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import Audit, guest_findings
 from osc_uniqserial.checks.live import Readings, Verification
 from osc_uniqserial.checks.unread import ServersRead
-from osc_uniqserial.effective import explanation
 from osc_uniqserial.effective.counts import Tally
 from osc_uniqserial.effective.explanation import ServerReport
+from osc_uniqserial.effective.explanations import Reports
 from osc_uniqserial.guests.options import CannotOpen, GuestSources
 from osc_uniqserial.metadefs.catalog import Catalog
 from osc_uniqserial.model.cloud import Fleet, GivenModes, Sighting
 from osc_uniqserial.model.finding import Covered, Finding
 from osc_uniqserial.model.guest import Seen
-from osc_uniqserial.policy import HostMode, resolve
+from osc_uniqserial.policy import HostMode
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -104,18 +104,10 @@ def explain(
         ``*`` stands for all others
     :raises CloudError: when there is no such server, or a service does not answer
     """
-    given = GivenModes(host_modes or {})
-    reader = ServerReader(connection)
+    reader = ServerReader(Rest(connection))
     record = reader.find_server(server, all_projects)
-    found, facts, view = reader.read_server(record, given)
-    effective = resolve(facts.flavor.used, facts.image.used, view.input)
-    others = None
-    if explanation.needs_other_hosts(facts, effective):
-        try:
-            others = other_hosts.judge(reader.rest, facts, view, given)
-        except Unreadable as error:
-            reader.notes.append(f"the other hosts could not be judged: {error}")
-    return Explained(explanation.build(found, facts, view.input, others), reader.notes)
+    about, fleet = reader.read_server(record, GivenModes(host_modes or {}))
+    return Explained(Reports(fleet).of(about), reader.notes)
 
 
 class _CloudRun(abc.ABC):

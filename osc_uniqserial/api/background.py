@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
 
 _Asked = ParamSpec("_Asked")
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -26,3 +28,20 @@ def start(
 
     threading.Thread(target=run, daemon=True).start()
     return future
+
+
+def each(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int
+) -> list[tuple[_Item, _Result]]:
+    """Do the same work on each item, some at the same time, and return the results in order.
+
+    :param at_once: the most threads at the same time
+    """
+    done: list[tuple[_Item, _Result]] = []
+    running: deque[tuple[_Item, Future[_Result]]] = deque()
+    for item in items:
+        if len(running) == at_once:
+            first, future = running.popleft()
+            done.append((first, future.result()))
+        running.append((item, start(work, item)))
+    return done + [(item, future.result()) for item, future in running]

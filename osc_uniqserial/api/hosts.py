@@ -7,34 +7,65 @@ but for the pages of the list of hypervisors.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 
 from osc_uniqserial import policy
+from osc_uniqserial.api import background, evidence
+from osc_uniqserial.api.evidence import UnlistedHosts
+from osc_uniqserial.api.records import Provider, ProviderList
 from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, parsing
-from osc_uniqserial.model.cloud import Aggregate, Fleet, GivenModes, Host, Hypervisor
-from osc_uniqserial.policy import Evidence, HostInput
+from osc_uniqserial.model.cloud import Aggregate, Fleet, GivenModes, Host, Hypervisor, Unchecked
 
 #: The last one with the CPU architecture of a hypervisor. 2.88 drops it, and asks
 #: every host for its uptime instead.
 COMPUTE_HYPERVISORS = "2.87"
-PLACEMENT_TRAITS = "1.6"
+_PLACEMENT_TRAITS = "1.6"
 #: The first one that finds resource providers by a trait.
 _PLACEMENT_REQUIRED = "1.18"
+#: The most requests for traits at the same time. With those that read hypervisors, flavors,
+#: images and the validator meanwhile they are 10, the size of the connection pool of requests:
+#: beyond it urllib3 prints warnings where one endpoint serves all APIs.
+_AT_ONCE = 3
 
 
 def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
     """Read every compute node: at most 11 requests, and one more for each page of hypervisors.
 
-    The evidence about a host is joined as for one server, best first: traits, given
-    modes, declarations of aggregates.
+    The independent ones are sent at the same time.
 
     :raises CloudError: when the hypervisors cannot be read
     """
-    return _fleet(rest, read_hypervisors(rest), given)
+    traits = background.start(_read_traits, rest)
+    hypervisors = read_hypervisors(rest)
+    return _fleet(rest, hypervisors, _around(rest, traits), given)
 
 
-def read_fleet_past_down_cells(rest: Rest, given: GivenModes, down: Collection[str]) -> Fleet:
+def read_hosts(rest: Rest, given: GivenModes) -> tuple[Fleet | Unchecked, UnlistedHosts | None]:
+    """Read every compute node, as far as Nova and Placement return something.
+
+    :returns: the fleet, of services and resource providers where a cell is down; where it could
+        not be read, what Placement and the aggregates show without the list of hypervisors
+    :raises CloudError: when Nova is too old
+    """
+    traits = background.start(_read_traits, rest)
+    try:
+        hypervisors = read_hypervisors(rest)
+    except Unreadable as error:
+        around = _around(rest, traits)
+        down = of_down_cells(rest) if error.status == 500 else ()
+        if down:
+            with contextlib.suppress(Unreadable):
+                return _past_down_cells(rest, around, given, down), None
+        return Unchecked(str(error), down), _unlisted(rest, around)
+    return _fleet(rest, hypervisors, _around(rest, traits), given), None
+
+
+def _past_down_cells(
+    rest: Rest, around: _Around, given: GivenModes, down: Collection[str]
+) -> Fleet:
     """Read the compute nodes where a cell is down: Nova lists no hypervisor at all then.
 
     Its services and Placement tell of the hosts, though not what their hypervisors are: they
@@ -52,23 +83,34 @@ def read_fleet_past_down_cells(rest: Rest, given: GivenModes, down: Collection[s
     }
     hypervisors = []
     found = set()
-    with parsing("placement"):
-        for provider in rest.items(
-            "placement", "/resource_providers", "resource_providers", {}, _PLACEMENT_REQUIRED
-        ):
-            name = str(provider["name"])
-            host = name if name in services else name.partition(".")[0]
-            if host in services and provider["parent_provider_uuid"] is None:
-                hypervisors.append(_of_service(str(provider["uuid"]), name, services[host]))
-                found.add(host)
+    for provider in _root_providers(rest):
+        name = provider.name
+        host = name if name in services else name.partition(".")[0]
+        if host in services:
+            hypervisors.append(_of_service(provider.uuid, name, services[host]))
+            found.add(host)
     lost = sorted(services.keys() - found)
     if not found:
         raise Unreadable("Placement has no resource provider with the name of a host")
-    fleet = _fleet(rest, hypervisors, given)
+    fleet = _fleet(rest, hypervisors, around, given)
     if lost:
         note = f"no resource provider has the name of these hosts: {', '.join(lost)}"
         fleet = dataclasses.replace(fleet, notes=(*fleet.notes, note))
     return dataclasses.replace(fleet, hosts_of_down_cells=tuple(sorted(down)))
+
+
+def _unlisted(rest: Rest, around: _Around) -> UnlistedHosts:
+    traits: dict[str, frozenset[str]] = {}
+    unread = around.traits_unread
+    if unread is None:
+        try:
+            traits = {
+                provider.name: frozenset(around.traits.get(provider.uuid, ()))
+                for provider in _root_providers(rest)
+            }
+        except Unreadable as error:
+            unread = str(error)
+    return UnlistedHosts(traits, around.aggregates, unread, around.aggregates_unread)
 
 
 def _of_service(provider: str, name: str, service: Json) -> Hypervisor:
@@ -83,37 +125,66 @@ def _of_service(provider: str, name: str, service: Json) -> Hypervisor:
     )
 
 
-def _fleet(rest: Rest, listed: Iterable[Hypervisor], given: GivenModes) -> Fleet:
-    hypervisors = sorted(listed, key=lambda each: (each.host, each.hostname))
-    traits: dict[str, frozenset[str]] = {}
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Around:
+    """What is read of all hosts besides the hypervisors.
+
+    :ivar traits: this project's traits of the resource providers that have any, by UUID
+    :ivar traits_unread: why they could not be read; None when they were
+    :ivar aggregates_unread: why the host aggregates could not be read; None when they were
+    """
+
+    traits: Mapping[str, Collection[str]]
+    aggregates: tuple[Aggregate, ...]
+    traits_unread: str | None
+    aggregates_unread: str | None
+
+
+def _around(rest: Rest, reading: Future[dict[str, set[str]]]) -> _Around:
+    """Read the host aggregates while the traits are read."""
+    traits: dict[str, set[str]] = {}
     aggregates: tuple[Aggregate, ...] = ()
     traits_unread = aggregates_unread = None
-    try:
-        traits = read_traits(rest, {each.id for each in hypervisors})
-    except Unreadable as error:
-        traits_unread = str(error)
     try:
         aggregates = read_aggregates(rest)
     except Unreadable as error:
         aggregates_unread = str(error)
+    try:
+        traits = reading.result()
+    except Unreadable as error:
+        traits_unread = str(error)
+    return _Around(traits, aggregates, traits_unread, aggregates_unread)
+
+
+def _fleet(rest: Rest, listed: Iterable[Hypervisor], around: _Around, given: GivenModes) -> Fleet:
+    hypervisors = sorted(listed, key=lambda each: (each.host, each.hostname))
+    traits: dict[str, frozenset[str]] = {}
+    unread = around.traits_unread
+    if unread is None:
+        try:
+            traits = _with_bare(rest, around.traits, {each.id for each in hypervisors})
+        except Unreadable as error:
+            unread = str(error)
     hosts = []
     notes: dict[str, None] = {}
     for hypervisor in hypervisors:
         name, found = hypervisor.host, traits.get(hypervisor.id)
-        known = evidence(found, Evidence.UNREADABLE)
-        known, note = with_given(known, name, given)
+        mine = tuple(each for each in around.aggregates if name in each.hosts)
+        known = evidence.host_input(
+            found,
+            given.get(name),
+            declared=policy.declared_by_aggregates(each.metadata for each in mine),
+            smbios=hypervisor.writes_sysinfo(None),
+        )
+        note = evidence.unused_mode(known, name, given)
         if note:
             notes[note] = None
-        known = dataclasses.replace(known, smbios=hypervisor.writes_sysinfo(None))
-        host = Host(hypervisor, known, found, tuple(of_host(aggregates, name)))
-        if host.declared and needs_declaration(known):
-            host = dataclasses.replace(host, input=with_declaration(known))
-        hosts.append(host)
+        hosts.append(Host(hypervisor, known, found, mine))
     return Fleet(
         tuple(hosts),
-        aggregates,
-        traits_unread,
-        aggregates_unread,
+        around.aggregates,
+        unread,
+        around.aggregates_unread,
         (*notes, *strangers(given, hypervisors)),
     )
 
@@ -137,36 +208,48 @@ def read_hypervisors(rest: Rest) -> tuple[Hypervisor, ...]:
 def existing_traits(rest: Rest) -> set[str]:
     """Read which traits of this project exist: Placement answers 400 to the name of another."""
     ours = {"name": "in:" + ",".join(policy.TRAITS)}
-    found = rest.items("placement", "/traits", "traits", ours, PLACEMENT_TRAITS)
+    found = rest.items("placement", "/traits", "traits", ours, _PLACEMENT_TRAITS)
     return {trait for trait in policy.TRAITS if trait in found}
 
 
-def read_traits(rest: Rest, providers: Collection[str]) -> dict[str, frozenset[str]]:
-    """Read which of this project's traits each of these resource providers has.
+def _read_traits(rest: Rest) -> dict[str, set[str]]:
+    """Read which of this project's traits each resource provider has.
 
     Placement has no list of them: it is asked once for each trait that exists. A nested
-    provider may match too; it is none of these.
+    provider may match too; it is no host.
 
-    :param providers: UUIDs
-    :returns: by UUID; a provider that Placement does not have has no entry
-    :raises Unreadable: when Placement does not tell all of it
+    :returns: by UUID; a provider without any has no entry
+    :raises Unreadable: when Placement does not return all of it
     """
     found: dict[str, set[str]] = {}
-    for trait in sorted(existing_traits(rest)):
-        for provider in _provider_ids(rest, {"required": trait}) & set(providers):
-            found.setdefault(provider, set()).add(trait)
+    for trait, providers in background.each(
+        lambda trait: _providers(rest, {"required": trait}), sorted(existing_traits(rest)), _AT_ONCE
+    ):
+        for provider in providers:
+            found.setdefault(provider.uuid, set()).add(trait)
+    return found
+
+
+def _with_bare(
+    rest: Rest, traits: Mapping[str, Collection[str]], providers: Collection[str]
+) -> dict[str, frozenset[str]]:
+    """Return the traits of these providers; one that Placement does not have has no entry."""
+    found = {each: frozenset(traits[each]) for each in providers if each in traits}
     if len(found) < len(providers):
-        for provider in _provider_ids(rest, {}) & set(providers):
-            found.setdefault(provider, set())
-    return {provider: frozenset(traits) for provider, traits in found.items()}
+        for each in _providers(rest, {}):
+            if each.uuid in providers:
+                found.setdefault(each.uuid, frozenset())
+    return found
 
 
-def _provider_ids(rest: Rest, query: dict[str, str]) -> set[str]:
-    items = rest.items(
-        "placement", "/resource_providers", "resource_providers", query, _PLACEMENT_REQUIRED
-    )
-    with parsing("placement"):
-        return {str(item["uuid"]) for item in items}
+def _root_providers(rest: Rest) -> Iterator[Provider]:
+    return (provider for provider in _providers(rest, {}) if provider.parent is None)
+
+
+def _providers(rest: Rest, query: dict[str, str]) -> list[Provider]:
+    return rest.read(
+        ProviderList, "placement", "/resource_providers", query, _PLACEMENT_REQUIRED
+    ).resource_providers
 
 
 def read_aggregates(rest: Rest) -> tuple[Aggregate, ...]:
@@ -187,11 +270,6 @@ def read_aggregates(rest: Rest) -> tuple[Aggregate, ...]:
             for item in items
         ]
     return tuple(sorted(found, key=lambda each: (each.name, each.id)))
-
-
-def of_host(aggregates: Iterable[Aggregate], host: str) -> Iterator[Aggregate]:
-    """Yield the aggregates that a host is in."""
-    return (each for each in aggregates if host in each.hosts)
 
 
 def of_down_cells(rest: Rest) -> tuple[str, ...]:
@@ -235,44 +313,6 @@ def _hypervisor(item: Json) -> Hypervisor:
     )
 
 
-# --- evidence, joined -------------------------------------------------------
-
-
-def evidence(
-    traits: frozenset[str] | None, unread: Evidence | None, *, required: bool = False
-) -> HostInput:
-    """Return what the traits of a host tell.
-
-    :param traits: None when they could not be read
-    :param unread: the evidence in that case
-    :param required: a server was placed here by a required trait, which even a plain
-        tenant sees
-    """
-    if traits is not None:
-        return policy.host_from_traits(traits)
-    return HostInput(
-        mode_evidence=unread,
-        honours_evidence=unread,
-        meets_unique=required,
-        meets_unique_evidence=Evidence.REQUIRED_TRAIT if required else None,
-    )
-
-
-def with_given(
-    known: HostInput, host: str | None, given: GivenModes
-) -> tuple[HostInput, str | None]:
-    """Add the mode that the user gave where the traits do not tell it.
-
-    :returns: what is known then, and a note when a mode given for this host was not used
-    """
-    mode = given.get(host)
-    if known.mode is None and mode is not None:
-        return dataclasses.replace(known, mode=mode, mode_evidence=Evidence.GIVEN), None
-    if host in given.by_host and known.mode is not mode:
-        return known, f"the given mode of host {host} was not used: its traits tell another"
-    return known, None
-
-
 def strangers(given: GivenModes, hypervisors: Iterable[Hypervisor]) -> list[str]:
     """Note the modes that were given for hosts that are not there."""
     hosts = {hypervisor.host for hypervisor in hypervisors}
@@ -282,13 +322,3 @@ def strangers(given: GivenModes, hypervisors: Iterable[Hypervisor]) -> list[str]
         f"a mode was given for host {name!r}, but there is no such host"
         for name in sorted(set(given.by_host) - hosts - {"*"})
     ]
-
-
-def needs_declaration(known: HostInput) -> bool:
-    """Tell whether nothing better than an aggregate's word says what a host meets."""
-    return known.smbios and known.mode is None and not known.meets_unique
-
-
-def with_declaration(known: HostInput) -> HostInput:
-    """Add what an aggregate declares: a request for unique is met, and nothing else."""
-    return dataclasses.replace(known, meets_unique=True, meets_unique_evidence=Evidence.DECLARED)

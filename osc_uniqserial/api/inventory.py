@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import re
+import dataclasses
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from osc_uniqserial import policy
-from osc_uniqserial.api import background, records
+from osc_uniqserial.api import background, evidence
 from osc_uniqserial.api.records import ServerRecord
-from osc_uniqserial.api.rest import Json, Rest, Unreadable, parsing
+from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, parsing
 from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Unchecked, Volume
-from osc_uniqserial.policy import Evidence, SettingInput
 
 #: 2.61 adds extra specs to flavors; newer ones are not needed.
 COMPUTE_FLAVORS = "2.61"
@@ -82,18 +80,64 @@ def _image(item: Json) -> Image:
         visibility=str(item.get("visibility", "")),
         updated=str(item.get("updated_at", "")),
         is_snapshot=item.get("image_type") == "snapshot",
-        properties={key: str(value) for key, value in item.items() if _matters(key)},
+        properties={key: str(value) for key, value in item.items() if evidence.image_matters(key)},
     )
 
 
-def _matters(key: str) -> bool:
-    return (
-        key in (policy.IMAGE_KEY, policy.FLAVOR_KEY)
-        or key in records.ARCHITECTURES
-        or key.startswith("trait:")
-        or policy.is_near_miss(key)
-        or policy.is_misspelt(key)
-    )
+def read_image(rest: Rest, image_id: str) -> Image:
+    """Read one image.
+
+    :raises Unreadable: with status 404 when it was deleted
+    """
+    document = rest.get("image", f"/images/{image_id}")
+    with parsing("image"):
+        return _image(document)
+
+
+def read_root_volume(rest: Rest, record: ServerRecord) -> ImagePart:
+    """Read what the root volume of one server says.
+
+    :raises Unreadable: when Nova or Cinder does not return it
+    """
+    volume_id = _root_volume_id(rest, record)
+    answer = rest.get("block_storage", f"/volumes/{volume_id}")
+    with parsing("block_storage"):
+        return evidence.volume_part(answer["volume"].get("volume_image_metadata") or {})
+
+
+def _root_volume_id(rest: Rest, record: ServerRecord) -> str:
+    volumes = record.volumes or ()
+    devices: list[str | None] = [None] * len(volumes)
+    if len(volumes) > 1:
+        path = f"/servers/{record.id}/os-volume_attachments"
+        attachments = rest.items("compute", path, "volumeAttachments", microversion=COMPUTE_OLDEST)
+        with parsing("compute"):
+            found = {str(each["volumeId"]): each.get("device") for each in attachments}
+        devices = [found.get(volume.id) for volume in volumes]
+    elif not volumes:
+        raise Unreadable("Nova lists no volume of this server")
+    root = evidence.root_disk(devices, record.root_device)
+    if root is None:
+        raise Unreadable("Nova does not tell which of the server's volumes is its root disk")
+    return volumes[root].id
+
+
+#: Servers that a volume is attached to, and its device name there.
+_Devices = tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Volume:
+    """What a bootable volume says, and where it is attached."""
+
+    part: ImagePart
+    devices: _Devices
+
+    def device_of(self, server_id: str) -> str | None:
+        """Return its device name in a server."""
+        if len(self.devices) == 1:
+            return self.devices[0][1]
+        return dict(self.devices).get(server_id)
 
 
 class Volumes:
@@ -106,8 +150,9 @@ class Volumes:
         self._rest = rest
         self._all_projects = all_projects
         self._lock = threading.Lock()
-        self._kinds: dict[tuple[object, ...], tuple[ImagePart, str]] = {}
-        self._volumes: dict[bytes, tuple[ImagePart, str]] | None = None
+        self._kinds: dict[tuple[object, ...], _Volume] = {}
+        self._parts: dict[ImagePart, ImagePart] = {}
+        self._volumes: dict[bytes, _Volume] | None = None
         #: Why they could not be read; None when they were, or nobody asked.
         self.unread: Unchecked | None = None
         #: Those with keys that are wrong there.
@@ -123,44 +168,46 @@ class Volumes:
                 except Unreadable as error:
                     self.unread = Unchecked(str(error))
         attached = [self._volumes.get(_key(volume.id)) for volume in record.volumes or ()]
-        if len(attached) == 1:
-            return attached[0][0] if attached[0] else None
-        root = record.root_device
-        for volume in attached:
-            # Without the root device's name (not for tenants) it is the first disk.
-            if volume and (
-                volume[1] == root or (root is None and re.fullmatch(r"/dev/[a-z]+da", volume[1]))
-            ):
-                return volume[0]
-        return None
+        devices = [volume.device_of(record.id) if volume else None for volume in attached]
+        root = evidence.root_disk(devices, record.root_device)
+        volume = None if root is None else attached[root]
+        return volume.part if volume else None
 
-    def _read(self, found: dict[bytes, tuple[ImagePart, str]]) -> None:
+    def _read(self, found: dict[bytes, _Volume]) -> None:
         query = {"bootable": "true", "limit": _PAGE}
         if self._all_projects:
             query["all_tenants"] = "true"
         with parsing("block_storage"):
             for item in self._rest.pages("block_storage", "/volumes/detail", "volumes", query):
                 attachments = item.get("attachments") or ()
-                device = str(attachments[0].get("device") or "") if attachments else ""
                 properties = item.get("volume_image_metadata") or {}
-                found[_key(item["id"])] = self._shared(properties, device)
+                found[_key(item["id"])] = self._shared(properties, _devices(attachments))
                 self._note_wrong_keys(item, properties)
 
     def _note_wrong_keys(self, item: Json, properties: Json) -> None:
-        said = {key: str(value) for key, value in properties.items() if _matters(key)}
+        said = {key: str(value) for key, value in properties.items() if evidence.image_matters(key)}
         project = item.get("os-vol-tenant-attr:tenant_id")
         volume = Volume(str(item["id"]), item.get("name") or None, project, said)
         if any(volume.misplaced) or any(volume.misspelt):
             self.with_wrong_keys.append(volume)
 
-    def _shared(self, properties: Mapping[str, Any], device: str) -> tuple[ImagePart, str]:
-        said = {key: str(value) for key, value in properties.items() if _matters(key)}
-        known = (*sorted(said.items()), device)
+    def _shared(self, properties: Mapping[str, Any], devices: _Devices) -> _Volume:
+        said = {key: str(value) for key, value in properties.items() if evidence.image_matters(key)}
+        known = (*sorted(said.items()), devices)
         if known not in self._kinds:
-            used = SettingInput(policy.parse(said.get(policy.IMAGE_KEY)), Evidence.VOLUME)
-            part = records.image_part(used, None, said, as_booted=False)
-            self._kinds[known] = (part, device)
+            part = evidence.volume_part(said)
+            # One object, so that servers share a case.
+            self._kinds[known] = _Volume(self._parts.setdefault(part, part), devices)
         return self._kinds[known]
+
+
+def _devices(attachments: Sequence[Mapping[str, Any]]) -> _Devices:
+    """Return the device names; the server of a volume that is attached once need not be kept."""
+    if len(attachments) == 1:
+        return (("", str(attachments[0].get("device") or "")),)
+    return tuple(
+        (str(each.get("server_id") or ""), str(each.get("device") or "")) for each in attachments
+    )
 
 
 def _key(volume_id: object) -> bytes:

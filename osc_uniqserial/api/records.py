@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the records of the APIs to facts. Pure.
+"""Records of the APIs: the fields that are read. Pure.
 
-A record of Nova has the fields that are looked at; msgspec builds it right from the text of
-an answer, and nothing of the rest.
+msgspec builds them from the text of an answer, and nothing of the rest.
 """
 
 from __future__ import annotations
@@ -11,15 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-
-from osc_uniqserial import policy
-from osc_uniqserial.model.cloud import FlavorPart, ImagePart, Server, bounds_hosts, needs_of
-from osc_uniqserial.policy import Evidence, SettingInput, Value
-
-#: Where an image tells the guest's architecture, the first that is set counts.
-#: Source: nova/virt/libvirt/driver.py, _check_emulation_arch; ``architecture`` is the
-#: old name of hw_architecture (nova/objects/image_meta.py).
-ARCHITECTURES = ("hw_emulation_architecture", "hw_architecture", "architecture")
 
 
 class FlavorCopy(msgspec.Struct, gc=False):
@@ -103,11 +93,6 @@ class ServerRecord(msgspec.Struct, gc=False):
         """Whether an availability zone may keep the server from hosts."""
         return self.zone is not None
 
-    @property
-    def server(self) -> Server:
-        """Which server it is."""
-        return Server(self.id, self.name or None, self.project_id, self.status, self.host or None)
-
 
 def server_record(item: Mapping[str, Any]) -> ServerRecord:
     """Return the record of a server from what JSON has of it.
@@ -141,42 +126,18 @@ class OneServer(msgspec.Struct, gc=False):
     server: ServerRecord
 
 
-def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPart:
-    """Return what a server's flavor says.
+class Provider(msgspec.Struct, gc=False):
+    """A resource provider of Placement.
 
-    :param specs: the server's own copy of the extra specs; None when they are hidden
-    :param now: what the flavor says now
+    :ivar parent: of a nested one; None for a root
     """
-    if specs is None:
-        return FlavorPart(now=now)
-    ours, _others = needs_of(specs)
-    return FlavorPart(
-        SettingInput(policy.parse(specs.get(policy.FLAVOR_KEY)), Evidence.EMBEDDED_FLAVOR),
-        now,
-        ours,
-        bounds_hosts(specs),
-    )
+
+    uuid: str
+    name: str = ""
+    parent: str | None = msgspec.field(default=None, name="parent_provider_uuid")
 
 
-def image_part(
-    used: SettingInput,
-    now: Value | None,
-    properties: Mapping[str, Any],
-    *,
-    as_booted: bool,
-) -> ImagePart:
-    """Return what a server's image says.
+class ProviderList(msgspec.Struct, gc=False):
+    """Resource providers, all on one page."""
 
-    :param properties: those that are known, of the image or of the root volume
-    :param as_booted: they have not changed since the server was created
-    """
-    ours, foreign = needs_of(properties) if as_booted else ((), False)
-    return ImagePart(used, now, ours, foreign or not as_booted, architecture(properties))
-
-
-def architecture(properties: Mapping[str, Any]) -> str | None:
-    """Return the guest's architecture as its image gives it."""
-    for key in ARCHITECTURES:
-        if properties.get(key):
-            return str(properties[key])
-    return None
+    resource_providers: list[Provider]

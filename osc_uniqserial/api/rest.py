@@ -48,6 +48,9 @@ _NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface
 
 #: Train, the oldest Nova API that is supported.
 COMPUTE_OLDEST = "2.69"
+#: 2.98 returns the image properties that a server was built with. Later ones add
+#: scheduler hints, which cost more and are no evidence.
+COMPUTE_SERVERS = "2.98"
 
 
 class CloudError(Exception):

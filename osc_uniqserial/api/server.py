@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From API answers to facts: what decides the serial of a server.
+"""One server, with what decides its serial.
 
 Every request here reads. Raw JSON is parsed at this edge; no SDK resource is built.
 """
@@ -9,50 +9,40 @@ from __future__ import annotations
 import dataclasses
 import re
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from osc_uniqserial import policy
-from osc_uniqserial.api import background, hosts, records
-from osc_uniqserial.api.records import ImageRef, ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_OLDEST, CloudError, Json, Rest, Unreadable, parsing
+from osc_uniqserial.api import background, evidence, hosts, inventory, records
+from osc_uniqserial.api.evidence import ServerEvidence, UnlistedHosts
+from osc_uniqserial.api.records import FlavorCopy, ImageRef, ServerRecord
+from osc_uniqserial.api.rest import COMPUTE_SERVERS, CloudError, Rest, Unreadable, parsing
 from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.model.cloud import (
-    UNREADABLE,
+    Flavor,
+    Fleet,
     GivenModes,
-    HostView,
-    Hypervisor,
+    Image,
     ImagePart,
-    Server,
-    ServerFacts,
+    Sighting,
+    Unchecked,
     Validator,
-    has_sysinfo,
+    requires_unique,
 )
-from osc_uniqserial.policy import Evidence, HostInput, Setting, SettingInput, Value
+from osc_uniqserial.policy import Setting
 
-if TYPE_CHECKING:
-    from openstack.connection import Connection
-
-#: 2.98 shows the image properties that a server was built with. Later ones add
-#: scheduler hints, which cost more and tell nothing here.
-COMPUTE_NEWEST = "2.98"
-#: The last one that does not look for them.
+#: The last one that does not look for the image properties that a server was built with.
 COMPUTE_NO_FROZEN = "2.97"
-#: The last one that OpenStackClient uses for flavors; 2.61 adds extra specs.
-COMPUTE_FLAVORS = "2.61"
 
 
 class Cloud:
-    """Reads facts through an SDK connection.
+    """Reads one server.
 
-    :ivar rest: the APIs
     :ivar notes: what could not be read or looks wrong, in words for people
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self.rest = Rest(connection)
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
         self.notes: list[str] = []
-
-    # --- one server -----------------------------------------------------
 
     def find_server(self, name_or_id: str, all_projects: bool = False) -> ServerRecord:
         """Return the detailed record of one server.
@@ -60,7 +50,7 @@ class Cloud:
         :param all_projects: look for a name in every project (administrators)
         :raises CloudError: when there is no such server, or more than one
         """
-        microversion = self.rest.compute_microversion(COMPUTE_NEWEST)
+        microversion = self._rest.compute_microversion(COMPUTE_SERVERS)
         if _is_uuid(name_or_id):
             try:
                 return self._server(name_or_id, microversion)
@@ -76,7 +66,7 @@ class Cloud:
         with parsing("compute"):
             found = [
                 records.server_record(item)
-                for item in self.rest.pages(
+                for item in self._rest.pages(
                     "compute", "/servers/detail", "servers", params, microversion
                 )
                 if item.get("name") == name_or_id
@@ -103,248 +93,184 @@ class Cloud:
         try:
             return self._read_server(path, microversion)
         except Unreadable as error:
-            if error.status != 500 or microversion != COMPUTE_NEWEST:
+            if error.status != 500 or microversion != COMPUTE_SERVERS:
                 raise
             # Nova 34 answers 500 at 2.98 for a server whose cell is down: it looks
             # for the frozen image properties in the very database that is down.
             return self._read_server(path, COMPUTE_NO_FROZEN)
 
     def _read_server(self, path: str, microversion: str) -> ServerRecord:
-        return self.rest.read(records.OneServer, "compute", path, microversion=microversion).server
+        return self._rest.read(records.OneServer, "compute", path, microversion=microversion).server
 
-    def read_server(
-        self, record: ServerRecord, given: GivenModes
-    ) -> tuple[Server, ServerFacts, HostView]:
-        """Read what decides the serial of one server, the independent parts at once."""
-        server = record.server
-        copy = record.flavor or records.FlavorCopy()
-        flavor_now = background.start(self._flavor_now, copy.original_name)
-        image_read = background.start(self._image, record)
-        hypervisors = self._hypervisors() if server.host else ()
-        own = _own_hypervisor(hypervisors, server.host, record)
-        traits = self._own_traits(server.host, own, record) if server.host else None
+    def read_server(self, record: ServerRecord, given: GivenModes) -> tuple[Sighting, Fleet | None]:
+        """Read what decides the serial of one server, the independent parts at once.
 
-        specs = copy.extra_specs
-        if specs is None:
-            self.notes.append(
-                "the flavor's extra specs are hidden from this user"
-                if copy.original_name
-                else "Nova did not return the server's flavor"
-            )
-        facts = ServerFacts(
-            status=server.status,
-            host=server.host,
-            host_visible=record.shows_host,
-            reachable=record.is_reachable,
-            pinned=record.is_pinned,
-            flavor=records.flavor_part(specs, flavor_now.result()),
-            image=image_read.result(),
+        :returns: its facts, and every host; None where no host of it is shown
+        """
+        flavors_read = background.start(_flavors, self._rest, record)
+        image_read = background.start(_ImageRead.of, self._rest, record)
+        fleet: Fleet | Unchecked | None = None
+        unlisted = None
+        if record.host:
+            fleet, unlisted = hosts.read_hosts(self._rest, given)
+        flavors, image = flavors_read.result(), image_read.result()
+        known = ServerEvidence(
+            fleet=fleet if isinstance(fleet, Fleet) else None,
+            unlisted=unlisted,
+            flavors=() if isinstance(flavors, Unchecked) else flavors,
+            images=image.images,
+            given=given,
+            shows_frozen=image.shows_frozen,
+            root_volume=lambda _record: image.root_volume,
         )
-        for what, used in (("flavor", facts.flavor.used), ("image", facts.image.used)):
-            if used.value is not None and used.value.setting is Setting.INVALID:
-                self.notes.append(
-                    f"the {what}'s value {used.value.raw!r} is no boolean and counts as unset;"
-                    f" write true or false with 'openstack {what} set'"
-                )
-        placed = record.has_host
-        return server, facts, self._host_view(facts, own, hypervisors, traits, given, placed)
+        facts = known.facts(record)
+        self.notes += _flavor_notes(facts, record, flavors)
+        self.notes += _image_notes(facts, record, image)
+        self.notes += _host_notes(facts, known.traits_of(record), fleet, unlisted, given)
+        return facts, fleet if isinstance(fleet, Fleet) else None
 
-    def _flavor_now(self, name: str | None) -> Value | None:
-        """Return what the flavor of this name says today; None when it is not there."""
-        if name is None:
-            return None
-        everything = {"is_public": "None"}
+
+# --- what is read -----------------------------------------------------------
+
+
+def _flavors(rest: Rest, record: ServerRecord) -> tuple[Flavor, ...] | Unchecked:
+    if record.flavor is None or record.flavor.original_name is None:
+        return ()
+    try:
+        return inventory.read_flavors(rest)
+    except Unreadable as error:
+        return Unchecked(str(error))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _ImageRead:
+    """What was read of a server's image or root volume.
+
+    :ivar images: its image by ID; none when it could not be read
+    :ivar unread: why image or root volume could not be read; None when they were
+    :ivar shows_frozen: Nova returns the frozen property of this project; asked where it counts
+    """
+
+    images: Mapping[str, Image] = dataclasses.field(default_factory=dict)
+    root_volume: ImagePart | None = None
+    unread: str | None = None
+    shows_frozen: bool = False
+
+    @classmethod
+    def of(cls, rest: Rest, record: ServerRecord) -> _ImageRead:
+        """Read the image of a server, or its root volume."""
+        if record.image == "":
+            try:
+                return cls(root_volume=inventory.read_root_volume(rest, record))
+            except Unreadable as error:
+                return cls(unread=str(error))
+        if not isinstance(record.image, ImageRef):
+            return cls()
+        images, unread = {}, None
+        image = None
         try:
-            with parsing("compute"):
-                for flavor in self.rest.pages(
-                    "compute", "/flavors/detail", "flavors", everything, COMPUTE_FLAVORS
-                ):
-                    if flavor.get("name") == name:
-                        specs = flavor.get("extra_specs")
-                        return None if specs is None else policy.parse(specs.get(policy.FLAVOR_KEY))
+            image = inventory.read_image(rest, record.image.id)
+            images[record.image.id] = image
         except Unreadable as error:
-            self.notes.append(f"what the flavor says now is unknown: {error}")
-            return None
-        self.notes.append(
+            unread = "it was deleted" if error.status == 404 else str(error)
+        as_booted = evidence.is_as_booted(image, record)
+        asks = evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
+        return cls(images, None, unread, asks and _shows_frozen(rest))
+
+
+def _shows_frozen(rest: Rest) -> bool:
+    try:
+        return extra_spec_validator(rest) is Validator.LOADED
+    except CloudError:
+        return False
+
+
+# --- notes ------------------------------------------------------------------
+
+
+def _flavor_notes(
+    facts: Sighting, record: ServerRecord, flavors: tuple[Flavor, ...] | Unchecked
+) -> Iterator[str]:
+    copy = record.flavor or FlavorCopy()
+    name = copy.original_name
+    if isinstance(flavors, Unchecked):
+        yield f"what the flavor says now is unknown: {flavors.reason}"
+    elif name is not None and all(each.name != name for each in flavors):
+        yield (
             f"flavor {name!r} is not there any more, or hidden from this user;"
             " the server keeps the copy that it was built with"
         )
-        return None
+    if copy.extra_specs is None:
+        yield (
+            "Nova did not return the server's flavor"
+            if name is None
+            else "the flavor's extra specs are hidden from this user"
+        )
+    value = facts.case.flavor.used.value
+    if value is not None and value.setting is Setting.INVALID:
+        yield _invalid("flavor", value.raw)
 
-    def _image(self, record: ServerRecord) -> ImagePart:
-        """Read what the server's image, or its root volume, says."""
-        image = record.image
-        if image == "":
-            return self._root_volume(record)
-        if not isinstance(image, ImageRef):
-            return ImagePart()
-        frozen = image.properties or {}
-        used: SettingInput | None = None
-        if policy.IMAGE_KEY in frozen:
-            used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
-        try:
-            current = self.rest.get("image", f"/images/{image.id}")
-        except Unreadable as error:
-            used = used or self._frozen_unset(image)
-            if used is UNREADABLE:
-                reason = "it was deleted" if error.status == 404 else str(error)
-                self.notes.append(f"the server's image could not be read: {reason}")
-            return records.image_part(used, None, frozen, as_booted=False)
-        now = policy.parse(current.get(policy.IMAGE_KEY))
-        # ISO 8601 in UTC from both services: text compares like time.
-        unchanged = str(current.get("updated_at", "")) <= record.created
-        properties = {**current, **frozen}
-        if used is not None:
-            return records.image_part(used, now, properties, as_booted=unchanged)
-        if unchanged:
-            used = SettingInput(now, Evidence.CURRENT_IMAGE)
-            return records.image_part(used, None, properties, as_booted=True)
-        used = self._frozen_unset(image)
-        if used is not UNREADABLE:
-            return records.image_part(used, now, properties, as_booted=False)
-        self.notes.append(
-            f"image {image.id} was changed after the server was created, and this Nova"
+
+def _image_notes(facts: Sighting, record: ServerRecord, image: _ImageRead) -> Iterator[str]:
+    value = facts.case.image.used.value
+    if value is None and record.image == "":
+        yield f"the root volume could not be read: {image.unread}"
+    elif value is None and image.unread:
+        yield f"the server's image could not be read: {image.unread}"
+    elif value is None and image.images:
+        yield (
+            f"image {facts.image} was changed after the server was created, and this Nova"
             " does not show what it said then"
         )
-        return records.image_part(UNREADABLE, None, properties, as_booted=False)
+    elif value is not None and value.setting is Setting.INVALID:
+        yield _invalid("image", value.raw)
 
-    def _frozen_unset(self, image: ImageRef) -> SettingInput:
-        """Return what it means that Nova shows no frozen value: none where it would show it.
 
-        It shows those that it knows, and an API server that knows the extra spec knows the
-        image property too: both are parts of nova-uniqserial.
-        """
-        try:
-            known = image.properties is not None and extra_spec_validator(self.rest)
-        except CloudError:
-            return UNREADABLE
-        if known is Validator.LOADED:
-            return SettingInput(policy.UNSET, Evidence.FROZEN)
-        return UNREADABLE
+def _invalid(what: str, raw: str | None) -> str:
+    return (
+        f"the {what}'s value {raw!r} is no boolean and counts as unset;"
+        f" write true or false with 'openstack {what} set'"
+    )
 
-    def _root_volume(self, record: ServerRecord) -> ImagePart:
-        """Read the image metadata of the root volume, which Nova used at boot."""
-        try:
-            volume_id = self._root_volume_id(record)
-            answer = self.rest.get("block_storage", f"/volumes/{volume_id}")
-            with parsing("block_storage"):
-                properties: Json = answer["volume"].get("volume_image_metadata") or {}
-        except Unreadable as error:
-            self.notes.append(f"the root volume could not be read: {error}")
-            return ImagePart()
-        value = policy.parse(properties.get(policy.IMAGE_KEY))
-        used = SettingInput(value, Evidence.VOLUME)
-        return records.image_part(used, None, properties, as_booted=False)
 
-    def _root_volume_id(self, record: ServerRecord) -> str:
-        if not record.volumes:
-            raise Unreadable("Nova lists no volume of this server")
-        if len(record.volumes) == 1:
-            return record.volumes[0].id
-        attachments = self.rest.items(
-            "compute",
-            f"/servers/{record.id}/os-volume_attachments",
-            "volumeAttachments",
-            microversion=COMPUTE_OLDEST,
+def _host_notes(
+    facts: Sighting,
+    traits: frozenset[str] | None,
+    fleet: Fleet | Unchecked | None,
+    unlisted: UnlistedHosts | None,
+    given: GivenModes,
+) -> Iterator[str]:
+    case, host = facts.case, facts.host
+    if isinstance(fleet, Unchecked):
+        yield f"the hypervisors could not be read: {fleet.reason}"
+        note = evidence.unused_mode(case.host, host, given)
+        if note:
+            yield note
+    if isinstance(fleet, Fleet):
+        yield from fleet.notes
+        if fleet.hosts_of_down_cells:
+            yield "a cell is down: all hosts are taken for KVM or QEMU on x86"
+    if case.reachable and not case.host_visible:
+        yield "the server's host is hidden from this user"
+    about = fleet if isinstance(fleet, Fleet) else unlisted
+    if host is None or about is None:
+        return
+    if traits is None:
+        reason = about.traits_unread or "it has no resource provider in Placement"
+        if isinstance(fleet, Fleet) and facts.on is None:
+            reason = "Nova lists no such hypervisor"
+        yield f"the traits of host {host} could not be read: {reason}"
+    elif case.placed and requires_unique(case.needs) and policy.TRAIT_UNIQUE not in traits:
+        yield (
+            f"the server was placed by a required trait {policy.TRAIT_UNIQUE},"
+            f" but host {host} does not have it any more"
         )
-        root = record.root_device
-        for attachment in attachments:
-            device = str(attachment.get("device") or "")
-            # Without the root device's name (not for tenants) it is the first disk.
-            if device == root or (root is None and re.fullmatch(r"/dev/[a-z]+da", device)):
-                return str(attachment["volumeId"])
-        raise Unreadable("Nova does not tell which of the server's volumes is its root disk")
-
-    # --- its host -------------------------------------------------------
-
-    def _hypervisors(self) -> tuple[Hypervisor, ...]:
-        try:
-            return hosts.read_hypervisors(self.rest)
-        except Unreadable as error:
-            self.notes.append(f"the hypervisors could not be read: {error}")
-            return ()
-
-    def _own_traits(
-        self, host: str, own: Hypervisor | None, record: ServerRecord
-    ) -> frozenset[str] | None:
-        """Return the traits of a host's resource provider, None when unreadable."""
-        try:
-            provider = own.id if own else self._provider_id(record)
-            path = f"/resource_providers/{provider}/traits"
-            return frozenset(
-                self.rest.items("placement", path, "traits", microversion=hosts.PLACEMENT_TRAITS)
-            )
-        except Unreadable as error:
-            reason = (
-                "it has no resource provider in Placement" if error.status == 404 else str(error)
-            )
-            self.notes.append(f"the traits of host {host} could not be read: {reason}")
-            return None
-
-    def _provider_id(self, record: ServerRecord) -> str:
-        name = record.node or ""
-        providers = self.rest.items(
-            "placement",
-            "/resource_providers",
-            "resource_providers",
-            {"name": name},
-            hosts.PLACEMENT_TRAITS,
+    if case.host.contradiction:
+        yield (
+            f"the traits of host {host} contradict each other: {', '.join(case.host.contradiction)}"
         )
-        if not providers:
-            raise Unreadable("no such resource provider", 404)
-        with parsing("placement"):
-            return str(providers[0]["uuid"])
-
-    def _host_view(
-        self,
-        facts: ServerFacts,
-        own: Hypervisor | None,
-        hypervisors: tuple[Hypervisor, ...],
-        traits: frozenset[str] | None,
-        given: GivenModes,
-        placed: bool,
-    ) -> HostView:
-        """Join the evidence about a host, best first: traits, given, declared."""
-        required = placed and facts.needs.get(policy.TRAIT_UNIQUE) == "required"
-        if traits is None:
-            unread = Evidence.UNREADABLE if facts.host or not facts.host_visible else None
-            if facts.reachable and not facts.host_visible:
-                self.notes.append("the server's host is hidden from this user")
-            host = hosts.evidence(None, unread, required=required)
-        else:
-            host = policy.host_from_traits(traits)
-            if required and policy.TRAIT_UNIQUE not in traits:
-                self.notes.append(
-                    f"the server was placed by a required trait {policy.TRAIT_UNIQUE},"
-                    f" but host {facts.host} does not have it any more"
-                )
-        if host.contradiction:
-            self.notes.append(
-                f"the traits of host {facts.host} contradict each other:"
-                f" {', '.join(host.contradiction)}"
-            )
-        may_have_host = facts.host is not None or not facts.host_visible
-        if may_have_host:
-            host, note = hosts.with_given(host, facts.host, given)
-            self.notes += [note] if note else []
-        self.notes += hosts.strangers(given, hypervisors)
-        if not has_sysinfo(facts.image.architecture) or (
-            own is not None and not own.writes_sysinfo(facts.image.architecture)
-        ):
-            host = dataclasses.replace(host, smbios=False)
-        if facts.host and hosts.needs_declaration(host):
-            host = self._with_declaration(host, facts.host)
-        return HostView(host, own, hypervisors)
-
-    def _with_declaration(self, known: HostInput, host: str) -> HostInput:
-        """Add what the aggregates of a host declare."""
-        try:
-            found = hosts.of_host(hosts.read_aggregates(self.rest), host)
-        except Unreadable as error:
-            self.notes.append(f"the host aggregates could not be read: {error}")
-            return known
-        declared = policy.declared_by_aggregates(each.metadata for each in found)
-        return hosts.with_declaration(known) if declared else known
+    if about.aggregates_unread and evidence.needs_declaration(case.host):
+        yield f"the host aggregates could not be read: {about.aggregates_unread}"
 
 
 def _is_uuid(text: str) -> bool:
@@ -352,12 +278,3 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def _own_hypervisor(
-    hypervisors: tuple[Hypervisor, ...], host: str | None, record: ServerRecord
-) -> Hypervisor | None:
-    for hypervisor in hypervisors:
-        if hypervisor.host == host and hypervisor.hostname == record.node:
-            return hypervisor
-    return None

@@ -11,9 +11,16 @@ from collections.abc import Collection, Iterable, Sequence
 from osc_uniqserial import policy
 from osc_uniqserial.effective.migration_targets import Destinations
 from osc_uniqserial.metadefs import Comparison
-from osc_uniqserial.model.cloud import Case, Configuration, Fleet, Host, Needs, Unchecked
+from osc_uniqserial.model.cloud import (
+    Case,
+    Configuration,
+    Fleet,
+    Host,
+    Needs,
+    Unchecked,
+    requires_unique,
+)
 from osc_uniqserial.policy import (
-    TRAIT_UNIQUE,
     EffectivePolicy,
     HostInput,
     HostMode,
@@ -126,13 +133,12 @@ class Assessment:
     @property
     def required(self) -> Needs:
         """The traits of this project that flavor and image require, the flavor's first."""
-        needs = dict(self.case.image.needs + self.case.flavor.needs)
-        return tuple(sorted(each for each in needs.items() if each[1] == "required"))
+        return tuple(each for each in self.case.needs if each[1] == "required")
 
     @property
     def requires_unique(self) -> bool:
         """Whether scheduling keeps the servers on hosts that meet a request for unique."""
-        return (TRAIT_UNIQUE, "required") in self.required
+        return requires_unique(self.case.needs)
 
     @property
     def is_lost(self) -> bool:

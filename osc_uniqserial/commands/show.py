@@ -30,11 +30,11 @@ def _raw(used: SettingInput) -> str | None:
 
 def _evidence(about: ServerReport) -> dict[str, str | None]:
     return {
-        "flavor": _text(about.facts.flavor.used.evidence),
-        "image": _text(about.facts.image.used.evidence),
-        "host_mode": _text(about.host.mode_evidence),
-        "host_honours": _text(about.host.honours_evidence),
-        "host_meets_unique": _text(about.host.meets_unique_evidence),
+        "flavor": _text(about.server.case.flavor.used.evidence),
+        "image": _text(about.server.case.image.used.evidence),
+        "host_mode": _text(about.server.case.host.mode_evidence),
+        "host_honours": _text(about.server.case.host.honours_evidence),
+        "host_meets_unique": _text(about.server.case.host.meets_unique_evidence),
     }
 
 
@@ -46,10 +46,10 @@ COLUMNS: dict[str, Callable[[ServerReport], Any]] = {
     "host": lambda about: about.server.host,
     "status": lambda about: about.server.status,
     "requested": lambda about: _text(about.policy.requested),
-    "flavor_value": lambda about: _raw(about.facts.flavor.used),
-    "image_value": lambda about: _raw(about.facts.image.used),
-    "host_mode": lambda about: _text(about.host.mode),
-    "host_honours": lambda about: about.host.honours,
+    "flavor_value": lambda about: _raw(about.server.case.flavor.used),
+    "image_value": lambda about: _raw(about.server.case.image.used),
+    "host_mode": lambda about: _text(about.server.case.host.mode),
+    "host_honours": lambda about: about.server.case.host.honours,
     "serial_source": lambda about: _text(about.policy.source),
     "expected_serial": lambda about: about.policy.expected_serial(about.server.id),
     "decided_by": lambda about: _text(about.policy.decided_by),
@@ -99,27 +99,19 @@ class ShowUniqueSerial(output.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read the facts, judge them, and return one value a column."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial import policy
-        from osc_uniqserial.api import other_hosts
-        from osc_uniqserial.api.rest import CloudError, Unreadable
+        from osc_uniqserial.api.rest import CloudError, Rest
         from osc_uniqserial.api.server import Cloud
-        from osc_uniqserial.effective import explanation
+        from osc_uniqserial.effective.explanations import Reports
 
         given = host_modes.given(parsed_args)
-        cloud = Cloud(self.app.client_manager.sdk_connection)
+        # pipelines.explain() is the same, but its module imports all checks.
+        cloud = Cloud(Rest(self.app.client_manager.sdk_connection))
         try:
             record = cloud.find_server(parsed_args.server, parsed_args.all_projects)
-            server, facts, view = cloud.read_server(record, given)
-            effective = policy.resolve(facts.flavor.used, facts.image.used, view.input)
+            server, fleet = cloud.read_server(record, given)
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
-        others = None
-        if explanation.needs_other_hosts(facts, effective):
-            try:
-                others = other_hosts.judge(cloud.rest, facts, view, given)
-            except Unreadable as error:
-                cloud.notes.append(f"the other hosts could not be judged: {error}")
-        about = explanation.build(server, facts, view.input, others)
+        about = Reports(fleet).of(server)
         output.warn(cloud.notes)
         row = {name: getter(about) for name, getter in COLUMNS.items()}
         if parsed_args.live:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from osc_uniqserial.model.cloud import FlavorPart, ImagePart, Moves, Server, ServerFacts
+from osc_uniqserial.model.cloud import Case, FlavorPart, ImagePart, Moves, Sighting, requires_unique
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -14,7 +14,6 @@ from osc_uniqserial.policy import (
     DecidedBy,
     EffectivePolicy,
     Evidence,
-    HostInput,
     HostMode,
     SerialSource,
     Setting,
@@ -64,9 +63,7 @@ class Pending:
 class ServerReport:
     """The answer about one server, as ``show`` prints it."""
 
-    server: Server
-    facts: ServerFacts
-    host: HostInput
+    server: Sighting
     policy: EffectivePolicy
     survives_move: bool | None
     pending: tuple[Pending, ...]
@@ -100,46 +97,42 @@ def _raw(value: Value | None) -> str | None:
     return value.raw if value else None
 
 
-def steered(facts: ServerFacts) -> bool:
-    """Whether scheduling keeps the server on hosts that meet a request for unique."""
-    return facts.needs.get(TRAIT_UNIQUE) == "required"
-
-
-def needs_other_hosts(facts: ServerFacts, policy: EffectivePolicy) -> bool:
+def needs_other_hosts(case: Case, policy: EffectivePolicy) -> bool:
     """Whether only a look at the other hosts can tell if the serial survives a move."""
     return policy.source is SerialSource.INSTANCE_UUID and not (
-        policy.requested is Setting.UNIQUE and steered(facts)
+        policy.requested is Setting.UNIQUE and requires_unique(case.needs)
     )
 
 
-def build(server: Server, facts: ServerFacts, host: HostInput, moves: Moves | None) -> ServerReport:
+def build(server: Sighting, moves: Moves | None) -> ServerReport:
     """Judge one server.
 
-    :param host: what is known of its present host
-    :param moves: what the other hosts would do; None when nobody looked
+    :param moves: what the other hosts would do; None when that is unknown
     """
-    policy = resolve(facts.flavor.used, facts.image.used, host)
+    case = server.case
+    policy = resolve(case.flavor.used, case.image.used, case.host)
     survives: bool | None = None
     if policy.source in HOST_SOURCES:
         survives = False
     elif policy.source is SerialSource.INSTANCE_UUID:
-        if not needs_other_hosts(facts, policy):
+        if not needs_other_hosts(case, policy):
             survives = True
         elif moves:
             survives = moves.keeps
-    pending = pending_changes(facts.flavor, facts.image)
-    sentences = [_decision(facts, host, policy)]
-    second = _outlook(facts, policy, survives, moves, pending)
+    pending = pending_changes(case.flavor, case.image)
+    sentences = [_decision(server, policy)]
+    second = _outlook(policy, survives, moves, pending)
     if second:
         sentences.append(second)
-    return ServerReport(server, facts, host, policy, survives, pending, " ".join(sentences))
+    return ServerReport(server, policy, survives, pending, " ".join(sentences))
 
 
-def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> str:
+def _decision(server: Sighting, policy: EffectivePolicy) -> str:
     """Say in one sentence where the serial comes from and what decided it."""
-    where = f"host {facts.host}" if facts.host else "the host"
+    case, host = server.case, server.case.host
+    where = f"host {server.host}" if server.host else "the host"
     if policy.source is SerialSource.UNKNOWN:
-        return _unknown(facts, host)
+        return _unknown(server)
     if not host.smbios:
         return (
             f"The hypervisor of {where} gives its guests no SMBIOS serial number"
@@ -157,12 +150,12 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
     if policy.decided_by is DecidedBy.NONE:
         if policy.requested is Setting.UNIQUE and host.meets_unique_evidence in _PROMISES:
             promise = _PROMISES[host.meets_unique_evidence]
-            asker = _askers(facts, policy.requested)
+            asker = _askers(case, policy.requested)
             return f"The {asker} for a unique serial, and {promise}, so {shows}."
         return f"Whatever the unknown inputs are, {shows}."
     mode_text = f"mode {host.mode.value}" if host.mode else "own mode"
     if policy.requested is Setting.UNSET:
-        if _image_is_overruled(facts, host):
+        if _image_is_overruled(case):
             return (
                 f"The image's false counts as not set on {where} ([unique_serial]"
                 f" image_may_show_host = false), so the host ({mode_text}) decides: {shows}."
@@ -176,7 +169,7 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
             f"{where[0].upper()}{where[1:]} ({mode_text}) does not honour the keys,"
             f" so it decides: {shows}."
         )
-    asker = _askers(facts, policy.requested)
+    asker = _askers(case, policy.requested)
     if host.mode is None and host.meets_unique_evidence in _PROMISES:
         promise = _PROMISES[host.meets_unique_evidence]
         return f"The {asker} for a unique serial, and {promise}, so {shows}."
@@ -192,15 +185,15 @@ def _decision(facts: ServerFacts, host: HostInput, policy: EffectivePolicy) -> s
     )
 
 
-def _image_is_overruled(facts: ServerFacts, host: HostInput) -> bool:
-    said = facts.image.used.value
-    return said is not None and said.setting is Setting.HOST and not host.image_may_show_host
+def _image_is_overruled(case: Case) -> bool:
+    said = case.image.used.value
+    return said is not None and said.setting is Setting.HOST and not case.host.image_may_show_host
 
 
-def _askers(facts: ServerFacts, wish: Setting) -> str:
+def _askers(case: Case, wish: Setting) -> str:
     said = [
         name
-        for name, used in (("flavor", facts.flavor.used), ("image", facts.image.used))
+        for name, used in (("flavor", case.flavor.used), ("image", case.image.used))
         if used.value is not None and used.value.setting is wish
     ]
     if len(said) > 1:
@@ -208,32 +201,33 @@ def _askers(facts: ServerFacts, wish: Setting) -> str:
     return f"{said[0] if said else 'server'} asks"
 
 
-def _unknown(facts: ServerFacts, host: HostInput) -> str:
+def _unknown(server: Sighting) -> str:
     """Say what is missing and how to make it known."""
-    if not facts.reachable:
+    case, host = server.case, server.case.host
+    if not case.reachable:
         return "The server's cell is down: Nova returns only a minimal record, without its host."
-    if not facts.host:
-        if facts.host_visible:
+    if not server.host:
+        if case.host_visible:
             return (
-                f"The server has no host now (status {facts.status}), so no host mode applies yet."
+                f"The server has no host now (status {server.status}), so no host mode applies yet."
             )
         return (
             "The serial cannot be told: this user may not see the server's host, and so neither"
             " its mode nor whether it honours the keys (it takes an administrator)."
         )
     missing = []
-    if facts.flavor.used.value is None:
+    if case.flavor.used.value is None:
         missing.append("what the flavor says")
-    if facts.image.used.value is None:
+    if case.image.used.value is None:
         missing.append("what the image says")
     if host.mode is None:
-        missing.append(f"the mode of host {facts.host}")
+        missing.append(f"the mode of host {server.host}")
     if host.honours is None:
-        missing.append(f"whether host {facts.host} honours the keys")
+        missing.append(f"whether host {server.host} honours the keys")
     hint = ""
     if host.mode is None:
         hint = (
-            f" (give it with --host-mode {facts.host}=MODE, or declare it"
+            f" (give it with --host-mode {server.host}=MODE, or declare it"
             " as a CUSTOM_SYSINFO_SERIAL_ trait in the host's provider.yaml)"
         )
     elif host.honours is None:
@@ -244,7 +238,6 @@ def _unknown(facts: ServerFacts, host: HostInput) -> str:
 
 
 def _outlook(
-    facts: ServerFacts,
     policy: EffectivePolicy,
     survives: bool | None,
     moves: Moves | None,

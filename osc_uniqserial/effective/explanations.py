@@ -31,12 +31,12 @@ class Reports:
             if len(self._made) >= _KEPT:
                 self._made.clear()
             made = self._made[key] = self._make(sighting)
-        return dataclasses.replace(made, server=sighting.server)
+        return dataclasses.replace(made, server=sighting)
 
     def _make(self, sighting: Sighting) -> ServerReport:
-        facts, host = sighting.facts, sighting.case.host
-        effective = policy.resolve(facts.flavor.used, facts.image.used, host)
+        case = sighting.case
+        effective = policy.resolve(case.flavor.used, case.image.used, case.host)
         moves = None
-        if self._destinations and explanation.needs_other_hosts(facts, effective):
-            moves = self._destinations.moves(sighting.case, sighting.on)
-        return explanation.build(sighting.server, facts, host, moves)
+        if self._destinations and explanation.needs_other_hosts(case, effective):
+            moves = self._destinations.moves(case, sighting.on)
+        return explanation.build(sighting, moves)

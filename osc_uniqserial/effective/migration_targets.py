@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where servers could move, and whether their serial would stay: over a whole fleet. Pure.
 
-The same question as ``moves.judge`` asks Placement for one server, answered from what was
-read of all hosts, once for each case.
+Every answer is made once for each case.
 """
 
 from __future__ import annotations
@@ -66,12 +65,10 @@ class Destinations:
         wish = policy.resolve(case.flavor.used, case.image.used, HostInput()).requested
         if wish is None or case.host.mode is None:
             return None
-        needs = tuple(sorted(dict(case.image.needs + case.flavor.needs).items()))
         changing, doubtful = self._outcomes(
-            case.flavor.used, case.image.used, needs, case.image.architecture
+            case.flavor.used, case.image.used, case.needs, case.image.architecture
         )
-        bounded = case.pinned or case.flavor.bounded or case.image.bounded
-        return Outlook(self._targets, changing, doubtful, bounded)
+        return Outlook(self._targets, changing, doubtful, case.bounded)
 
     def moves(self, case: Case, own: Host | None) -> Moves | None:
         """Tell what a move to another host would do to a serial that is the server's UUID.

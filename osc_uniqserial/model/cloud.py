@@ -35,22 +35,6 @@ UNREADABLE = SettingInput(None, policy.Evidence.UNREADABLE)
 _SYSINFO_ARCHITECTURES = frozenset({"i386", "i486", "i586", "i686", "amd64", "x86_64"})
 
 
-@dataclasses.dataclass(slots=True)
-class Server:
-    """Which server it is.
-
-    :ivar name: None for a server of a cell that is down
-    :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when
-        this user may not see it
-    """
-
-    id: str
-    name: str | None
-    project_id: str | None
-    status: str
-    host: str | None
-
-
 #: Requirements of this project's own traits that scheduling follows: the trait, and
 #: ``required`` or ``forbidden``; sorted.
 Needs = tuple[tuple[str, str], ...]
@@ -117,34 +101,16 @@ class ImagePart:
     architecture: str | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """What decides the serial of a server, as the APIs show it to this user.
+def joined_needs(flavor: FlavorPart, image: ImagePart) -> Needs:
+    """Return the requirements of flavor and image; the flavor's outrank the image's."""
+    if not image.needs:
+        return flavor.needs
+    return tuple(sorted(dict(image.needs + flavor.needs).items()))
 
-    :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when
-        this user may not see it (``host_visible`` is False)
-    :ivar reachable: False when the server's cell is down and Nova returned a
-        minimal record
-    :ivar pinned: an availability zone may keep it from some hosts
-    """
 
-    status: str
-    host: str | None
-    host_visible: bool
-    reachable: bool
-    pinned: bool
-    flavor: FlavorPart
-    image: ImagePart
-
-    @property
-    def needs(self) -> dict[str, str]:
-        """Requirements of this project's traits; the flavor's outrank the image's."""
-        return dict(self.image.needs + self.flavor.needs)
-
-    @property
-    def bounded(self) -> bool:
-        """Whether something that is not looked at here may keep it from some hosts."""
-        return self.pinned or self.flavor.bounded or self.image.bounded
+def requires_unique(needs: Needs) -> bool:
+    """Whether requirements keep a server on hosts that meet a request for unique."""
+    return (policy.TRAIT_UNIQUE, "required") in needs
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -522,6 +488,9 @@ class Case:
     """A situation that many servers are in; two cases are never equal.
 
     :ivar host: what is known of the host, as it is for guests of this architecture
+    :ivar host_visible: False when this user may not see the host
+    :ivar reachable: False when the server's cell is down and Nova returned a minimal record
+    :ivar pinned: an availability zone may keep the server from some hosts
     :ivar placed: the server is on a host, which this user need not see
     """
 
@@ -533,11 +502,24 @@ class Case:
     pinned: bool
     placed: bool
 
+    @property
+    def needs(self) -> Needs:
+        """Requirements of this project's traits; the flavor's outrank the image's."""
+        return joined_needs(self.flavor, self.image)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether something that is not looked at here may keep the server from some hosts."""
+        return self.pinned or self.flavor.bounded or self.image.bounded
+
 
 @dataclasses.dataclass(slots=True)
 class Sighting:
-    """A server as the list of servers has it; one is made for each server.
+    """A server as Nova shows it, with the case that decides its serial.
 
+    :ivar name: None for a server of a cell that is down
+    :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when this user may not
+        see it
     :ivar flavor: the name of its flavor; None when it is not told
     :ivar image: the ID of its image; None when it has none
     :ivar on: its host, where the fleet is known
@@ -553,25 +535,6 @@ class Sighting:
     image: str | None
     on: Host | None
 
-    @property
-    def server(self) -> Server:
-        """Which server it is."""
-        return Server(self.id, self.name, self.project_id, self.status, self.host)
-
-    @property
-    def facts(self) -> ServerFacts:
-        """What decides its serial."""
-        case = self.case
-        return ServerFacts(
-            status=self.status,
-            host=self.host,
-            host_visible=case.host_visible,
-            reachable=case.reachable,
-            pinned=case.pinned,
-            flavor=case.flavor,
-            image=case.image,
-        )
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configuration:
@@ -584,15 +547,6 @@ class Configuration:
     fleet: Fleet | Unchecked
     flavors: tuple[Flavor, ...] | Unchecked
     images: Mapping[str, Image] | Unchecked
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class HostView:
-    """The present host of a server and the cloud around it, as far as it was read."""
-
-    input: HostInput
-    own: Hypervisor | None = None
-    hypervisors: tuple[Hypervisor, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -258,13 +258,11 @@ class FakeCloud:
         ]
         mine.update(changes or {})
         self.http.get(f"{NOVA}/os-hypervisors/detail", json={"hypervisors": [mine, *rest]})
-        self.http.get(
-            f"{PLACEMENT}/resource_providers/{PROVIDER_ID}/traits", json={"traits": traits}
-        )
         self.aggregates()
         by_provider = {PROVIDER_ID: set(traits)}
         by_provider |= {other_provider(n): set(has) for n, has in enumerate(others, 1)}
-        self.placement(by_provider)
+        names = {each["id"]: each["hypervisor_hostname"] for each in (mine, *rest)}
+        self.placement(by_provider, names)
 
     def aggregates(self, *aggregates: Json) -> None:
         """Answer with host aggregates of these hosts and this metadata."""
@@ -274,8 +272,14 @@ class FakeCloud:
         ]
         self.http.get(f"{NOVA}/os-aggregates", json={"aggregates": found})
 
-    def placement(self, by_provider: Mapping[str, set[str]]) -> None:
-        """Answer for resource providers with these traits, as the real Placement does."""
+    def placement(
+        self, by_provider: Mapping[str, set[str]], names: Mapping[str, str] | None = None
+    ) -> None:
+        """Answer for resource providers with these traits, as the real Placement does.
+
+        :param names: of those that are no nested ones
+        """
+        names = names or {}
         known = set().union(*by_provider.values())
 
         def known_traits(request: Any, _context: Any) -> Json:
@@ -297,7 +301,16 @@ class FakeCloud:
                         (term[1:] not in has) if term[0] == "!" else term in has for term in terms
                     )
                 }
-            return {"resource_providers": [{"uuid": provider} for provider in sorted(found)]}
+            return {
+                "resource_providers": [
+                    {
+                        "uuid": provider,
+                        "name": names.get(provider, f"{provider}_nested"),
+                        "parent_provider_uuid": None if provider in names else "a-root",
+                    }
+                    for provider in sorted(found)
+                ]
+            }
 
         self.http.get(f"{PLACEMENT}/traits", json=known_traits)
         self.http.get(f"{PLACEMENT}/resource_providers", json=providers)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osc_uniqserial import metadefs, policy
-from osc_uniqserial.api import hosts, records
+from osc_uniqserial.api import evidence, hosts
 from osc_uniqserial.checks import AUDIT
 from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import _LONG, COLUMNS
@@ -33,7 +33,6 @@ from osc_uniqserial.model.cloud import (
     Flavor,
     FlavorPart,
     Fleet,
-    GivenModes,
     Host,
     Hypervisor,
     Image,
@@ -84,9 +83,8 @@ def host(
 ) -> Host:
     hypervisor = Hypervisor(f"provider-{name}", name, name, enabled, up, type, "x86_64")
     found = None if unread else frozenset(traits)
-    known = hosts.evidence(found, Evidence.UNREADABLE)
-    known, _note = hosts.with_given(known, name, GivenModes({name: mode} if mode else {}))
-    known = dataclasses.replace(known, smbios=hypervisor.writes_sysinfo(None))
+    smbios = hypervisor.writes_sysinfo(None)
+    known = evidence.host_input(found, mode, declared=False, smbios=smbios)
     return Host(hypervisor, known, found)
 
 
@@ -143,7 +141,7 @@ def sighting(
     """Return a server; without a host it is shelved."""
     flavor_now = changes.pop("flavor_now", None)
     case = Case(
-        records.flavor_part(specs or {}, flavor_now),
+        evidence.flavor_part(specs or {}, flavor_now),
         image or built_from(None),
         on.input if on else HostInput(),
         host_visible=changes.pop("host_visible", True),
@@ -382,12 +380,11 @@ def test_no_fault_makes_no_finding(known: Configuration) -> None:
 
 def test_a_declaration_of_an_aggregate_counts_as_in_the_list_of_hosts() -> None:
     declared = host("d")
-    declared = dataclasses.replace(
-        declared, input=dataclasses.replace(hosts.with_declaration(declared.input), honours=None)
-    )
+    known = evidence.host_input(frozenset(), None, declared=True, smbios=True)
+    declared = dataclasses.replace(declared, input=dataclasses.replace(known, honours=None))
     assert declared.meets_unique is True
-    known = configuration(declared, STOCK, flavors=[flavor(**{F: "true"})])
-    assert told(found_in(known)) == {("not-steered", "gold"): 1}
+    cloud = configuration(declared, STOCK, flavors=[flavor(**{F: "true"})])
+    assert told(found_in(cloud)) == {("not-steered", "gold"): 1}
 
 
 def test_aggregates_that_contradict_each_other() -> None:

@@ -87,7 +87,8 @@ class StatusCloud:
             ids[name]: set(node.traits) for name, node in nodes.items() if node.traits is not None
         }
         # Nested providers, of a device and of storage; they are no hosts.
-        self.fake.placement({**providers, "nested": {U, K}, "elsewhere": {"HW_X"}})
+        names = {ids[name]: f"{name}.example.org" for name in nodes}
+        self.fake.placement({**providers, "nested": {U, K}, "elsewhere": {"HW_X"}}, names)
 
     def rows(self, *options: str, code: int) -> list[Json]:
         result = self.fake.openstack("unique", "serial", "status", "-f", "json", *options)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from osc_uniqserial.api import hosts
+from osc_uniqserial.api import evidence
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import guest_findings
 from osc_uniqserial.checks.live import LiveSerial, Readings, Verification, of_one
@@ -39,7 +39,8 @@ def server(on: Host | None, specs: dict[str, str] | None = None, **changes: Any)
 
 def declared(on: Host) -> Host:
     """Return a host of an aggregate that declares that it meets a request."""
-    return dataclasses.replace(on, input=hosts.with_declaration(on.input))
+    known = evidence.host_input(on.traits, None, declared=True, smbios=on.input.smbios)
+    return dataclasses.replace(on, input=known)
 
 
 def reading(of: Sighting, serial: str | None = "own", when: str = NOON, **more: Any) -> Reading:

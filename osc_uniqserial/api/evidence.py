@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of evidence: from records to the facts that decide a server's serial. Pure.
+
+``api/server.py`` reads a few documents about one server, ``api/servers.py`` reads lists about
+all of them. Both hand their records over to :class:`ServerEvidence`, so that ``show`` and
+``list`` cannot differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from osc_uniqserial import policy
+from osc_uniqserial.api.records import FlavorCopy, ImageRef, ServerRecord
+from osc_uniqserial.model.cloud import (
+    UNREADABLE,
+    Aggregate,
+    Case,
+    Flavor,
+    FlavorPart,
+    Fleet,
+    GivenModes,
+    Host,
+    Image,
+    ImagePart,
+    Sighting,
+    bounds_hosts,
+    has_sysinfo,
+    joined_needs,
+    needs_of,
+    requires_unique,
+)
+from osc_uniqserial.policy import Evidence, HostInput, HostMode, SettingInput, Value
+
+_Thing = TypeVar("_Thing")
+
+#: Where an image sets the guest's architecture, the first one that is set counts.
+#: Source: nova/virt/libvirt/driver.py, _check_emulation_arch; ``architecture`` is the
+#: old name of hw_architecture (nova/objects/image_meta.py).
+ARCHITECTURES = ("hw_emulation_architecture", "hw_architecture", "architecture")
+#: Device name of the first disk, whatever its bus: sda, vda, hda.
+_FIRST_DISK = re.compile(r"/dev/[a-z]+da")
+_NO_FLAVOR = FlavorCopy()
+#: How many combinations of host, flavor and image are kept.
+_KEPT = 20_000
+#: What decides the case of a server: host, node, flavor part, image part, flags.
+_Key = tuple[str | None, str | None, int, int, bool, bool, bool, bool]
+
+
+# --- the flavor -------------------------------------------------------------
+
+
+def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPart:
+    """Return what a server's flavor says.
+
+    :param specs: the server's own copy of the extra specs; None when they are hidden
+    :param now: what the flavor says now
+    """
+    if specs is None:
+        return FlavorPart(now=now)
+    ours, _others = needs_of(specs)
+    return FlavorPart(
+        SettingInput(policy.parse(specs.get(policy.FLAVOR_KEY)), Evidence.EMBEDDED_FLAVOR),
+        now,
+        ours,
+        bounds_hosts(specs),
+    )
+
+
+def flavor_now(current: Flavor | None) -> Value | None:
+    """Return what a flavor says now; None when it was not found or hides its extra specs."""
+    if current is None or current.extra_specs is None:
+        return None
+    return policy.parse(current.extra_specs.get(policy.FLAVOR_KEY))
+
+
+# --- the image or the root volume -------------------------------------------
+
+
+def is_as_booted(image: Image | None, record: ServerRecord) -> bool:
+    """Whether an image has not changed since the server was created.
+
+    Nova and Glance return ISO 8601 in UTC: text compares like time.
+    """
+    return image is not None and image.updated <= record.created
+
+
+def may_be_frozen_unset(frozen: Mapping[str, Any] | None, *, as_booted: bool) -> bool:
+    """Whether an image property that Nova does not return may mean that there was none.
+
+    It does where Nova returns those that it has: an API server that has a validator for the
+    extra spec has the image property too, both are parts of nova-uniqserial.
+
+    :param frozen: the image properties of the server's boot; None before microversion 2.98
+    """
+    return frozen is not None and policy.IMAGE_KEY not in frozen and not as_booted
+
+
+def image_part(
+    current: Image | None,
+    frozen: Mapping[str, Any] | None,
+    *,
+    as_booted: bool,
+    shows_frozen: bool,
+) -> ImagePart:
+    """Return what a server's image says, by the best evidence that there is.
+
+    Best first: the frozen property; the image as it is, if it is as it was at boot; a frozen
+    property that Nova would return and does not.
+
+    :param current: the image now; None when it was deleted or could not be read
+    :param frozen: the image properties of the server's boot; None before microversion 2.98
+    :param as_booted: the image has not changed since the server was created
+    :param shows_frozen: Nova returns the frozen property of this project
+    """
+    now = policy.parse(current.properties.get(policy.IMAGE_KEY)) if current else None
+    properties = {**(current.properties if current else {}), **(frozen or {})}
+    if frozen is not None and policy.IMAGE_KEY in frozen:
+        used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
+    elif as_booted:
+        used, now = SettingInput(now, Evidence.CURRENT_IMAGE), None
+    elif shows_frozen and may_be_frozen_unset(frozen, as_booted=as_booted):
+        used = SettingInput(policy.UNSET, Evidence.FROZEN)
+    else:
+        used, now = UNREADABLE, None
+    return _image_part(used, now, properties, as_booted=as_booted)
+
+
+def volume_part(properties: Mapping[str, Any]) -> ImagePart:
+    """Return what a root volume says.
+
+    :param properties: its ``volume_image_metadata``, which Nova used at boot
+    """
+    used = SettingInput(policy.parse(properties.get(policy.IMAGE_KEY)), Evidence.VOLUME)
+    return _image_part(used, None, properties, as_booted=False)
+
+
+def root_disk(devices: Sequence[str | None], root_device: str | None) -> int | None:
+    """Return which of a server's volumes is its root disk; None when that is unknown.
+
+    :param devices: the device name of each attached volume; None when it is unknown
+    :param root_device: ``OS-EXT-SRV-ATTR:root_device_name``, which only administrators see;
+        without it the first disk is the root disk
+    """
+    if len(devices) == 1:
+        return 0
+    for number, device in enumerate(devices):
+        if device is not None and (
+            device == root_device or (root_device is None and _FIRST_DISK.fullmatch(device))
+        ):
+            return number
+    return None
+
+
+def architecture(properties: Mapping[str, Any]) -> str | None:
+    """Return the guest's architecture as its image sets it."""
+    for key in ARCHITECTURES:
+        if properties.get(key):
+            return str(properties[key])
+    return None
+
+
+def image_matters(key: str) -> bool:
+    """Whether an image property is evidence, or another spelling of the key."""
+    return (
+        key in (policy.IMAGE_KEY, policy.FLAVOR_KEY)
+        or key in ARCHITECTURES
+        or key.startswith("trait:")
+        or policy.is_near_miss(key)
+        or policy.is_misspelt(key)
+    )
+
+
+def _image_part(
+    used: SettingInput, now: Value | None, properties: Mapping[str, Any], *, as_booted: bool
+) -> ImagePart:
+    ours, foreign = needs_of(properties) if as_booted else ((), False)
+    return ImagePart(used, now, ours, foreign or not as_booted, architecture(properties))
+
+
+# --- the host ---------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UnlistedHosts:
+    """Hosts as Placement and the host aggregates show them, where Nova lists no hypervisor.
+
+    :ivar traits: this project's traits, by the name of the resource provider
+    :ivar traits_unread: why the traits could not be read; None when they were
+    :ivar aggregates_unread: why the host aggregates could not be read; None when they were
+    """
+
+    traits: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    aggregates: tuple[Aggregate, ...] = ()
+    traits_unread: str | None = None
+    aggregates_unread: str | None = None
+
+
+def host_input(
+    traits: frozenset[str] | None,
+    given: HostMode | None,
+    *,
+    declared: bool,
+    smbios: bool,
+    required: bool = False,
+    unread: Evidence | None = Evidence.UNREADABLE,
+) -> HostInput:
+    """Join the evidence about a host, best first: traits, the given mode, declarations.
+
+    :param traits: this project's traits; None when they could not be read
+    :param given: the mode that the user gave
+    :param declared: host aggregates declare that a request for unique is met
+    :param smbios: its guests get ``<sysinfo>``
+    :param required: a server was placed here by a required trait, which even a plain
+        tenant sees; it counts where the traits could not be read
+    :param unread: the evidence where the traits could not be read; None for no host
+    """
+    if traits is not None:
+        known = policy.host_from_traits(traits)
+    else:
+        known = HostInput(
+            mode_evidence=unread,
+            honours_evidence=unread,
+            meets_unique=required,
+            meets_unique_evidence=Evidence.REQUIRED_TRAIT if required else None,
+        )
+    if known.mode is None and given is not None:
+        known = dataclasses.replace(known, mode=given, mode_evidence=Evidence.GIVEN)
+    if known.smbios is not smbios:
+        known = dataclasses.replace(known, smbios=smbios)
+    if declared and needs_declaration(known):
+        known = dataclasses.replace(
+            known, meets_unique=True, meets_unique_evidence=Evidence.DECLARED
+        )
+    return known
+
+
+def needs_declaration(known: HostInput) -> bool:
+    """Whether nothing better than a host aggregate shows what a host meets."""
+    return known.smbios and known.mode is None and not known.meets_unique
+
+
+def declared(aggregates: Iterable[Aggregate], host: str | None) -> bool:
+    """Whether the aggregates of a host declare that a request for unique is met."""
+    return policy.declared_by_aggregates(each.metadata for each in aggregates if host in each.hosts)
+
+
+def unused_mode(known: HostInput, host: str | None, given: GivenModes) -> str | None:
+    """Return a note when the mode that was given for a host was not used."""
+    if host is None or given.by_host.get(host, known.mode) is known.mode:
+        return None
+    return f"the given mode of host {host} was not used: its traits tell another"
+
+
+# --- servers ----------------------------------------------------------------
+
+
+class ServerEvidence:
+    """Makes the facts of servers out of their records.
+
+    Equal parts are one object, so that servers in the same situation share one case.
+    """
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet | None,
+        unlisted: UnlistedHosts | None,
+        flavors: Iterable[Flavor],
+        images: Mapping[str, Image],
+        given: GivenModes,
+        shows_frozen: bool,
+        root_volume: Callable[[ServerRecord], ImagePart | None],
+    ) -> None:
+        """Take what was read.
+
+        :param fleet: None when Nova lists no hypervisor
+        :param unlisted: what else was read about hosts in that case
+        :param flavors: those that were found; their names are unique
+        :param images: those that were found, by ID
+        :param shows_frozen: Nova returns the frozen property of this project
+        :param root_volume: returns what a server's root volume says; None when unknown
+        """
+        self._hosts: dict[tuple[str | None, str | None], Host] = {}
+        if fleet is not None:
+            self._hosts = {
+                (each.hypervisor.host, each.hypervisor.hostname): each for each in fleet.hosts
+            }
+        self._unlisted = unlisted or UnlistedHosts()
+        self._aggregates = self._unlisted.aggregates if fleet is None else fleet.aggregates
+        self._flavors = {each.name: each for each in flavors}
+        self._images = images
+        self._given = given
+        self._shows_frozen = shows_frozen
+        self._root_volume = root_volume
+        self._parts: dict[object, Any] = {}
+        self._flavor_parts: dict[object, FlavorPart] = {}
+        self._image_parts: dict[object, ImagePart] = {}
+        self._inputs: dict[object, HostInput] = {}
+        self._by_parts: dict[object, Case] = {}
+        self._cases: dict[_Key, tuple[Host | None, Case]] = {}
+
+    def facts(self, record: ServerRecord) -> Sighting:
+        """Return the facts of one server."""
+        # The one place that runs for each server: every lookup counts.
+        host = record.host or None
+        copy = record.flavor or _NO_FLAVOR
+        specs = copy.extra_specs
+        flavor_key = (copy.original_name, None if specs is None else tuple(specs.items()))
+        flavor = self._flavor_parts.get(flavor_key)
+        if flavor is None:
+            flavor = self._flavor(flavor_key, specs)
+        image_id, image = self._image(record)
+        placed = visible = True
+        if host is None:
+            placed, visible = record.has_host, record.shows_host
+        key = (
+            host,
+            record.node,
+            id(flavor),
+            id(image),
+            placed,
+            visible,
+            record.is_reachable,
+            record.is_pinned,
+        )
+        found = self._cases.get(key)
+        if found is None:
+            found = self._case(key, flavor, image)
+        return Sighting(
+            record.id,
+            record.name or None,
+            record.project_id,
+            record.status,
+            host,
+            found[1],
+            copy.original_name,
+            image_id,
+            found[0],
+        )
+
+    def traits_of(self, record: ServerRecord) -> frozenset[str] | None:
+        """Return the traits of the host that a server is on; None when they are unknown."""
+        on = self._hosts.get((record.host or None, record.node))
+        return self._traits(on, record.node)
+
+    def _traits(self, on: Host | None, node: str | None) -> frozenset[str] | None:
+        return self._unlisted.traits.get(node or "") if on is None else on.traits
+
+    def _flavor(
+        self, key: tuple[str | None, object], specs: Mapping[str, str] | None
+    ) -> FlavorPart:
+        current = self._flavors.get(key[0]) if key[0] else None
+        part = self._shared(flavor_part(specs, flavor_now(current)))
+        self._flavor_parts[key] = part
+        return part
+
+    def _image(self, record: ServerRecord) -> tuple[str | None, ImagePart]:
+        image = record.image
+        if image == "":
+            return None, self._root_volume(record) or self._shared(ImagePart())
+        if not isinstance(image, ImageRef):
+            return None, self._shared(ImagePart())
+        image_id = image.id
+        frozen = image.properties
+        current = self._images.get(image_id)
+        as_booted = is_as_booted(current, record)
+        said = frozen.get(policy.IMAGE_KEY) if frozen else None
+        guest = None
+        if frozen and ("hw_architecture" in frozen or "hw_emulation_architecture" in frozen):
+            guest = tuple(frozen.get(key) for key in ARCHITECTURES)
+        key = (image_id, as_booted, said, guest, frozen is None)
+        part = self._image_parts.get(key)
+        if part is None:
+            part = self._shared(
+                image_part(current, frozen, as_booted=as_booted, shows_frozen=self._shows_frozen)
+            )
+            self._image_parts[key] = part
+        return image_id, part
+
+    def _case(self, key: _Key, flavor: FlavorPart, image: ImagePart) -> tuple[Host | None, Case]:
+        host, node, _flavor, _image, placed, visible, reachable, pinned = key
+        on = self._hosts.get((host, node))
+        required = placed and requires_unique(joined_needs(flavor, image))
+        where = (host, node, image.architecture, required, visible)
+        known = self._inputs.get(where)
+        if known is None:
+            known = self._host_input(host, node, on, image.architecture, required, visible)
+            known = self._inputs[where] = self._shared(known)
+        flags = (visible, reachable, pinned, placed)
+        same = (id(flavor), id(image), id(known), flags)
+        case = self._by_parts.get(same)
+        if case is None:
+            case = self._by_parts.setdefault(same, Case(flavor, image, known, *flags))
+        if len(self._cases) >= _KEPT:
+            self._cases.clear()
+        self._cases[key] = (on, case)
+        return on, case
+
+    def _host_input(
+        self,
+        host: str | None,
+        node: str | None,
+        on: Host | None,
+        architecture: str | None,
+        required: bool,
+        visible: bool,
+    ) -> HostInput:
+        may_have_host = host is not None or not visible
+        return host_input(
+            self._traits(on, node) if host else None,
+            self._given.get(host) if may_have_host else None,
+            declared=on.declared if on else declared(self._aggregates, host),
+            smbios=(
+                on.hypervisor.writes_sysinfo(architecture) if on else has_sysinfo(architecture)
+            ),
+            required=required,
+            unread=Evidence.UNREADABLE if may_have_host else None,
+        )
+
+    def _shared(self, part: _Thing) -> _Thing:
+        """Return the one object of this value, so that equal parts lead to one case."""
+        shared: _Thing = self._parts.setdefault(part, part)
+        return shared
