@@ -68,9 +68,9 @@ def _past_down_cells(
 ) -> Fleet:
     """Read the compute nodes where a cell is down: Nova lists no hypervisor at all then.
 
-    Its services and Placement tell of the hosts, though not what their hypervisors are: they
-    are taken for libvirt with KVM or QEMU on x86. A resource provider belongs to the service
-    of its name, or of its name without the domain.
+    Its services and Placement show the hosts, but not the type of their hypervisors, nor the
+    state of the services of that cell. A resource provider belongs to the service of its name,
+    or of its name without the domain.
 
     :param down: the hosts of cells that are down
     :raises Unreadable: when Nova or Placement does not tell
@@ -118,9 +118,9 @@ def _of_service(provider: str, name: str, service: Json) -> Hypervisor:
         id=provider,
         hostname=name,
         host=str(service["host"]),
-        enabled=service.get("status") != "disabled",
-        up=service.get("state") != "down",
-        type="QEMU",
+        enabled={"enabled": True, "disabled": False}.get(str(service.get("status"))),
+        up={"up": True, "down": False}.get(str(service.get("state"))),
+        type=None,
         architecture=None,
     )
 

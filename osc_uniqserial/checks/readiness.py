@@ -302,7 +302,7 @@ def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
 
 
 def _absent(hosts: Sequence[Host]) -> Iterator[Row]:
-    down = [host for host in hosts if host.hypervisor.enabled and not host.hypervisor.up]
+    down = [host for host in hosts if host.hypervisor.enabled and host.hypervisor.up is False]
     if down:
         text = "They are enabled but down; what is said of them is from before and may be stale"
         remedy = (
@@ -310,7 +310,7 @@ def _absent(hosts: Sequence[Host]) -> Iterator[Row]:
             " it. Disable hosts that are down on purpose"
         )
         yield _row(HOSTS, Result.WARNING, "host-down", text, down, remedy)
-    disabled = [host for host in hosts if not host.hypervisor.enabled]
+    disabled = [host for host in hosts if host.hypervisor.enabled is False]
     if disabled:
         text = (
             "They are disabled and get no new servers; where they are down too, what is said of"

@@ -44,6 +44,10 @@ def _evidence(about: _Report) -> dict[str, str | None]:
     }
 
 
+def _word(known: bool | None, yes: str, no: str) -> str | None:
+    return None if known is None else yes if known else no
+
+
 def _image_may_show_host(host: Host) -> bool | None:
     return host.input.image_may_show_host if host.input.honours else None
 
@@ -69,8 +73,8 @@ COLUMNS: dict[str, Callable[[_Report], Any]] = {
     ),
     "declared": lambda about: _declared(about.host),
     "servers": lambda about: about.host.hypervisor.servers,
-    "state": lambda about: "up" if about.host.hypervisor.up else "down",
-    "status": lambda about: "enabled" if about.host.hypervisor.enabled else "disabled",
+    "state": lambda about: _word(about.host.hypervisor.up, "up", "down"),
+    "status": lambda about: _word(about.host.hypervisor.enabled, "enabled", "disabled"),
     "problems": lambda about: list(about.problems),
 }
 #: What is left to ``--long``.
