@@ -31,20 +31,10 @@ _PLACEMENT_REQUIRED = "1.18"
 _AT_ONCE = 3
 
 
-def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
+def read_hosts(rest: Rest, given: GivenModes) -> tuple[Fleet | Unchecked, UnlistedHosts | None]:
     """Read every compute node: at most 11 requests, and one more for each page of hypervisors.
 
     The independent ones are sent at the same time.
-
-    :raises CloudError: when the hypervisors cannot be read
-    """
-    traits = background.start(_read_traits, rest)
-    hypervisors = read_hypervisors(rest)
-    return _fleet(rest, hypervisors, _around(rest, traits), given)
-
-
-def read_hosts(rest: Rest, given: GivenModes) -> tuple[Fleet | Unchecked, UnlistedHosts | None]:
-    """Read every compute node, as far as Nova and Placement return something.
 
     :returns: the fleet, of services and resource providers where a cell is down; where it could
         not be read, what Placement and the aggregates show without the list of hypervisors
@@ -59,7 +49,7 @@ def read_hosts(rest: Rest, given: GivenModes) -> tuple[Fleet | Unchecked, Unlist
         if down:
             with contextlib.suppress(Unreadable):
                 return _past_down_cells(rest, around, given, down), None
-        return Unchecked(str(error), down), _unlisted(rest, around)
+        return Unchecked(str(error), down, error.status), _unlisted(rest, around)
     return _fleet(rest, hypervisors, _around(rest, traits), given), None
 
 

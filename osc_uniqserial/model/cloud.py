@@ -384,6 +384,17 @@ class Host:
         return Resource("host", self.hypervisor.id, self.hypervisor.host)
 
     @property
+    def unidentified(self) -> bool:
+        """Whether nothing shows what it runs: no type, no trait that was read, no given mode."""
+        no_trait = self.traits is not None and not self.traits
+        return self.hypervisor.type is None and no_trait and self.input.mode is None
+
+    @property
+    def writes_serials(self) -> bool | None:
+        """Whether Nova writes serial numbers into guests of its architecture; None: unknown."""
+        return None if self.hypervisor.type is None else self.input.smbios
+
+    @property
     def ready(self) -> bool | None:
         """Whether it is enabled and up; None when unknown."""
         known = (self.hypervisor.enabled, self.hypervisor.up)
@@ -484,10 +495,12 @@ class Unchecked:
     """Something could not be checked.
 
     :ivar hosts: the hosts that this is about, as far as known
+    :ivar status: the HTTP status of the answer; None when there was none
     """
 
     reason: str
     hosts: tuple[str, ...] = ()
+    status: int | None = None
 
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)

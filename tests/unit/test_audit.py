@@ -43,7 +43,7 @@ from osc_uniqserial.model.cloud import (
 from osc_uniqserial.model.finding import Finding, ServerIds, Severity
 from osc_uniqserial.policy import Evidence, HostInput, SerialSource, Setting, SettingInput
 from tests.unit.conftest import CINDER, GLANCE, KEYSTONE, NOVA, PLACEMENT, FakeCloud, Result
-from tests.unit.test_destinations import MODES, NODES, FakeRest, parts
+from tests.unit.test_destinations import MODES, NODES, FakeRest, parts, read_fleet
 from tests.unit.test_destinations import Node as Kind
 from tests.unit.test_list import (
     AFTER,
@@ -702,7 +702,7 @@ def cloud_of(draw: Any) -> tuple[Fleet, list[Sighting]]:
     """Return a fleet with servers of all kinds on it, some of them alike."""
     nodes: list[Kind] = draw(NODES)
     rest = FakeRest(nodes)
-    fleet = hosts.read_fleet(rest, draw(MODES))
+    fleet = read_fleet(rest, draw(MODES))
     known = sorted(hosts.existing_traits(rest))
     servers = []
     for _kind in range(draw(st.integers(1, 6))):
