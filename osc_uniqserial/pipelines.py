@@ -106,8 +106,8 @@ def explain(
     """
     reader = ServerReader(Rest(connection))
     record = reader.find_server(server, all_projects)
-    found, fleet = reader.read_server(record, GivenModes(host_modes or {}))
-    return Explained(Reports(fleet).of(found), reader.notes)
+    about, fleet = reader.read_server(record, GivenModes(host_modes or {}))
+    return Explained(Reports(fleet).of(about), reader.notes)
 
 
 class _CloudRun(abc.ABC):

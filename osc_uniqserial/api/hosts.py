@@ -31,20 +31,10 @@ _PLACEMENT_REQUIRED = "1.18"
 _AT_ONCE = 3
 
 
-def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
+def read_hosts(rest: Rest, given: GivenModes) -> tuple[Fleet | Unchecked, UnlistedHosts | None]:
     """Read every compute node: at most 11 requests, and one more for each page of hypervisors.
 
     The independent ones are sent at the same time.
-
-    :raises CloudError: when the hypervisors cannot be read
-    """
-    traits = background.start(_read_traits, rest)
-    hypervisors = read_hypervisors(rest)
-    return _fleet(rest, hypervisors, _around(rest, traits), given)
-
-
-def read_hosts(rest: Rest, given: GivenModes) -> tuple[Fleet | Unchecked, UnlistedHosts | None]:
-    """Read every compute node, as far as Nova and Placement return something.
 
     :returns: the fleet, of services and resource providers where a cell is down; where it could
         not be read, what Placement and the aggregates show without the list of hypervisors
@@ -59,7 +49,7 @@ def read_hosts(rest: Rest, given: GivenModes) -> tuple[Fleet | Unchecked, Unlist
         if down:
             with contextlib.suppress(Unreadable):
                 return _past_down_cells(rest, around, given, down), None
-        return Unchecked(str(error), down), _unlisted(rest, around)
+        return Unchecked(str(error), down, error.status), _unlisted(rest, around)
     return _fleet(rest, hypervisors, _around(rest, traits), given), None
 
 
@@ -68,9 +58,9 @@ def _past_down_cells(
 ) -> Fleet:
     """Read the compute nodes where a cell is down: Nova lists no hypervisor at all then.
 
-    Its services and Placement tell of the hosts, though not what their hypervisors are: they
-    are taken for libvirt with KVM or QEMU on x86. A resource provider belongs to the service
-    of its name, or of its name without the domain.
+    Its services and Placement show the hosts, but not the type of their hypervisors, nor the
+    state of the services of that cell. A resource provider belongs to the service of its name,
+    or of its name without the domain.
 
     :param down: the hosts of cells that are down
     :raises Unreadable: when Nova or Placement does not tell
@@ -118,9 +108,9 @@ def _of_service(provider: str, name: str, service: Json) -> Hypervisor:
         id=provider,
         hostname=name,
         host=str(service["host"]),
-        enabled=service.get("status") != "disabled",
-        up=service.get("state") != "down",
-        type="QEMU",
+        enabled={"enabled": True, "disabled": False}.get(str(service.get("status"))),
+        up={"up": True, "down": False}.get(str(service.get("state"))),
+        type=None,
         architecture=None,
     )
 

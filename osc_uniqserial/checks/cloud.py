@@ -54,13 +54,13 @@ class Cloud:
 
     @functools.cached_property
     def enabled(self) -> Sequence[Host]:
-        """Those of them that the scheduler may use."""
-        return [host for host in self.able if host.hypervisor.enabled]
+        """Those of them that the scheduler may use, as far as known."""
+        return [host for host in self.able if host.hypervisor.enabled is not False]
 
     @functools.cached_property
     def ready(self) -> Sequence[Host]:
-        """Those of them that are enabled and up."""
-        return [host for host in self.able if host.ready]
+        """Those of them that are enabled and up, as far as known."""
+        return [host for host in self.able if host.ready is not False]
 
     @functools.cached_property
     def unique_by_mode(self) -> frozenset[str]:

@@ -197,12 +197,14 @@ def _unread_hosts(why: Unchecked) -> Iterator[Row]:
 
 
 def _all_hosts(fleet: Fleet) -> Iterator[Row]:
-    able = [host for host in fleet.hosts if host.input.smbios]
+    unidentified = [host for host in fleet.hosts if host.unidentified]
+    able = [host for host in fleet.hosts if host.input.smbios and not host.unidentified]
+    yield from _of_down_cells(fleet.hosts_of_down_cells, unidentified)
     yield from _drivers_and_modes(able, fleet.traits_unread)
     yield from _broken(able)
     yield from _absent(able)
     yield from _without_serials([host for host in fleet.hosts if not host.input.smbios])
-    if not able:
+    if not able and not unidentified:
         yield Row(
             HOSTS,
             Result.WARNING,
@@ -212,6 +214,26 @@ def _all_hosts(fleet: Fleet) -> Iterator[Row]:
         )
     yield _images(able, fleet.traits_unread)
     yield from _scheduling(able, fleet)
+
+
+def _of_down_cells(down: tuple[str, ...], unidentified: Sequence[Host]) -> Iterator[Row]:
+    """Report what Nova does not return while a cell is down."""
+    if down:
+        yield Row(
+            HOSTS,
+            Result.UNKNOWN,
+            "hosts-unreadable",
+            "They are in a cell that is down: whether they are up and enabled is unknown, and Nova"
+            " lists no hypervisor of any cell",
+            "See nova-api's log for the cell's database",
+            down,
+        )
+    if unidentified:
+        text = (
+            "Whether their guests have serial numbers is unknown: Nova lists no hypervisor while a"
+            " cell is down, and they have no trait of this project"
+        )
+        yield _row(HOSTS, Result.UNKNOWN, "hosts-unreadable", text, unidentified)
 
 
 def _drivers_and_modes(hosts: Sequence[Host], unread: str | None) -> Iterator[Row]:
@@ -302,7 +324,7 @@ def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
 
 
 def _absent(hosts: Sequence[Host]) -> Iterator[Row]:
-    down = [host for host in hosts if host.hypervisor.enabled and not host.hypervisor.up]
+    down = [host for host in hosts if host.hypervisor.enabled and host.hypervisor.up is False]
     if down:
         text = "They are enabled but down; what is said of them is from before and may be stale"
         remedy = (
@@ -310,7 +332,7 @@ def _absent(hosts: Sequence[Host]) -> Iterator[Row]:
             " it. Disable hosts that are down on purpose"
         )
         yield _row(HOSTS, Result.WARNING, "host-down", text, down, remedy)
-    disabled = [host for host in hosts if not host.hypervisor.enabled]
+    disabled = [host for host in hosts if host.hypervisor.enabled is False]
     if disabled:
         text = (
             "They are disabled and get no new servers; where they are down too, what is said of"
@@ -375,14 +397,19 @@ def _images(hosts: Sequence[Host], unread: str | None) -> Row:
 
 def _scheduling(hosts: Sequence[Host], fleet: Fleet) -> Iterator[Row]:
     targets = [host for host in hosts if host.ready]
-    marked = [
-        host for host in targets if TRAIT_UNIQUE in (host.traits or ()) and host.input.meets_unique
+    supported = [
+        host for host in hosts if TRAIT_UNIQUE in (host.traits or ()) and host.input.meets_unique
     ]
+    marked = [host for host in supported if host.ready]
+    perhaps = [host for host in supported if host.ready is None]
     others = [host for host in targets if host not in marked]
     if fleet.traits_unread:
         yield Row(
             SCHEDULING, Result.UNKNOWN, "traits-unreadable", "Not known without the hosts' traits"
         )
+    elif perhaps and not marked:
+        text = f"They have {TRAIT_UNIQUE}, but whether they are up and enabled is unknown"
+        yield _row(SCHEDULING, Result.UNKNOWN, "hosts-unreadable", text, perhaps)
     elif not marked:
         yield Row(
             SCHEDULING,

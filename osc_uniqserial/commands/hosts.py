@@ -44,6 +44,10 @@ def _evidence(about: _Report) -> dict[str, str | None]:
     }
 
 
+def _word(known: bool | None, yes: str, no: str) -> str | None:
+    return None if known is None else yes if known else no
+
+
 def _image_may_show_host(host: Host) -> bool | None:
     return host.input.image_may_show_host if host.input.honours else None
 
@@ -62,15 +66,15 @@ COLUMNS: dict[str, Callable[[_Report], Any]] = {
     "host_honours": lambda about: about.host.input.honours,
     "meets_unique": lambda about: about.host.meets_unique,
     "image_may_show_host": lambda about: _image_may_show_host(about.host),
-    "smbios": lambda about: about.host.input.smbios,
+    "smbios": lambda about: about.host.writes_serials,
     "evidence": _evidence,
     "aggregates": lambda about: (
         [each.name for each in about.host.aggregates] if about.aggregates_read else None
     ),
     "declared": lambda about: _declared(about.host),
     "servers": lambda about: about.host.hypervisor.servers,
-    "state": lambda about: "up" if about.host.hypervisor.up else "down",
-    "status": lambda about: "enabled" if about.host.hypervisor.enabled else "disabled",
+    "state": lambda about: _word(about.host.hypervisor.up, "up", "down"),
+    "status": lambda about: _word(about.host.hypervisor.enabled, "enabled", "disabled"),
     "problems": lambda about: list(about.problems),
 }
 #: What is left to ``--long``.
@@ -82,6 +86,7 @@ class ListHosts(output.Lister):
 
     One row for each compute node. It takes an administrator, changes nothing, and
     its requests do not grow with the hosts, but for the pages of the hypervisors.
+    Exit code 4 tells that a cell is down.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -114,6 +119,8 @@ class ListHosts(output.Lister):
         fleet = _fleet(Rest(self.app.client_manager.sdk_connection), given)
         hosts = _chosen(fleet, parsed_args.host)
         output.warn(_notes(fleet))
+        if fleet.hosts_of_down_cells:
+            self.exit_code = output.UNCHECKED
         reports = (_report(host, fleet) for host in hosts)
         # cliff takes the names of columns in any case, and blanks for underscores.
         named = {name.strip().lower().replace(" ", "_") for name in parsed_args.columns}
@@ -130,20 +137,23 @@ class ListHosts(output.Lister):
 
 def _fleet(rest: Rest, given: GivenModes) -> Fleet:
     from osc_uniqserial.api import hosts
-    from osc_uniqserial.api.rest import CloudError, Unreadable
+    from osc_uniqserial.api.rest import CloudError
     from osc_uniqserial.checks import readiness
+    from osc_uniqserial.model.cloud import Fleet, Unchecked
 
+    fleet: Fleet | Unchecked
     try:
-        return hosts.read_fleet(rest, given)
+        fleet, _unlisted = hosts.read_hosts(rest, given)
     except CloudError as error:
-        answer = error.status if isinstance(error, Unreadable) else None
-        text = f"The hypervisors could not be read: {error}"
-        if answer == 403:
-            text += " Nova's default policy wants an administrator."
-        down = hosts.of_down_cells(rest) if answer == 500 else ()
-        if down:
-            text = f"{text.rstrip('.')}. In a cell that is down: {readiness.summary(down)}."
-        raise exceptions.CommandError(safe_text(text)) from error
+        fleet = Unchecked(str(error))
+    if isinstance(fleet, Fleet):
+        return fleet
+    text = f"The hypervisors could not be read: {fleet.reason}"
+    if fleet.status == 403:
+        text += " Nova's default policy wants an administrator."
+    if fleet.hosts:
+        text = f"{text.rstrip('.')}. In a cell that is down: {readiness.summary(fleet.hosts)}."
+    raise exceptions.CommandError(safe_text(text))
 
 
 def _chosen(fleet: Fleet, name: str | None) -> Sequence[Host]:
@@ -163,6 +173,14 @@ def _notes(fleet: Fleet) -> Iterator[str]:
         yield f"the traits of the hosts could not be read: {fleet.traits_unread.rstrip('.')}"
     if fleet.aggregates_unread:
         yield f"the host aggregates could not be read: {fleet.aggregates_unread.rstrip('.')}"
+    if fleet.hosts_of_down_cells:
+        from osc_uniqserial.checks import readiness
+
+        yield (
+            f"a cell is down, with {readiness.summary(fleet.hosts_of_down_cells)}; Nova lists no"
+            " hypervisor of any cell then: what hosts run is unknown, and the state of those in"
+            " that cell"
+        )
     yield from fleet.notes
 
 

@@ -72,14 +72,13 @@ def _validator(rest: Rest) -> Validator | Unchecked:
 
 def _fleet(rest: Rest, given: GivenModes) -> Fleet | Unchecked:
     from osc_uniqserial.api import hosts
-    from osc_uniqserial.api.rest import CloudError, Unreadable
+    from osc_uniqserial.api.rest import CloudError
     from osc_uniqserial.model.cloud import Unchecked
 
     try:
-        return hosts.read_fleet(rest, given)
+        return hosts.read_hosts(rest, given)[0]
     except CloudError as error:
-        failed = isinstance(error, Unreadable) and error.status == 500
-        return Unchecked(str(error), hosts.of_down_cells(rest) if failed else ())
+        return Unchecked(str(error))
 
 
 def _details(row: Row, formatter: str) -> Any:

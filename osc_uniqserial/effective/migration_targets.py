@@ -49,11 +49,12 @@ class Destinations:
     """The hosts of a fleet, as targets of a cold move."""
 
     def __init__(self, fleet: Fleet) -> None:
-        #: Those that a cold move may go to, by the UUID of their resource provider.
+        #: Those that a cold move may go to, by the UUID of their resource provider; also those
+        #: of which it is unknown whether they are enabled.
         self._targets = {
             host.hypervisor.id: host
             for host in fleet.hosts
-            if host.hypervisor.enabled and host.hypervisor.is_libvirt_qemu
+            if host.hypervisor.enabled is not False and host.hypervisor.is_libvirt_qemu
         }
         self._outcomes = functools.lru_cache(maxsize=1024)(self._sort_out)
         self._source = functools.lru_cache(maxsize=4096)(_source)
@@ -80,7 +81,7 @@ class Destinations:
         return outlook.moves(own.hypervisor.id) if own and outlook else None
 
     def other_with(self, needs: Needs, own: str) -> bool:
-        """Tell whether a host that is up and enabled, but not this one, meets needs."""
+        """Tell whether a host that may be up and enabled, but not this one, meets needs."""
         found = self._with(needs)
         return len(found) > (own in found)
 
@@ -88,23 +89,25 @@ class Destinations:
         return frozenset(
             key
             for key, host in self._targets.items()
-            if host.hypervisor.up and _allows(host, needs)
+            if host.ready is not False and _allows(host, needs)
         )
 
     def _sort_out(
         self, flavor: SettingInput, image: SettingInput, needs: Needs, architecture: str | None
     ) -> tuple[dict[str, Host], dict[str, Host]]:
         """Return the hosts that would change the serial, and those that cannot be judged."""
-        changing, doubtful = {}, {}
+        changing: dict[str, Host] = {}
+        doubtful: dict[str, Host] = {}
         for key, host in self._targets.items():
             if not _allows(host, needs):
                 continue
             smbios = host.hypervisor.writes_sysinfo(architecture)
             source = self._source(flavor, image, host.input, smbios)
-            if source is SerialSource.UNKNOWN:
-                doubtful[key] = host
-            elif source is not SerialSource.INSTANCE_UUID:
-                changing[key] = host
+            if source is SerialSource.INSTANCE_UUID:
+                continue
+            # Whether a host of a down cell is enabled is unknown.
+            certain = source is not SerialSource.UNKNOWN and host.hypervisor.enabled
+            (changing if certain else doubtful)[key] = host
         return changing, doubtful
 
 

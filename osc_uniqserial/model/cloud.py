@@ -117,29 +117,35 @@ def requires_unique(needs: Needs) -> bool:
 class Hypervisor:
     """A compute node: the resource provider and the service behind it.
 
+    While a cell is down Nova lists no hypervisor, and no state of the services of that cell:
+    what is unknown then is None.
+
     :ivar id: UUID of its resource provider
     :ivar hostname: hypervisor_hostname, the name of its resource provider
     :ivar host: the name of its compute service
-    :ivar enabled: whether the scheduler may use it
-    :ivar up: whether its compute service reports
-    :ivar type: what the driver reports: QEMU, VMware vCenter Server, ironic...
-    :ivar architecture: of its CPU; None when it is not told
-    :ivar servers: how many there are on it, stopped ones too; None when it is not told
+    :ivar enabled: whether the scheduler may use it; None when unknown
+    :ivar up: whether its compute service reports; None when unknown
+    :ivar type: what the driver reports: QEMU, VMware vCenter Server, ironic...; None when unknown
+    :ivar architecture: of its CPU; None when unknown
+    :ivar servers: how many there are on it, stopped ones too; None when unknown
     """
 
     id: str
     hostname: str
     host: str
-    enabled: bool
-    up: bool
-    type: str
+    enabled: bool | None
+    up: bool | None
+    type: str | None
     architecture: str | None
     servers: int | None = None
 
     @property
     def is_libvirt_qemu(self) -> bool:
-        """Whether it is libvirt with virt_type kvm or qemu; both report QEMU."""
-        return self.type.upper() in ("QEMU", "KVM")
+        """Whether it is libvirt with virt_type kvm or qemu; both report QEMU.
+
+        A hypervisor of an unknown type is taken for one.
+        """
+        return self.type is None or self.type.upper() in ("QEMU", "KVM")
 
     def writes_sysinfo(self, guest_architecture: str | None) -> bool:
         """Whether its guests get ``<sysinfo>``, and so a BIOS serial number.
@@ -378,9 +384,21 @@ class Host:
         return Resource("host", self.hypervisor.id, self.hypervisor.host)
 
     @property
-    def ready(self) -> bool:
-        """Whether it is enabled and up."""
-        return self.hypervisor.enabled and self.hypervisor.up
+    def unidentified(self) -> bool:
+        """Whether nothing shows what it runs: no type, no trait that was read, no given mode."""
+        no_trait = self.traits is not None and not self.traits
+        return self.hypervisor.type is None and no_trait and self.input.mode is None
+
+    @property
+    def writes_serials(self) -> bool | None:
+        """Whether Nova writes serial numbers into guests of its architecture; None: unknown."""
+        return None if self.hypervisor.type is None else self.input.smbios
+
+    @property
+    def ready(self) -> bool | None:
+        """Whether it is enabled and up; None when unknown."""
+        known = (self.hypervisor.enabled, self.hypervisor.up)
+        return None if None in known and False not in known else all(known)
 
     @property
     def meets_unique(self) -> bool | None:
@@ -453,7 +471,7 @@ class Fleet:
     :ivar aggregates_unread: why the host aggregates could not be read; None when they were
     :ivar notes: what looks wrong with what the user gave, in words for people
     :ivar hosts_of_down_cells: where a cell is down: its hosts, sorted; Nova lists no
-        hypervisor then, and what the hosts run is taken for KVM or QEMU on x86
+        hypervisor of any cell then, and the type of all is unknown
     """
 
     hosts: tuple[Host, ...]
@@ -477,10 +495,12 @@ class Unchecked:
     """Something could not be checked.
 
     :ivar hosts: the hosts that this is about, as far as known
+    :ivar status: the HTTP status of the answer; None when there was none
     """
 
     reason: str
     hosts: tuple[str, ...] = ()
+    status: int | None = None
 
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)

@@ -204,10 +204,14 @@ def test_a_host_that_is_not_there(cloud: Cloud) -> None:
 
 def test_a_cell_that_is_down(cloud: Cloud) -> None:
     with broken_cell(cloud):
-        run = cloud.openstack(*LIST, check=False)
-    assert (run.returncode, run.stdout) == (1, "")
-    assert "answered 500" in run.stderr
-    assert "In a cell that is down: 1 host: cell2-1." in run.stderr
+        run = cloud.openstack(*LIST, "--long", "-f", "json", check=False)
+    found = {row["host"]: row for row in json.loads(run.stdout)}
+    assert run.returncode == 4
+    row = found["cell2-1"]
+    assert (row["host_mode"], row["meets_unique"]) == ("unique", True)
+    assert (row["state"], row["status"], row["smbios"], row["servers"]) == (None,) * 4
+    assert (found["keys-1"]["state"], found["keys-1"]["smbios"]) == ("up", None)
+    assert "A cell is down, with 1 host: cell2-1" in run.stderr
 
 
 @pytest.mark.parametrize("status", [503, 0])

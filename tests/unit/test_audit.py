@@ -43,7 +43,7 @@ from osc_uniqserial.model.cloud import (
 from osc_uniqserial.model.finding import Finding, ServerIds, Severity
 from osc_uniqserial.policy import Evidence, HostInput, SerialSource, Setting, SettingInput
 from tests.unit.conftest import CINDER, GLANCE, KEYSTONE, NOVA, PLACEMENT, FakeCloud, Result
-from tests.unit.test_destinations import MODES, NODES, FakeRest, parts
+from tests.unit.test_destinations import MODES, NODES, FakeRest, parts, read_fleet
 from tests.unit.test_destinations import Node as Kind
 from tests.unit.test_list import (
     AFTER,
@@ -379,13 +379,12 @@ def test_no_fault_makes_no_finding(known: Configuration) -> None:
 
 
 def test_a_declaration_of_an_aggregate_counts_as_in_the_list_of_hosts() -> None:
-    declared = dataclasses.replace(
-        host("d"),
-        input=HostInput(meets_unique=True, meets_unique_evidence=Evidence.DECLARED),
-    )
+    declared = host("d")
+    known = evidence.host_input(frozenset(), None, declared=True, smbios=True)
+    declared = dataclasses.replace(declared, input=dataclasses.replace(known, honours=None))
     assert declared.meets_unique is True
-    known = configuration(declared, STOCK, flavors=[flavor(**{F: "true"})])
-    assert told(found_in(known)) == {("not-steered", "gold"): 1}
+    cloud = configuration(declared, STOCK, flavors=[flavor(**{F: "true"})])
+    assert told(found_in(cloud)) == {("not-steered", "gold"): 1}
 
 
 def test_aggregates_that_contradict_each_other() -> None:
@@ -703,7 +702,7 @@ def cloud_of(draw: Any) -> tuple[Fleet, list[Sighting]]:
     """Return a fleet with servers of all kinds on it, some of them alike."""
     nodes: list[Kind] = draw(NODES)
     rest = FakeRest(nodes)
-    fleet = hosts.read_fleet(rest, draw(MODES))
+    fleet = read_fleet(rest, draw(MODES))
     known = sorted(hosts.existing_traits(rest))
     servers = []
     for _kind in range(draw(st.integers(1, 6))):

@@ -79,6 +79,13 @@ class FakeRest(Rest):
         return {"resource_providers": found}
 
 
+def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
+    """Return the hosts of a cloud that tells all."""
+    fleet, _unlisted = hosts.read_hosts(rest, given)
+    assert isinstance(fleet, Fleet)
+    return fleet
+
+
 def _matches(wanted: str, has: frozenset[str], known: frozenset[str]) -> bool:
     terms = wanted.removeprefix("in:").split(",")
     assert {term.lstrip("!") for term in terms} <= known, "Placement answers 400"
@@ -183,7 +190,7 @@ def parts(draw: Any, known: Sequence[str]) -> tuple[FlavorPart, ImagePart]:
 
 
 def fleet_of(*nodes: Node, modes: GivenModes = GivenModes()) -> Fleet:  # noqa: B008 - frozen
-    return hosts.read_fleet(FakeRest(nodes), modes)
+    return read_fleet(FakeRest(nodes), modes)
 
 
 def flavor(setting: str | None = None, **specs: str) -> FlavorPart:
@@ -304,7 +311,7 @@ def test_a_report_of_many_is_the_report_of_one(
 ) -> None:
     """What is kept of one server does not show in another one's report."""
     rest = FakeRest(nodes)
-    fleet = hosts.read_fleet(rest, modes)
+    fleet = read_fleet(rest, modes)
     known = sorted(hosts.existing_traits(rest))
     # Two hosts may have one input, and so may servers of two hosts be one case.
     inputs = {host.input: case_of(host) for host in fleet.hosts}

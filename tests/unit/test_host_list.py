@@ -365,18 +365,46 @@ def test_a_user_without_rights_learns_why(cloud: HostCloud) -> None:
     assert [path for path in cloud.fake.reads() if "os-services" in path] == []
 
 
-@pytest.mark.parametrize("services", [200, 403])
-def test_a_cell_that_is_down(cloud: HostCloud, services: int) -> None:
-    cloud.fake.http.get(f"{NOVA}/os-hypervisors/detail", status_code=500)
-    listed = [
-        {"host": "up", "status": "enabled"},
-        {"host": "b\x1b", "status": "UNKNOWN"},
-        {"host": "a", "status": "UNKNOWN"},
+def take_cell_down(cloud: HostCloud, *, code: int = 200) -> None:
+    """Nova lists no hypervisor then; its services name the hosts, b and c in that cell."""
+    services = [
+        {"host": "a", "status": "disabled", "state": "up"},
+        {"host": "b", "status": "UNKNOWN"},
+        {"host": "c", "status": "UNKNOWN"},
     ]
-    cloud.fake.http.get(f"{NOVA}/os-services", status_code=services, json={"services": listed})
+    cloud.fake.http.get(f"{NOVA}/os-hypervisors/detail", status_code=500)
+    cloud.fake.http.get(f"{NOVA}/os-services", status_code=code, json={"services": services})
+
+
+def test_a_cell_that_is_down_leaves_unknown_what_nova_does_not_return(cloud: HostCloud) -> None:
+    cloud.hosts(a=Node(), b=Node((M_AUTO,)), c=Node(()))
+    take_cell_down(cloud)
+    result = cloud.fake.openstack(*LIST, "-f", "json", "--long")
+    assert result.code == 4
+    shown = ("host", "host_mode", "host_honours", "meets_unique", "smbios", "state", "status")
+    assert [tuple(row[name] for name in shown) for row in result.json] == [
+        ("a", "unique", True, True, None, "up", "disabled"),
+        ("b", "auto", False, False, None, None, None),
+        ("c", None, False, None, None, None, None),
+    ]
+    assert {row["servers"] for row in result.json} == {None}
+    assert all(row["problems"] == [] for row in result.json)
+    assert "A cell is down, with 2 hosts: b, c; Nova lists no hypervisor" in result.err
+
+
+def test_a_down_cell_without_resource_providers_is_an_error(cloud: HostCloud) -> None:
+    cloud.hosts(a=Node(None), b=Node(None), c=Node(None))
+    take_cell_down(cloud)
     said = cloud.refused()
     assert "answered 500" in said
-    assert ("In a cell that is down: 2 hosts: a, b\\x1b." in said) is (services == 200)
+    assert "In a cell that is down: 2 hosts: b, c." in said
+
+
+def test_hypervisors_that_fail_for_another_reason(cloud: HostCloud) -> None:
+    take_cell_down(cloud, code=403)
+    said = cloud.refused()
+    assert "answered 500" in said
+    assert "a cell that is down" not in said
 
 
 @pytest.mark.parametrize("nova_newest", ["2.60"])

@@ -513,20 +513,44 @@ def test_aggregates_that_cannot_be_read(well: StatusCloud) -> None:
     assert well.found(code=4)["aggregates-unreadable"] == ("Unknown", [])
 
 
-@pytest.mark.parametrize("services", [200, 403])
-def test_a_cell_that_is_down(well: StatusCloud, services: int) -> None:
-    """Nova 34 answers 500 to the list of hypervisors then; its services name the hosts."""
+def take_cell_down(well: StatusCloud, *, code: int = 200) -> None:
+    """Nova lists no hypervisor then; its services name the hosts, b, c and d in that cell."""
+    services = [{"host": name, "status": "UNKNOWN"} for name in "bcd"]
+    services.append({"host": "a", "status": "enabled", "state": "up"})
     well.fake.http.get(f"{NOVA}/os-hypervisors/detail", status_code=500)
-    listed = [
-        {"host": "up", "status": "enabled"},
-        {"host": "b", "status": "UNKNOWN"},
-        {"host": "a", "status": "UNKNOWN"},
-    ]
-    well.fake.http.get(f"{NOVA}/os-services", status_code=services, json={"services": listed})
+    well.fake.http.get(f"{NOVA}/os-services", status_code=code, json={"services": services})
+
+
+def test_a_cell_that_is_down(well: StatusCloud) -> None:
+    well.hosts(a=Node(), b=Node(), c=Node((M_AUTO,)), d=Node(()))
+    take_cell_down(well)
     rows = well.rows(code=4)
-    (row,) = [row for row in rows if row["Check"] == readiness.HOSTS]
-    assert row["Details"]["hosts"] == (["a", "b"] if services == 200 else [])
-    assert ("a cell that is down" in row["Details"]["message"]) is (services == 200)
+    unread = [row["Details"]["hosts"] for row in rows if row["Details"]["id"] == "hosts-unreadable"]
+    # Those of the cell, and one that nothing is known of.
+    assert unread == [["b", "c", "d"], ["d"]]
+    found = {row["Details"]["id"]: row["Details"]["hosts"] for row in rows}
+    assert found["honours-keys"] == ["a", "b"]
+    assert found["ignores-keys"] == ["c"]
+    # Whether the others are up and enabled is unknown.
+    assert found["supported-hosts"] == ["a"]
+    assert not found.keys() & {"host-down", "host-disabled", "other-hosts", "unknown-mode"}
+
+
+def test_the_only_supported_hosts_are_in_a_cell_that_is_down(well: StatusCloud) -> None:
+    well.hosts(a=Node((M_AUTO,)), b=Node())
+    take_cell_down(well)
+    (row,) = [row for row in well.rows(code=4) if row["Check"] == readiness.SCHEDULING]
+    assert (row["Result"], row["Details"]["id"]) == ("Unknown", "hosts-unreadable")
+    assert row["Details"]["hosts"] == ["b"]
+
+
+@pytest.mark.parametrize("code", [200, 403])
+def test_a_cell_that_is_down_and_nothing_else_is_known(well: StatusCloud, code: int) -> None:
+    well.hosts(a=Node(None), b=Node(None))
+    take_cell_down(well, code=code)
+    (row,) = [row for row in well.rows(code=4) if row["Check"] == readiness.HOSTS]
+    assert row["Details"]["hosts"] == (["b", "c", "d"] if code == 200 else [])
+    assert ("a cell that is down" in row["Details"]["message"]) is (code == 200)
 
 
 @pytest.mark.parametrize("answer", ["[]", '{"hypervisors": [{"id": 1}]}', '{"hypervisors": 1}'])
@@ -575,10 +599,10 @@ NAMES = st.text("abc", min_size=1, max_size=2)
 
 @st.composite
 def hosts(draw: Callable[..., Any]) -> Host:
-    kind = draw(st.sampled_from(["QEMU", "QEMU", "ironic"]))
+    kind = draw(st.sampled_from(["QEMU", "QEMU", "ironic", None]))
     architecture = draw(st.sampled_from(["x86_64", "aarch64", None]))
     name = draw(NAMES)
-    enabled, up, declared = (draw(st.booleans()) for _ in range(3))
+    enabled, up, declared = (draw(st.sampled_from([True, False, None])) for _ in range(3))
     hypervisor = Hypervisor(name, name, name, enabled, up, kind, architecture)
     traits = draw(st.none() | st.frozensets(st.sampled_from(policy.TRAITS)))
     known = HostInput() if traits is None else policy.host_from_traits(traits)
