@@ -99,20 +99,21 @@ class ShowUniqueSerial(output.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read and explain, and return one value a column."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial.api.rest import CloudError, Rest
-        from osc_uniqserial.api.server import Cloud
-        from osc_uniqserial.effective.explanations import Reports
+        from osc_uniqserial import pipelines
+        from osc_uniqserial.api.rest import CloudError
 
-        given = host_modes.given(parsed_args)
-        # pipelines.explain() is the same, but its module imports all checks.
-        cloud = Cloud(Rest(self.app.client_manager.sdk_connection))
+        modes = host_modes.given(parsed_args).by_host
         try:
-            record = cloud.find_server(parsed_args.server, parsed_args.all_projects)
-            server, fleet = cloud.read_server(record, given)
+            explained = pipelines.explain(
+                self.app.client_manager.sdk_connection,
+                parsed_args.server,
+                all_projects=parsed_args.all_projects,
+                host_modes=modes,
+            )
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
-        about = Reports(fleet).of(server)
-        output.warn(cloud.notes)
+        about = explained.explanation
+        output.warn(explained.notes)
         row = {name: getter(about) for name, getter in COLUMNS.items()}
         if parsed_args.live:
             live = _live(parsed_args.live, about)

@@ -15,8 +15,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-import jsonschema
-
 Json = dict[str, Any]
 
 #: The package that holds the JSON files.
@@ -234,6 +232,9 @@ def _validated(document: object, schema: Json) -> Json:
 
     :raises Malformed: with every error and its place
     """
+    # Half of what the other functions of the Python API would take to load.
+    import jsonschema
+
     errors = jsonschema.Draft202012Validator(schema).iter_errors(document)
     found = sorted(f"{error.json_path}: {error.message}" for error in errors)
     if found:
