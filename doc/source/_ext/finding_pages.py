@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Sphinx extension that writes what ``osc_uniqserial.checks`` says of findings into pages.
+"""A Sphinx extension that inserts the texts of ``osc_uniqserial.checks`` into pages.
 
-``.. findings::`` becomes a section a finding, ``.. findings-table:: audit`` (or ``verify``) a
-table whose rows lead to these sections. Both stand alone on a line. Needs neither Sphinx nor
-docutils to be imported: it makes text of text, before a page is parsed.
+``.. findings::`` becomes one section per finding. ``.. findings-table:: audit`` (or ``verify``)
+becomes a table with links to these sections. Each directive is alone on its line. The extension
+replaces source text before a page is parsed, and imports neither Sphinx nor docutils.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from osc_uniqserial.checks import ALL, AUDIT, VERIFY
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.model.finding import Severity
 
-#: What a finding is told with, by the titles that ``--explain`` has.
+#: The texts of a finding, by the titles of ``--explain``.
 TEXTS: Mapping[str, Callable[[Check], str]] = {
     "What it means": lambda check: check.meaning,
     "Why it matters": lambda check: check.why,
@@ -28,7 +28,7 @@ TEXTS: Mapping[str, Callable[[Check], str]] = {
 }
 _COMMANDS = {"audit": AUDIT, "verify": VERIFY}
 _DIRECTIVE = re.compile(r"^\.\. (findings|findings-table)::(?: +(audit|verify))?$", re.MULTILINE)
-#: Options, keys, settings, traits, files and URIs: shown as they are typed.
+#: Options, keys, settings, traits, files and URIs: formatted as literals.
 _CODE = re.compile(
     r"(?<![\w-])(?:--[a-z-]+(?: [A-Z]+=[A-Z]+)?|\[\w+\] ?\w+(?: = \w+)?|\w+(?::[\w-]+)+|\w*_\w+"
     r"|\w+\.(?:conf|yaml)|qemu\+ssh)(?!\w)"
@@ -37,17 +37,17 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 class App(Protocol):
-    """What is used of Sphinx."""
+    """The part of Sphinx that this extension uses."""
 
     env: Any
 
     def connect(self, event: str, callback: Callable[[App, str, list[str]], None]) -> int:
-        """Call back at an event."""
+        """Register a callback for an event."""
         ...
 
 
 def setup(app: App) -> dict[str, bool]:
-    """Begin to write into pages."""
+    """Register the extension."""
     app.connect("source-read", _read)
     return {"parallel_read_safe": True}
 
@@ -56,14 +56,14 @@ def _read(app: App, _page: str, source: list[str]) -> None:
     expanded = expand(source[0])
     if expanded != source[0]:
         source[0] = expanded
-        # A page is made again when the texts change.
+        # Sphinx rebuilds the page if the texts change.
         texts = Path(checks.__file__).with_name("texts").iterdir()
         for file in (__file__, checks.__file__, *map(str, texts)):
             app.env.note_dependency(file)
 
 
 def expand(text: str) -> str:
-    """Return the text of a page with all directives written out."""
+    """Return the source of a page with all directives replaced."""
 
     def lines(found: re.Match[str]) -> str:
         name, command = found.groups()
@@ -75,7 +75,7 @@ def expand(text: str) -> str:
 
 
 def sections() -> Iterator[str]:
-    """Yield the lines of all findings, the gravest first, by the commands that find them."""
+    """Yield the lines of all findings, by severity and then by the commands that report them."""
     for severity, found in itertools.groupby(ALL.values(), lambda check: check.severity):
         by_command: dict[str, list[Check]] = {"audit": [], "verify": [], "audit and verify": []}
         for check in found:
@@ -106,9 +106,9 @@ def section(check: Check) -> Iterator[str]:
 
 
 def table(of: Mapping[str, Check]) -> Iterator[str]:
-    """Yield the lines of a table of findings, in their order."""
+    """Yield the lines of a table of findings in the given order."""
     yield from (".. list-table::", "   :header-rows: 1", "   :widths: 30 14 56", "")
-    rows = [("ID", "Severity", "What is found")]
+    rows = [("ID", "Severity", "Finding")]
     rows += [
         (f":ref:`{check.id} <finding-{check.id}>`", check.severity.value, _inline(check.summary))
         for check in of.values()
@@ -120,7 +120,7 @@ def table(of: Mapping[str, Check]) -> Iterator[str]:
 
 
 def commands(check: Check) -> str:
-    """Return which commands find it."""
+    """Return the commands that report the finding."""
     return " and ".join(name for name, of in _COMMANDS.items() if check.id in of)
 
 
@@ -129,7 +129,7 @@ def _title(text: str, line: str) -> tuple[str, str, str]:
 
 
 def _inline(text: str) -> str:
-    """Return plain text as reStructuredText in which nothing but code has a meaning."""
+    """Return plain text as reStructuredText: code becomes literals, all other text is escaped."""
     parts = []
     at = 0
     for found in _CODE.finditer(text):
