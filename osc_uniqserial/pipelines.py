@@ -71,7 +71,7 @@ class Scope:
         if self.all_projects:
             raise CloudError(
                 "This user may not list the servers of all projects; without --all-projects"
-                " those of the own project are looked at"
+                " those of the own project are checked"
             )
         return {}, "own project only: this user may not list the servers of others"
 
@@ -191,7 +191,7 @@ class _Guests:
         try:
             self.verification.exclude(self._survey.changed_since(filters, self._began))
         except Unreadable as error:
-            reason = f"Servers that changed meanwhile could not be left out: {error}"
+            reason = f"Servers that changed after the guests were read are not excluded: {error}"
             yield from found_in(ServersRead(((reason, 0),)), cloud)
         self.verification.complete = (
             "all_tenants" in filters

@@ -539,7 +539,7 @@ def _unknown(about: Compared) -> Verdict:
         about.sighting,
         Cause.UNKNOWN,
         f"the guest has {_LIVE[about.kind]}{asks if about.ignores_request else ''}; what it should"
-        " have is unknown (openstack unique serial show SERVER tells why)",
+        " have is unknown (openstack unique serial show SERVER shows the reason)",
     )
 
 

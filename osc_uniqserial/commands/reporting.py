@@ -135,7 +135,7 @@ class Reporting:
         self.unmet: Sequence[Entry] = ()
         written = parsed_args.write_baseline
         if parsed_args.baseline_reason and not written:
-            raise exceptions.CommandError("--baseline-reason is of use with --write-baseline only")
+            raise exceptions.CommandError("--baseline-reason needs --write-baseline")
         if parsed_args.baseline:
             self.entries = _read_baseline(parsed_args.baseline)
         self._renderers = [(_renderer(kind), _target(path)) for kind, path in parsed_args.reports]

@@ -140,7 +140,7 @@ def parse(document: bytes) -> Domain:
         raise BadDomain("it has no UUID") from error
     smbios = text(_SMBIOS)
     if smbios == "host":
-        raise BadDomain("its SMBIOS is a copy of the host's, and does not tell its serial number")
+        raise BadDomain("its SMBIOS is a copy of the host's, without a serial number in the XML")
     return Domain(
         id_,
         text(_NAME, ""),

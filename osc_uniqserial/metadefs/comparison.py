@@ -142,7 +142,7 @@ def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
     if field == "default":
         return "Horizon stores it when nothing was chosen"
     if field == "readonly":
-        return "Horizon lets nobody set it"
+        return "Horizon does not let users set it"
     return None
 
 
@@ -218,7 +218,7 @@ def leftover(name: str) -> Comparison:
 def _conflict(key: str, place: _Place, owner: str) -> Detail:
     effect = (
         f"{owner} offers it to {place.resource_type} too:"
-        " Horizon shows both, and what it reads and writes is up to one of them"
+        " Horizon shows both, and reads and writes only one of them"
     )
     return Detail(KEY, key, None, effect)
 

@@ -27,8 +27,8 @@ _QUOTED = 60
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _HEAD = """\
 # Findings that are accepted. "reason" is required. The optional "expires" is the last day on
-# which an entry counts; "servers" is how many servers a finding may be about: with more it is
-# told again. "resource" is an ID or a name; "name" is for people.
+# which an entry is valid. With more servers than "servers", a finding is reported again.
+# "resource" is an ID or a name; "name" is only a comment.
 """
 
 

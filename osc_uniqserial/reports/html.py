@@ -99,7 +99,7 @@ def _facts(run: Run) -> Iterator[Mapping[str, str]]:
         ("Began", run.began.strftime("%Y-%m-%d %H:%M:%S UTC")),
         ("Took", f"{run.seconds:,.1f} s"),
         ("Baseline", run.baseline or ""),
-        ("Of the baseline, met by nothing", _unmet(run)),
+        ("Baseline entries without a finding", _unmet(run)),
         ("Made by", f"osc-uniqserial {run.version}"),
     ):
         if text:
@@ -112,8 +112,8 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"Only a part was looked at: {run.scope}. Hosts may have other servers too."
     if run.command == "verify" or run.covered.guests:
         yield (
-            "Charts and hosts tell what servers should have, by policy. Where guests have"
-            " something else, a finding tells it."
+            "Charts and hosts show what servers should have by policy. Findings report guests that"
+            " have something else."
         )
 
 
