@@ -7,9 +7,8 @@ the number of findings does not depend on the number of servers. Checks run once
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from osc_uniqserial.checks import unread
 from osc_uniqserial.checks.check import Check, Detail, Group, Shared, found_in, looking_at
@@ -18,11 +17,10 @@ from osc_uniqserial.checks.live import Verification
 from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, faults
 from osc_uniqserial.model.cloud import Case, Configuration, Sighting, Unchecked, Volume
 from osc_uniqserial.model.finding import CLOUD, Coverage, Finding, Resource
-from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.text import counted
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _CaseFindings:
     """Results that hold for every server of a case.
 
@@ -30,10 +28,8 @@ class _CaseFindings:
     :ivar details: the problems, with their checks
     """
 
-    source: SerialSource
     known: bool
     details: tuple[tuple[Check, Shared, Detail], ...]
-    servers: int = 0
 
 
 class Groups:
@@ -98,13 +94,6 @@ class Audit:
         self._groups = Groups()
         self.coverage = Coverage()
 
-    def sources(self) -> Mapping[SerialSource, int]:
-        """Return how many servers have which serial source, so far."""
-        counts: collections.Counter[SerialSource] = collections.Counter()
-        for found in self._cases.values():
-            counts[found.source] += found.servers
-        return counts
-
     def configuration(self) -> Iterator[Finding]:
         """Yield the findings that do not depend on servers."""
         cloud, known = self._cloud, self._cloud.configuration
@@ -132,7 +121,6 @@ class Audit:
             found = self._cases.get(server.case)
             if found is None:
                 found = self._cases[server.case] = self._check(server.case)
-            found.servers += 1
             if found.known:
                 coverage.checked += 1
             for check, shared, detail in found.details:
@@ -146,7 +134,7 @@ class Audit:
             for check in looking_at(Assessment)
             for detail in check.find(assessed, self._cloud)
         )
-        return _CaseFindings(assessed.effective.source, not assessed.missing, details)
+        return _CaseFindings(not assessed.missing, details)
 
     def summary(
         self,
