@@ -71,7 +71,7 @@ class Row:
     hosts: tuple[str, ...] = ()
 
 
-def judge(
+def assess(
     definitions: Iterable[Comparison],
     validator: Validator | Unchecked,
     fleet: Fleet | Unchecked,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from osc_uniqserial.guests.options import GuestSources
     from osc_uniqserial.model.finding import Severity
     from osc_uniqserial.pipelines import AuditRun, VerifyRun
-    from osc_uniqserial.reports.baseline import Judged
+    from osc_uniqserial.reports.baseline import Assessed
     from osc_uniqserial.reports.run import Run
 
 #: Severities of findings, the gravest first, and the value of --fail-on for none.
@@ -35,7 +35,7 @@ _SEVERITIES = ("high", "medium", "low", "info")
 _NEVER = "never"
 
 #: Keys and getters of the columns. The keys are a stable interface for scripts.
-COLUMNS: dict[str, Callable[[Judged], Any]] = {
+COLUMNS: dict[str, Callable[[Assessed], Any]] = {
     "id": lambda each: each.finding.id,
     "severity": lambda each: each.finding.severity.value,
     "baseline": lambda each: each.standing.value if each.standing else None,
@@ -145,7 +145,7 @@ class Lister(output.Lister):
                 scope=Scope(project, True if parsed_args.all_projects else None),
                 host_modes=modes,
                 workers=parsed_args.max_workers,
-                progress=progress.say,
+                progress=progress.update,
             )
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
@@ -158,7 +158,7 @@ class Lister(output.Lister):
 
         began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
         wanted = self._wanted(parsed_args)
-        outputs = reporting.Reporting(parsed_args)
+        outputs = reporting.Outputs(parsed_args)
         progress = output.Progress()
         pipeline = self._begin(parsed_args, progress)
         if pipeline.scope:
@@ -175,12 +175,12 @@ class Lister(output.Lister):
         complete = set(wanted) - in_doubt(wanted, {each.id for each in found})
         if pipeline.scope:
             complete = set()
-        judged = outputs.judge(found, complete)
+        assessed = outputs.assess(found, complete)
         rank = [*_SEVERITIES, "unchecked"]
-        judged.sort(key=lambda each: (not each.counts, rank.index(each.finding.severity.value)))
-        self._count(parsed_args, judged)
+        assessed.sort(key=lambda each: (not each.counts, rank.index(each.finding.severity.value)))
+        self._count(parsed_args, assessed)
         if outputs.writes:
-            run = self._run_of(parsed_args, pipeline, judged, began, wanted)
+            run = self._run_of(parsed_args, pipeline, assessed, began, wanted)
             seconds = time.monotonic() - started
             run = dataclasses.replace(run, seconds=seconds, unmet=outputs.unmet)
             self._unwritten = outputs.write(run, complete)
@@ -191,7 +191,7 @@ class Lister(output.Lister):
             if (parsed_args.long or name not in _LONG or name in asked)
             and (name != "baseline" or parsed_args.baseline or name in asked)
         ]
-        return columns, (_row(each, columns, parsed_args.formatter) for each in judged)
+        return columns, (_row(each, columns, parsed_args.formatter) for each in assessed)
 
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return the checks to run; those of severity unchecked always run.
@@ -214,11 +214,11 @@ class Lister(output.Lister):
             raise exceptions.CommandError("--only and --skip leave nothing to look for")
         return wanted
 
-    def _count(self, parsed_args: argparse.Namespace, judged: Iterable[Judged]) -> None:
+    def _count(self, parsed_args: argparse.Namespace, assessed: Iterable[Assessed]) -> None:
         """Set the exit code and the summary of the baseline."""
         fatal = {severity.value for severity in _fatal(parsed_args)}
         standings: Counter[str] = Counter()
-        for each in judged:
+        for each in assessed:
             severity = each.finding.severity.value
             if each.standing and severity != "unchecked":
                 standings[each.standing.value] += 1
@@ -239,7 +239,7 @@ class Lister(output.Lister):
         self,
         parsed_args: argparse.Namespace,
         pipeline: AuditRun | VerifyRun,
-        judged: Sequence[Judged],
+        assessed: Sequence[Assessed],
         began: datetime.datetime,
         wanted: Mapping[str, Check],
     ) -> Run:
@@ -266,7 +266,7 @@ class Lister(output.Lister):
             covered=pipeline.covered or Covered("", 0, 0, 0),
             checks=wanted,
             fatal=_fatal(parsed_args),
-            judged=judged,
+            assessed=assessed,
             hosts=pipeline.counts.by_host(pipeline.fleet),
             baseline=parsed_args.baseline,
         )
@@ -309,7 +309,7 @@ def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:
     return frozenset(map(Severity, _SEVERITIES[: _SEVERITIES.index(parsed_args.fail_on) + 1]))
 
 
-def _row(found: Judged, columns: Sequence[str], formatter: str) -> list[Any]:
+def _row(found: Assessed, columns: Sequence[str], formatter: str) -> list[Any]:
     row = [COLUMNS[name](found) for name in columns]
     if formatter == "table":
         for name in ("evidence", "remedy"):

@@ -99,7 +99,7 @@ class Progress:
         self._updated = 0.0
         self._width = 0
 
-    def say(self, done: int, expected: int | None) -> None:
+    def update(self, done: int, expected: int | None) -> None:
         """Show the number of servers that were read, at most every ``_EVERY`` seconds."""
         now = time.monotonic()
         if self._stream is None or now - self._updated < _EVERY:

@@ -20,7 +20,7 @@ from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.model.finding import Finding
-    from osc_uniqserial.reports.baseline import Entry, Judged
+    from osc_uniqserial.reports.baseline import Assessed, Entry
     from osc_uniqserial.reports.files import Target
     from osc_uniqserial.reports.run import Run
 
@@ -119,7 +119,7 @@ class _Explain(argparse.Action):
         parser.exit()
 
 
-class Reporting:
+class Outputs:
     """The baseline and the files that a run writes.
 
     :ivar unmet: entries of the baseline that match no finding
@@ -159,7 +159,7 @@ class Reporting:
         """Whether any file will be written."""
         return bool(self._renderers or self._written)
 
-    def judge(self, findings: Sequence[Finding], ids: Collection[str]) -> list[Judged]:
+    def assess(self, findings: Sequence[Finding], ids: Collection[str]) -> list[Assessed]:
         """Return each finding with its state; warn about entries that match no finding.
 
         :param ids: IDs of the checks that ran on the whole cloud
@@ -167,15 +167,15 @@ class Reporting:
         from osc_uniqserial.reports import baseline
 
         if not self._args.baseline:
-            return [baseline.Judged(each) for each in findings]
+            return [baseline.Assessed(each) for each in findings]
         today = datetime.datetime.now(datetime.UTC).date()
-        judged = baseline.judge(findings, self.entries, today)
-        self.unmet = baseline.unmet(self.entries, judged, ids)
+        assessed = baseline.assess(findings, self.entries, today)
+        self.unmet = baseline.unmet(self.entries, assessed, ids)
         output.warn(
             f"The entry {entry} of {self._args.baseline} is met by nothing: remove it"
             for entry in self.unmet
         )
-        return judged
+        return assessed
 
     def write(self, run: Run, ids: Collection[str]) -> str:
         """Write all files; return a message about those that could not be written.
@@ -187,7 +187,7 @@ class Reporting:
         files = list(self._renderers)
         if self._written:
             reason = self._args.baseline_reason or ""
-            text = baseline.write(run.judged, self.entries, ids, reason)
+            text = baseline.write(run.assessed, self.entries, ids, reason)
             files.append((lambda _run: text.encode(), self._written))
         failed = []
         for render, target in files:

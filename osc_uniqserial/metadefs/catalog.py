@@ -57,7 +57,7 @@ def _words(steps: Sequence[Step]) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Survey:
+class CatalogComparison:
     """Glance's namespaces, compared with ours.
 
     :ivar notes: messages about the consequences
@@ -131,7 +131,7 @@ class Catalog:
                 f" ({', '.join(map(str, changes))}), and nothing of it was deleted"
             )
 
-    def survey(self, ours: Sequence[Namespace]) -> Survey:
+    def survey(self, ours: Sequence[Namespace]) -> CatalogComparison:
         """Compare Glance's namespaces with ours.
 
         Sends one request for the list, one for each namespace of ours, and one for each other
@@ -142,13 +142,13 @@ class Catalog:
         except Unreadable as error:
             if error.status is None:
                 # Glance did not answer: skip the other requests.
-                return Survey(tuple(_unreadable(each.name, error) for each in ours))
+                return CatalogComparison(tuple(_unreadable(each.name, error) for each in ours))
             the_list = _unreadable(metadefs.EVERY_NAMESPACE, error)
-            return Survey((*self._compare(ours, [each.name for each in ours]), the_list))
+            return CatalogComparison((*self._compare(ours, [each.name for each in ours]), the_list))
         own = [each.name for each in ours]
         others = sorted(each.name for each in listed if metadefs.may_conflict(ours, each))
         names = own + [name for name in others if name not in own]
-        return Survey(tuple(self._compare(ours, names)), _notes(ours, listed))
+        return CatalogComparison(tuple(self._compare(ours, names)), _notes(ours, listed))
 
     def _compare(self, ours: Sequence[Namespace], names: Iterable[str]) -> Iterator[Comparison]:
         expected = {each.name: each for each in ours}

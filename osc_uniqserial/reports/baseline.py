@@ -80,7 +80,7 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Judged:
+class Assessed:
     """A finding with its state in the baseline.
 
     :ivar standing: None without a baseline
@@ -185,9 +185,9 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     )
 
 
-def judge(
+def assess(
     findings: Sequence[Finding], entries: Iterable[Entry], today: datetime.date
-) -> list[Judged]:
+) -> list[Assessed]:
     """Return each finding with its state in the baseline."""
     index = _Index(entries, today)
     matched = [(each, index.match(each)) for each in findings]
@@ -206,7 +206,7 @@ def judge(
             return Standing.GREW
         return Standing.ACCEPTED
 
-    return [Judged(each, standing(entry), entry) for each, entry in matched]
+    return [Assessed(each, standing(entry), entry) for each, entry in matched]
 
 
 class _Index:
@@ -248,17 +248,19 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def unmet(entries: Iterable[Entry], judged: Iterable[Judged], ids: Collection[str]) -> list[Entry]:
+def unmet(
+    entries: Iterable[Entry], assessed: Iterable[Assessed], ids: Collection[str]
+) -> list[Entry]:
     """Return the entries that match no finding.
 
     :param ids: IDs of the checks that ran on the whole cloud; entries of others are skipped
     """
-    matched = {each.entry for each in judged}
+    matched = {each.entry for each in assessed}
     return [entry for entry in entries if entry.id in ids and entry not in matched]
 
 
 def write(
-    judged: Iterable[Judged], entries: Iterable[Entry], ids: Collection[str], reason: str
+    assessed: Iterable[Assessed], entries: Iterable[Entry], ids: Collection[str], reason: str
 ) -> str:
     """Return a baseline that accepts the findings.
 
@@ -270,7 +272,7 @@ def write(
     """
     new: dict[tuple[str, str, str | None], Entry] = {}
     counts: dict[Entry, int | None] = {}
-    for each in judged:
+    for each in assessed:
         finding, entry = each.finding, each.entry
         if entry is None:
             if finding.severity is Severity.UNCHECKED:

@@ -18,7 +18,7 @@ from osc_uniqserial.effective.counts import OfHost
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.model.finding import Severity
 from osc_uniqserial.policy import HostMode, SerialSource
-from osc_uniqserial.reports.baseline import Judged, Standing
+from osc_uniqserial.reports.baseline import Assessed, Standing
 from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import counted, safe_text
 
@@ -172,7 +172,9 @@ def _tiles(run: Run) -> Iterator[Mapping[str, str]]:
         yield {"count": f"{compared:,} of {of:,}", "label": "guests compared"}
     if run.baseline is not None:
         standings = Counter(
-            each.standing for each in run.judged if each.finding.severity is not Severity.UNCHECKED
+            each.standing
+            for each in run.assessed
+            if each.finding.severity is not Severity.UNCHECKED
         )
         for standing, label in (
             (Standing.NEW, "new since the baseline"),
@@ -325,12 +327,12 @@ def _cell(source: SerialSource, count: int) -> Mapping[str, str]:
 # --- findings ---------------------------------------------------------------
 
 
-def _groups(run: Run, found: Iterable[Judged]) -> tuple[list[Mapping[str, Any]], str]:
+def _groups(run: Run, found: Iterable[Assessed]) -> tuple[list[Mapping[str, Any]], str]:
     """Group findings by check and remedy, the gravest first.
 
     :returns: the groups to show, and the number of the other groups
     """
-    groups: dict[tuple[str, str], list[tuple[Judged, str]]] = {}
+    groups: dict[tuple[str, str], list[tuple[Assessed, str]]] = {}
     for each in found:
         remedy = each.finding.remedy
         command = remedy.commands[0] if remedy and remedy.commands else ""
@@ -347,7 +349,7 @@ def _groups(run: Run, found: Iterable[Judged]) -> tuple[list[Mapping[str, Any]],
 
 
 def _group(
-    anchor: str, check: Check, members: Sequence[tuple[Judged, str]], most: int
+    anchor: str, check: Check, members: Sequence[tuple[Assessed, str]], most: int
 ) -> Mapping[str, Any]:
     unchecked = check.severity is Severity.UNCHECKED
     shown = members[:most]
@@ -364,7 +366,7 @@ def _group(
     }
 
 
-def _sentence(members: Sequence[tuple[Judged, str]]) -> str:
+def _sentence(members: Sequence[tuple[Assessed, str]]) -> str:
     """Return the remedy of a group in words; empty when the remedy is only the command."""
     each, command = members[0]
     remedy = str(each.finding.remedy or "")
@@ -377,7 +379,7 @@ def _sentence(members: Sequence[tuple[Judged, str]]) -> str:
     return remedy
 
 
-def _commands(members: Iterable[tuple[Judged, str]]) -> Iterator[str]:
+def _commands(members: Iterable[tuple[Assessed, str]]) -> Iterator[str]:
     """Yield each command once; where SERVER is the only placeholder, one for each server."""
     seen: set[str] = set()
     for each, command in members:
@@ -392,7 +394,7 @@ def _commands(members: Iterable[tuple[Judged, str]]) -> Iterator[str]:
                 yield line
 
 
-def _member(each: Judged) -> dict[str, str]:
+def _member(each: Assessed) -> dict[str, str]:
     return {
         "of": _of(each),
         "evidence": _clip(each.finding.evidence, _TEXT),
@@ -400,12 +402,12 @@ def _member(each: Judged) -> dict[str, str]:
     }
 
 
-def _of(each: Judged) -> str:
+def _of(each: Assessed) -> str:
     where = _clip(each.finding.resource_name or each.finding.resource_id or "", _NAME)
     return f"{each.finding.type} {where}" if where else ""
 
 
-def _accepted(each: Judged) -> Mapping[str, str]:
+def _accepted(each: Assessed) -> Mapping[str, str]:
     entry = each.entry
     return _member(each) | {
         "id": each.finding.id,
@@ -415,7 +417,7 @@ def _accepted(each: Judged) -> Mapping[str, str]:
 
 
 def _meanings(run: Run) -> Iterator[Mapping[str, Any]]:
-    found = {each.finding.id for each in run.judged}
+    found = {each.finding.id for each in run.assessed}
     for id_, check in run.checks.items():
         if id_ in found:
             yield {

@@ -13,7 +13,7 @@ from typing import Any
 
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.effective.counts import OfHost
-from osc_uniqserial.reports.baseline import Entry, Judged
+from osc_uniqserial.reports.baseline import Assessed, Entry
 from osc_uniqserial.reports.run import Run
 
 VERSION = 1
@@ -47,7 +47,7 @@ def render(run: Run) -> bytes:
         },
         "baseline": {"path": run.baseline, "unmet": [_entry(entry) for entry in run.unmet]},
         "checks": [_check(check) for check in run.checks.values()],
-        "findings": [_finding(each) for each in run.judged],
+        "findings": [_finding(each) for each in run.assessed],
         "hosts": [_host(host) for host in run.hosts],
     }
     text = json.dumps(document, ensure_ascii=True, indent=1)
@@ -67,13 +67,13 @@ def _check(check: Check) -> Mapping[str, Any]:
     }
 
 
-def _finding(judged: Judged) -> Mapping[str, Any]:
-    found = judged.finding
+def _finding(assessed: Assessed) -> Mapping[str, Any]:
+    found = assessed.finding
     return {
         "id": found.id,
         "severity": found.severity.value,
-        "baseline": judged.standing.value if judged.standing else None,
-        "accepted_by": _entry(judged.entry) if judged.entry else None,
+        "baseline": assessed.standing.value if assessed.standing else None,
+        "accepted_by": _entry(assessed.entry) if assessed.entry else None,
         "resource_type": found.type,
         "resource_id": found.resource_id,
         "resource_name": found.resource_name,

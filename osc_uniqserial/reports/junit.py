@@ -12,7 +12,7 @@ from junitparser.junitparser import FinalResult
 
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.model.finding import Severity
-from osc_uniqserial.reports.baseline import Judged, Standing
+from osc_uniqserial.reports.baseline import Assessed, Standing
 from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import safe_text
 
@@ -56,7 +56,7 @@ def render(run: Run) -> bytes:
     return written.getvalue()
 
 
-def _case(run: Run, check: Check, found: list[Judged], unread: list[Judged]) -> TestCase:
+def _case(run: Run, check: Check, found: list[Assessed], unread: list[Assessed]) -> TestCase:
     case = TestCase(_text(f"{check.id}: {check.summary}"), f"{run.command}.{check.severity.value}")
     counting = [each for each in found if each.counts]
     results: list[FinalResult] = []
@@ -78,7 +78,7 @@ def _case(run: Run, check: Check, found: list[Judged], unread: list[Judged]) -> 
 
 
 def _result(
-    kind: type[Error] | type[Failure], check: Check, found: list[Judged], intro: str = ""
+    kind: type[Error] | type[Failure], check: Check, found: list[Assessed], intro: str = ""
 ) -> Error | Failure:
     first = found[0].finding.evidence
     more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
@@ -87,7 +87,7 @@ def _result(
     return result
 
 
-def _lines(found: list[Judged]) -> Iterator[str]:
+def _lines(found: list[Assessed]) -> Iterator[str]:
     for each in found[:_LISTED]:
         finding = each.finding
         where = finding.resource_name or finding.resource_id

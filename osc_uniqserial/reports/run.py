@@ -12,7 +12,7 @@ from osc_uniqserial.checks.check import Check, Part
 from osc_uniqserial.effective.counts import OfHost
 from osc_uniqserial.model.finding import Covered, Severity
 from osc_uniqserial.policy import SerialSource
-from osc_uniqserial.reports.baseline import Entry, Judged, Standing
+from osc_uniqserial.reports.baseline import Assessed, Entry, Standing
 
 #: The scope of a whole cloud.
 ALL_PROJECTS = "all projects"
@@ -33,7 +33,7 @@ class Run:
     :ivar covered: how many servers were checked
     :ivar checks: the checks that ran, by ID
     :ivar fatal: severities that cause exit code 3
-    :ivar judged: all findings, the gravest first
+    :ivar assessed: all findings, the gravest first
     :ivar baseline: path of the baseline; None without one
     :ivar unmet: entries of the baseline that match no finding
     :ivar hosts: all hosts sorted by name, also those without servers
@@ -53,39 +53,39 @@ class Run:
     covered: Covered
     checks: Mapping[str, Check]
     fatal: Collection[Severity]
-    judged: Sequence[Judged]
+    assessed: Sequence[Assessed]
     hosts: Sequence[OfHost]
     baseline: str | None = None
     unmet: Sequence[Entry] = ()
 
-    def by_id(self) -> dict[str, list[Judged]]:
+    def by_id(self) -> dict[str, list[Assessed]]:
         """Return the findings of every check, by its ID."""
-        found: dict[str, list[Judged]] = {id_: [] for id_ in self.checks}
-        for each in self.judged:
+        found: dict[str, list[Assessed]] = {id_: [] for id_ in self.checks}
+        for each in self.assessed:
             found.setdefault(each.finding.id, []).append(each)
         return found
 
-    def findings(self) -> Iterator[Judged]:
+    def findings(self) -> Iterator[Assessed]:
         """Yield findings that the baseline does not accept."""
-        for each in self.judged:
+        for each in self.assessed:
             if each.counts and each.finding.severity is not Severity.UNCHECKED:
                 yield each
 
-    def unchecked(self) -> Iterator[Judged]:
+    def unchecked(self) -> Iterator[Assessed]:
         """Yield findings about parts that could not be checked."""
-        for each in self.judged:
+        for each in self.assessed:
             if each.finding.severity is Severity.UNCHECKED:
                 yield each
 
-    def accepted(self) -> Iterator[Judged]:
+    def accepted(self) -> Iterator[Assessed]:
         """Yield findings that the baseline accepts."""
-        for each in self.judged:
+        for each in self.assessed:
             if each.standing is Standing.ACCEPTED:
                 yield each
 
-    def missing(self) -> dict[Part, list[Judged]]:
+    def missing(self) -> dict[Part, list[Assessed]]:
         """Return the parts that could not be read completely, with their findings."""
-        parts: dict[Part, list[Judged]] = {}
+        parts: dict[Part, list[Assessed]] = {}
         for each in self.unchecked():
             for part in self.checks[each.finding.id].takes_away:
                 parts.setdefault(part, []).append(each)
