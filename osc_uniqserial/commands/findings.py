@@ -202,7 +202,7 @@ class Lister(output.Lister):
         only = parsed_args.only or ()
         _refuse(
             set(only) - set(checks),
-            "no given source has the facts for it (--libvirt-uri, --domain-xml, --facts)",
+            "no source was given that has the facts for it (--libvirt-uri, --domain-xml, --facts)",
         )
         wanted = {
             id_: check
