@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An audit or a verification of a cloud, from the connection to the findings.
+"""Audit, verification and explanation of a cloud: from the connection to the findings.
 
-The functions of the Python API; the commands call the same ones. They read while their findings
-are taken: nothing is collected that is not needed.
+These are the functions of the Python API, and commands call them too. Findings are yielded while
+servers are read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 #: Requests to Nova at the same time.
 WORKERS = 4
-#: Called with the number of servers that were read, and about how many there are; None: unknown.
+#: Called with the number of servers that were read, and their approximate total or None.
 Progress = Callable[[int, int | None], None]
 
 
@@ -47,21 +47,19 @@ Progress = Callable[[int, int | None], None]
 class Scope:
     """Which servers are read.
 
-    :ivar project_id: those of this project; None: see ``all_projects``
-    :ivar all_projects: True: those of all projects, an error where this user may not list them;
-        False: those of the own project; None: of all projects where this user may list them,
-        else of the own project
+    :ivar project_id: read the servers of this project; None: see ``all_projects``
+    :ivar all_projects: True: all projects, with an error where policy forbids it; False: the
+        user's project; None: all projects where policy allows it, else the user's project
     """
 
     project_id: str | None = None
     all_projects: bool | None = None
 
     def filters(self, survey: Survey) -> tuple[dict[str, str], str]:
-        """Return the filters of Nova's list of servers, and which servers they leave.
+        """Return the filters for Nova's list of servers, and their description.
 
-        :returns: an empty text where they leave all
-        :raises CloudError: when this user may not list the servers of all projects, which were
-            asked for
+        :returns: the description is empty when the list has the servers of all projects
+        :raises CloudError: when ``all_projects`` is True and policy forbids it
         """
         if self.project_id:
             filters = {"all_tenants": "true", "project_id": self.project_id}
@@ -73,7 +71,7 @@ class Scope:
         if self.all_projects:
             raise CloudError(
                 "This user may not list the servers of all projects; without --all-projects"
-                " those of the own project are looked at"
+                " those of the own project are checked"
             )
         return {}, "own project only: this user may not list the servers of others"
 
@@ -82,7 +80,7 @@ class Scope:
 class Explained:
     """The effective policy of one server.
 
-    :ivar notes: what could not be read, or looks wrong
+    :ivar notes: messages about unreadable or wrong inputs
     """
 
     explanation: ServerReport
@@ -96,13 +94,13 @@ def explain(
     all_projects: bool = False,
     host_modes: Mapping[str, HostMode] | None = None,
 ) -> Explained:
-    """Return where the serial number of a server comes from, and why.
+    """Return the serial source of a server and the reason.
 
-    :param server: its name or ID
-    :param all_projects: look for the name in all projects
+    :param server: name or ID
+    :param all_projects: search the name in all projects
     :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
         ``*`` stands for all others
-    :raises CloudError: when there is no such server, or a service does not answer
+    :raises CloudError: when the server is missing, or a service does not answer
     """
     reader = ServerReader(Rest(connection))
     record = reader.find_server(server, all_projects)
@@ -111,13 +109,13 @@ def explain(
 
 
 class _CloudRun(abc.ABC):
-    """A look at the servers of a cloud; iterate over it once for its findings.
+    """One run over the servers of a cloud; iterate once for the findings.
 
-    :ivar checks: what is looked for, by ID, the gravest first
-    :ivar scope: which servers are read; empty: all of the cloud
-    :ivar notes: what looks wrong with what was given
+    :ivar checks: the checks of the run by ID, the gravest first
+    :ivar scope: which servers are read; empty: all servers of the cloud
+    :ivar notes: messages about wrong options
     :ivar counts: servers by host and serial source, so far
-    :ivar covered: how much was checked; None before the end
+    :ivar covered: how many servers were checked; None before the end
     """
 
     def __init__(
@@ -189,11 +187,11 @@ class _Guests:
     def findings(
         self, cloud: Cloud, filters: Mapping[str, str], servers: Servers
     ) -> Iterator[Finding]:
-        # Some may have been made, moved, restarted or deleted since the guests were read.
+        # Servers may have been created, moved, restarted or deleted after the guests were read.
         try:
             self.verification.exclude(self._survey.changed_since(filters, self._began))
         except Unreadable as error:
-            reason = f"Servers that changed meanwhile could not be left out: {error}"
+            reason = f"Servers that changed after the guests were read are not excluded: {error}"
             yield from found_in(ServersRead(((reason, 0),)), cloud)
         self.verification.complete = (
             "all_tenants" in filters
@@ -208,12 +206,12 @@ class _Guests:
 
 
 class AuditRun(_CloudRun):
-    """An audit of a cloud, with the guests where a source of live serial numbers was given."""
+    """An audit of a cloud; with a source of live serial numbers, also of its guests."""
 
     audit: Audit
 
     def __iter__(self) -> Iterator[Finding]:
-        """Yield the findings, while the servers are read."""
+        """Yield the findings while the servers are read."""
         audit, servers = self.audit, self._servers
         yield from audit.configuration()
         for page in self._pages():
@@ -240,7 +238,7 @@ class VerifyRun(_CloudRun):
     """A comparison of live serial numbers with the policy."""
 
     def __iter__(self) -> Iterator[Finding]:
-        """Yield the findings, once the servers are read."""
+        """Yield the findings after the servers were read."""
         for _page in self._pages():
             pass
         guests, servers = self._guests, self._servers
@@ -257,13 +255,13 @@ class VerifyRun(_CloudRun):
 
 
 def audit_checks(sources: GuestSources) -> Mapping[str, Check]:
-    """Return what an audit looks for: guests only where a source has them."""
+    """Return the checks of an audit; those of guests only with a source."""
     guests = verify_checks(sources)
     return by_severity({**guests, **checks.AUDIT}.values()) if sources else checks.AUDIT
 
 
 def verify_checks(sources: GuestSources) -> Mapping[str, Check]:
-    """Return what a verification looks for: what the sources can tell."""
+    """Return the checks of a verification that the sources have the facts for."""
     kinds = sources.kinds
     return {id_: check for id_, check in checks.VERIFY.items() if check.told_by & kinds}
 
@@ -277,18 +275,18 @@ def audit(
     workers: int = WORKERS,
     progress: Progress | None = None,
 ) -> AuditRun:
-    """Begin an audit; what is wrong in a cloud, and what could not be checked.
+    """Start an audit: find misconfiguration, and parts that could not be checked.
 
-    Reads hosts, flavors, images, aggregates and metadata definitions at once, and servers while
-    the findings are taken.
+    The call reads hosts, flavors, images, aggregates and metadata definitions. Iterating over
+    the result reads the servers.
 
-    :param scope: which servers; None: those of all projects where this user may list them
-    :param sources: of live serial numbers; None: guests are not looked at
+    :param scope: which servers; None: those of all projects where policy allows it
+    :param sources: sources of live serial numbers; None: guests are not checked
     :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
         ``*`` stands for all others
-    :param workers: the most requests to Nova at the same time
+    :param workers: the most concurrent requests to Nova
     :param progress: called after each page of servers
-    :raises CloudError: when a service that is needed does not answer; names the service
+    :raises CloudError: when a required service does not answer; the message names the service
     """
     rest, given = Rest(connection), GivenModes(host_modes or {})
     try:
@@ -312,12 +310,12 @@ def verify(
     workers: int = WORKERS,
     progress: Progress | None = None,
 ) -> VerifyRun:
-    """Begin to compare live serial numbers with the policy; the guests are read at once.
+    """Start a comparison of live serial numbers with the policy; the call reads the guests.
 
     The parameters are those of :func:`audit`.
 
-    :raises CloudError: when a service that is needed does not answer; names the service
-    :raises ValueError: without any source
+    :raises CloudError: when a required service does not answer; the message names the service
+    :raises ValueError: without a source
     """
     if not sources:
         raise ValueError("there is no source of live serial numbers to compare with")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text from a cloud, made safe to show; counted nouns and lists of names for sentences."""
+"""Escaping of text from a cloud; counted nouns and lists of names for sentences."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def safe_text(text: str) -> str:
-    """Return text with every character that a terminal would obey made visible."""
+    """Return text with the characters escaped that a terminal interprets."""
+    # A faster test: printable text has no such character.
     if text.isprintable():
-        # Faster, and none of those characters is.
         return text
     return "".join(
         char.encode("unicode_escape").decode("ascii")
@@ -26,27 +26,27 @@ def safe_text(text: str) -> str:
 
 # --- words ------------------------------------------------------------------
 
-#: How many names a sentence has.
+#: The most names in a sentence.
 NAMES_SHOWN = 3
 
 
 def counted(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun: ``1 server``, ``1,200 servers``.
 
-    :param many: the plural; with an s where it is empty
+    :param many: the plural; empty: the singular with an s
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are: ``a, b, c and 7 more``."""
+    """Return the first names and the number of the others: ``a, b, c and 7 more``."""
     named = ", ".join(names[:NAMES_SHOWN])
     left = len(names) - NAMES_SHOWN
     return f"{named} and {left:,} more" if left > 0 else named
 
 
 def conjugated(verb: str, number: int) -> str:
-    """Return a verb in the number of its subject: ``have`` or ``has``.
+    """Return the verb form for a number of subjects: ``have`` or ``has``.
 
     :param verb: in the plural
     """
@@ -56,5 +56,5 @@ def conjugated(verb: str, number: int) -> str:
 
 
 def quoted(raw: str | None) -> str:
-    """Return a stored value in quotes; ``nothing`` where none is stored."""
+    """Return a stored value in quotes; ``nothing`` for None."""
     return "nothing" if raw is None else repr(raw)

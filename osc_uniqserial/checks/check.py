@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check is: an ID, what it looks at, what it finds, and how it explains that. Pure.
+"""Definition and registry of checks. Pure.
 
-A check is one function, or two for servers. Of a flavor, an image, a host aggregate, a host and
-all else that is one resource, the function yields what is wrong with it::
+A check of one resource, such as a flavor, an image, a host aggregate or a host, is one function
+that yields the problems of the resource::
 
     @check("no-valid-host", Severity.HIGH, looks_at=(Flavor, Image), rests_on={...})
     def no_valid_host(request: Request, cloud: Cloud) -> Iterator[Problem]:
         yield Problem("It requires ...", Remedy(...), ...)
 
-Servers with the same cause make one finding. The function yields what they share, once for each
-case; a second function writes the finding of a group::
+Servers with the same cause are one finding. The function yields the details of each case; a
+second function describes the problem of a group of servers::
 
     @check("cannot-move", Severity.MEDIUM, looks_at=Assessment, shared=Shared.HOST, rests_on={...})
     def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
@@ -19,8 +19,7 @@ case; a second function writes the finding of a group::
     def _(group: Group, cloud: Cloud) -> Problem:
         return Problem(f"{group.servers.counted} ...", Remedy(...))
 
-``texts/<id>.md`` has what the finding means, why it matters, how to repair it and when to accept
-it.
+``texts/<id>.md`` documents the finding: meaning, impact, repair, and when to accept it.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from osc_uniqserial.model.cloud import Sighting
 from osc_uniqserial.model.finding import CLOUD, Finding, Remedy, Resource, ServerIds, Severity
 from osc_uniqserial.model.guest import GuestSource
 
-#: The titles of a text, and the attributes of a check that have what is below them.
+#: The sections of a text: title, and the attribute of a check.
 TITLES = {
     "What it means": "meaning",
     "Why it matters": "why",
@@ -47,13 +46,13 @@ TITLES = {
 
 
 class Part(enum.StrEnum):
-    """What is read of a cloud.
+    """A part of a cloud that is read.
 
-    HOSTS: which compute hosts there are, their hypervisors, and the mode and driver of each.
-    TRAITS: the traits of all hosts, and so which hosts there are; not what a host leaves unsaid.
+    HOSTS: the compute hosts and hypervisors, and the mode and driver of each host.
+    TRAITS: the hosts and their traits; a host may declare no mode.
     SERVERS: all servers, and what decides the serial number of each.
     GUESTS: the live serial numbers of all servers.
-    The others are lists as they are now.
+    The others are the current lists of resources.
     """
 
     FLAVORS = "flavors"
@@ -68,7 +67,7 @@ class Part(enum.StrEnum):
 
 
 class Shared(enum.Enum):
-    """What the servers of one finding share, and so what the finding is about."""
+    """What the servers of one finding share: the resource of the finding."""
 
     HOST = "host"
     FLAVOR = "flavor"
@@ -77,7 +76,7 @@ class Shared(enum.Enum):
     CLOUD = "cloud"
 
     def key(self, server: Sighting) -> tuple[str, str]:
-        """Return the name or ID of what a server shares, and of the image for two."""
+        """Return the host, flavor or image of a server; for FLAVOR_AND_IMAGE both."""
         if self is Shared.HOST:
             return server.host or "", ""
         if self is Shared.FLAVOR:
@@ -91,12 +90,12 @@ class Shared(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one resource, in words.
+    """A problem of one resource.
 
-    :ivar evidence: what was seen
-    :ivar remedy: what to do; None when nothing has to be done
-    :ivar about: the resource, where it is not what the check looked at
-    :ivar servers: those that it is about; None when it is not about servers
+    :ivar evidence: what was found, in one sentence
+    :ivar remedy: None when no action is needed
+    :ivar about: the resource, where it is not the one that was checked
+    :ivar servers: the affected servers; None when the problem is not about servers
     """
 
     evidence: str
@@ -107,12 +106,12 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detail:
-    """What is wrong with the servers of a case.
+    """A problem of the servers of a case.
 
-    :ivar cause: what servers of one finding have in common besides :class:`Shared`
-    :ivar example: what differs between the servers of a finding; that of the first is kept
-    :ivar applies: whether it is about a server of the case; None: it is about all
-    :ivar shared: what they share, where it is not what the check says
+    :ivar cause: values that the servers of one finding have in common besides :class:`Shared`
+    :ivar example: a value that may differ between servers; the group keeps the first one
+    :ivar applies: returns whether a server of the case is affected; None: all are
+    :ivar shared: overrides the check's :class:`Shared`
     """
 
     cause: tuple[Hashable, ...] = ()
@@ -123,13 +122,14 @@ class Detail:
 
 @dataclasses.dataclass(slots=True)
 class Group:
-    """Servers of one finding.
+    """The servers of one finding.
 
-    :ivar shared: what they share
-    :ivar key: its name or ID, and the ID of the image for two; empty text where it is hidden
+    :ivar shared: what the servers share
+    :ivar key: see :meth:`Shared.key`; an empty text where the value is hidden from the user
     :ivar cause: see :class:`Detail`
-    :ivar example: that of the first
-    :ivar resource: what the finding is about; set when all servers are known
+    :ivar example: see :class:`Detail`
+    :ivar provider: the resource provider of the first server's host
+    :ivar resource: the resource of the finding; set when all servers are known
     """
 
     shared: Shared
@@ -142,7 +142,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """The name or ID of what they share."""
+        """The name or ID of what the servers share."""
         return self.key[0]
 
 
@@ -150,15 +150,18 @@ class Group:
 class Check:
     """A check.
 
-    :ivar id: kebab-case; an interface
-    :ivar looks_at: the types of what its function takes
-    :ivar shared: what the servers of one finding share; None: it is not about servers
-    :ivar at_least: how many servers make a finding
-    :ivar rests_on: what must have been read for "nothing found" to be worth anything; empty for
-        what could not be checked
-    :ivar takes_away: what could not be read, wholly or partly; empty for all else
-    :ivar all_projects: whether it is looked for only where the servers of all projects are
-    :ivar told_by: the sources of which each can tell it, of what is about guests
+    :ivar id: the finding ID in kebab-case; a stable interface
+    :ivar looks_at: the types that the function accepts
+    :ivar find: the function that yields problems or details
+    :ivar shared: what the servers of one finding share; None: the check is not about servers
+    :ivar at_least: the least number of servers of a finding
+    :ivar rests_on: parts that must be read completely before "no finding" is a valid result;
+        empty for checks of severity UNCHECKED
+    :ivar takes_away: parts that a finding reports as not read completely; only for checks of
+        severity UNCHECKED
+    :ivar all_projects: whether the check needs the servers of all projects
+    :ivar told_by: for checks of guests, the sources that are sufficient
+    :ivar explain: the function that describes the problem of a group of servers
     """
 
     id: str
@@ -176,7 +179,7 @@ class Check:
     def explained_by(
         self, function: Callable[[Group, Any], Problem]
     ) -> Callable[[Group, Any], Problem]:
-        """Take the function that writes the finding of a group of servers."""
+        """Register the function that describes the problem of a group of servers."""
         self.explain = function
         return function
 
@@ -199,18 +202,18 @@ class Check:
 
     @functools.cached_property
     def texts(self) -> Mapping[str, str]:
-        """What the finding means, by attribute; read when it is first needed."""
+        """The sections of the text by attribute; the file is read on first use."""
         file = importlib.resources.files(__package__).joinpath("texts", f"{self.id}.md")
         return parse_text(file.read_text(encoding="utf-8"))
 
     @property
     def summary(self) -> str:
-        """What is found, in one line without a full stop."""
+        """The finding in one line without a full stop."""
         return self.texts["summary"]
 
     @property
     def meaning(self) -> str:
-        """What was seen."""
+        """What the finding means."""
         return self.texts["meaning"]
 
     @property
@@ -220,19 +223,19 @@ class Check:
 
     @property
     def repair(self) -> str:
-        """How to repair it; a line that begins with four spaces is a command."""
+        """How to repair the problem; lines that begin with four spaces are commands."""
         return self.texts["repair"]
 
     @property
     def accept(self) -> str:
-        """When it is fine to leave it as it is; begins with "Never:" where it is not."""
+        """When to accept the finding; begins with "Never:" where accepting is wrong."""
         return self.texts["accept"]
 
 
 def parse_text(text: str) -> Mapping[str, str]:
-    """Return the parts of the text of a check, by attribute.
+    """Return the sections of the text of a check, by attribute.
 
-    A paragraph becomes one line; a line that begins with four spaces stays as it is.
+    Paragraphs become one line; lines that begin with four spaces are kept.
     """
     head, *sections = text.split("\n## ")
     parts = {"summary": head.removeprefix("# ").strip()}
@@ -243,7 +246,6 @@ def parse_text(text: str) -> Mapping[str, str]:
 
 
 def _joined(text: str) -> str:
-    """Join lines to paragraphs. Empty lines part them; indented lines stay as they are."""
     lines: list[str] = []
     joins = False
     for line in map(str.rstrip, text.strip("\n").splitlines()):
@@ -258,7 +260,7 @@ def _joined(text: str) -> str:
     return "\n".join(lines)
 
 
-# --- all of them ------------------------------------------------------------
+# --- registry ---------------------------------------------------------------
 
 _CHECKS: dict[str, Check] = {}
 _BY_TYPE: dict[type, list[Check]] = {}
@@ -276,12 +278,12 @@ def check(
     all_projects: bool = False,
     told_by: Collection[GuestSource] = tuple(GuestSource),
 ) -> Callable[[Callable[[Any, Any], Iterator[Any]]], Check]:
-    """Make a check of a function; see :class:`Check`."""
+    """Register a function as a check; the parameters are those of :class:`Check`."""
 
     def register(find: Callable[[Any, Any], Iterator[Any]]) -> Check:
         if id_ in _CHECKS:
             raise ValueError(f"there are two checks {id_}")
-        made = _CHECKS[id_] = Check(
+        new = _CHECKS[id_] = Check(
             id_,
             severity,
             looks_at if isinstance(looks_at, tuple) else (looks_at,),
@@ -293,27 +295,27 @@ def check(
             all_projects,
             frozenset(told_by),
         )
-        for kind in made.looks_at:
-            _BY_TYPE.setdefault(kind, []).append(made)
-        return made
+        for kind in new.looks_at:
+            _BY_TYPE.setdefault(kind, []).append(new)
+        return new
 
     return register
 
 
 def registered() -> Iterable[Check]:
-    """Return all checks whose modules are loaded, in the order of their definition."""
+    """Return the checks of all imported modules, in the order of definition."""
     return _CHECKS.values()
 
 
 def looking_at(kind: type) -> Sequence[Check]:
-    """Return the checks whose function takes something of a type, in the order of definition."""
+    """Return the checks whose function accepts a type, in the order of definition."""
     return _BY_TYPE.get(kind, ())
 
 
 def found_in(what: object, cloud: Any, about: Resource = CLOUD) -> Iterator[Finding]:
-    """Yield what the checks of its type find in something that is no group of servers.
+    """Run the checks for the type of a value that is not a group of servers.
 
-    :param about: the resource that it is
+    :param about: the resource of the findings
     """
     for each in looking_at(type(what)):
         for problem in each.find(what, cloud):
@@ -328,9 +330,9 @@ def by_severity(checks: Iterable[Check]) -> Mapping[str, Check]:
 
 
 def in_doubt(checks: Mapping[str, Check], found: Iterable[str]) -> frozenset[str]:
-    """Return the IDs of checks that rest on something that could not be read.
+    """Return the IDs of checks whose input could not be read completely.
 
-    :param found: the IDs of all that was found
+    :param found: the IDs of all findings
     """
     missing = {part for id_ in found if id_ in checks for part in checks[id_].takes_away}
     return frozenset(id_ for id_, each in checks.items() if each.rests_on & missing)

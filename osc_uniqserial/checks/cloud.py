@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What checks look at besides the resource itself: the whole cloud, and cases of servers. Pure."""
+"""Input of checks: the whole cloud, and the assessment of a case of servers. Pure."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from osc_uniqserial.policy import (
 class Cloud:
     """The hosts, flavors, images and metadata definitions that servers depend on.
 
-    :ivar configuration: what was read
+    :ivar configuration: flavors, images and hosts
     :ivar definitions: Glance's metadata definitions, compared with ours
-    :ivar targets: the hosts, as targets of a cold migration
+    :ivar targets: the hosts as targets of a cold migration
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Cloud:
         return {each.name: each.id for each in reversed(flavors)}
 
     def flavor_id(self, name: str) -> str | None:
-        """Return the ID of the flavor of a name; None when it is unknown."""
+        """Return the ID of a flavor by name; None when it is unknown."""
         return self._flavor_ids.get(name)
 
     def image_name(self, image_id: str) -> str | None:
@@ -92,12 +92,12 @@ class Cloud:
         return image.name if image else None
 
     def assess(self, case: Case) -> Assessment:
-        """Return what follows for all servers of a case."""
+        """Return the assessment of a case."""
         return Assessment(case, policy.resolve(case.flavor.used, case.image.used, case.host))
 
 
 class Missing(enum.Enum):
-    """An input that is unknown, where it matters for the serial source."""
+    """An unknown input that makes the serial source unknown."""
 
     CELL = "cell"
     FLAVOR = "flavor"
@@ -107,32 +107,29 @@ class Missing(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Assessment:
-    """What holds for all servers of a case.
-
-    :ivar effective: their effective policy
-    """
+    """The effective policy of all servers of a case."""
 
     case: Case
     effective: EffectivePolicy
 
     @property
     def host(self) -> HostInput:
-        """What is known of the host."""
+        """The known properties of the host."""
         return self.case.host
 
     @property
     def flavor(self) -> Value | None:
-        """What the flavor says; None: unknown."""
+        """The flavor's value; None: unknown."""
         return self.case.flavor.used.value
 
     @property
     def image(self) -> Value | None:
-        """What the image says; None: unknown."""
+        """The image's value; None: unknown."""
         return self.case.image.used.value
 
     @property
     def required(self) -> Needs:
-        """The traits of this project that flavor and image require, the flavor's first."""
+        """The traits of this project that flavor and image require."""
         return tuple(each for each in self.case.needs if each[1] == "required")
 
     @property
@@ -142,7 +139,7 @@ class Assessment:
 
     @property
     def is_lost(self) -> bool:
-        """Whether a unique serial is asked for and another one is known to be there."""
+        """Whether unique is requested and the serial source is known to be another one."""
         return self.effective.requested is Setting.UNIQUE and self.effective.source not in (
             SerialSource.INSTANCE_UUID,
             SerialSource.UNKNOWN,
@@ -150,7 +147,7 @@ class Assessment:
 
     @property
     def missing(self) -> Collection[Missing]:
-        """Why the serial source is unknown; nothing where the server is on no host."""
+        """The inputs that make the serial source unknown; empty for servers on no host."""
         case = self.case
         if not case.reachable:
             return (Missing.CELL,)

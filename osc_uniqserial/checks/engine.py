@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the checks of an audit: what was read in, findings out, lazily. Pure.
+"""Runs the checks of an audit and yields findings lazily. Pure.
 
-Servers that share a cause make one finding: what has to be repaired is a host, a flavor
-or an image. So there are as many findings as causes, however many servers there are. What holds
-for every server of a case is found out once for the case.
+Servers that share a cause are one finding: the remedy is about a host, a flavor or an image, so
+the number of findings does not depend on the number of servers. Checks run once for each case.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from osc_uniqserial.checks import unread
 from osc_uniqserial.checks.check import Check, Detail, Group, Shared, found_in, looking_at
@@ -19,26 +17,23 @@ from osc_uniqserial.checks.live import Verification
 from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, faults
 from osc_uniqserial.model.cloud import Case, Configuration, Sighting, Unchecked, Volume
 from osc_uniqserial.model.finding import CLOUD, Coverage, Finding, Resource
-from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.text import counted
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _CaseFindings:
-    """What holds for every server of a case.
+    """Results that hold for every server of a case.
 
-    :ivar known: whether their serial source is known
-    :ivar details: the findings that they belong to
+    :ivar known: whether the serial source is known
+    :ivar details: the problems, with their checks
     """
 
-    source: SerialSource
     known: bool
     details: tuple[tuple[Check, Shared, Detail], ...]
-    servers: int = 0
 
 
 class Groups:
-    """Servers by check, by what they share and by cause."""
+    """Servers grouped by check, shared resource and cause."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[Check, Shared, tuple[str, str], tuple[object, ...]], Group] = {}
@@ -57,16 +52,15 @@ class Groups:
         return [group for (found, *_), group in self._groups.items() if found is check]
 
     def findings(self, cloud: Cloud) -> Iterator[Finding]:
-        """Yield a finding for each group that has enough servers, sorted."""
+        """Yield the findings of groups with enough servers, sorted."""
         for (check, shared, key, _cause), group in sorted(
             self._groups.items(),
             key=lambda item: (item[0][0].id, item[0][1].value, item[0][2], repr(item[0][3])),
         ):
             if len(group.servers) >= check.at_least and check.explain:
                 group.resource = _resource(shared, key, group, cloud)
-                problem = check.explain(group, cloud)
-                found = check.finding(group.resource, problem)
-                yield dataclasses.replace(found, servers=group.servers)
+                problem = dataclasses.replace(check.explain(group, cloud), servers=group.servers)
+                yield check.finding(group.resource, problem)
 
 
 def _resource(shared: Shared, key: tuple[str, str], group: Group, cloud: Cloud) -> Resource:
@@ -100,15 +94,8 @@ class Audit:
         self._groups = Groups()
         self.coverage = Coverage()
 
-    def sources(self) -> Mapping[SerialSource, int]:
-        """Return how many servers have which serial source, so far."""
-        counts: collections.Counter[SerialSource] = collections.Counter()
-        for found in self._cases.values():
-            counts[found.source] += found.servers
-        return counts
-
     def configuration(self) -> Iterator[Finding]:
-        """Yield what is found without any server."""
+        """Yield the findings that do not depend on servers."""
         cloud, known = self._cloud, self._cloud.configuration
         yield from found_in(cloud, cloud)
         for fault in faults(cloud.definitions):
@@ -127,14 +114,13 @@ class Audit:
             yield from found_in(host, cloud, host.resource)
 
     def add(self, servers: Iterable[Sighting]) -> None:
-        """Check servers, and group them with others of the same cause."""
+        """Check servers and add them to their groups."""
         coverage = self.coverage
         for server in servers:
             coverage.seen += 1
             found = self._cases.get(server.case)
             if found is None:
                 found = self._cases[server.case] = self._check(server.case)
-            found.servers += 1
             if found.known:
                 coverage.checked += 1
             for check, shared, detail in found.details:
@@ -148,7 +134,7 @@ class Audit:
             for check in looking_at(Assessment)
             for detail in check.find(assessed, self._cloud)
         )
-        return _CaseFindings(assessed.effective.source, not assessed.missing, details)
+        return _CaseFindings(not assessed.missing, details)
 
     def summary(
         self,
@@ -158,11 +144,12 @@ class Audit:
         volumes_unread: str | None = None,
         volumes: Iterable[Volume] = (),
     ) -> Iterator[Finding]:
-        """Yield what is found about many servers at once, and what could not be checked.
+        """Yield the findings about groups of servers, volumes and unread parts.
 
-        :param gaps: why servers could not be read, and how many they are, about
-        :param unlisted_cells: Nova may have left out servers of cells that are down
-        :param volumes: bootable volumes with keys that are wrong there
+        :param gaps: why servers could not be read, and their approximate number
+        :param unlisted_cells: Nova may have omitted servers of cells that are down
+        :param volumes_unread: why the volumes could not be read; None when they were
+        :param volumes: bootable volumes with wrong keys
         """
         for volume in volumes:
             yield from found_in(volume, self._cloud, volume.resource)
@@ -196,7 +183,7 @@ class Audit:
 
 
 def guest_findings(verification: Verification, cloud: Cloud) -> Iterator[Finding]:
-    """Yield what is found about guests, servers with the same cause in one finding."""
+    """Yield the findings about guests; servers with the same cause are one finding."""
     groups = Groups()
     for check in looking_at(Verification):
         if check.shared:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the policy of servers with live readings of their guests. Pure.
+"""Comparison of the policy of servers with live readings of their guests. Pure.
 
-A reading that is not what the policy leads to has a cause, and the guests beside it tell
-which. Nova makes a definition anew at each build, hard reboot, stop and start, resize and
-migration, and writes the time into it. So where guests that were defined later are right, this
-one waits for a restart; where only guests that were defined earlier are right, the host has
-stopped to do it. A live migration makes no definition: the guest keeps the one of the host
-that it came from. (Source: nova/virt/libvirt/driver.py, _get_guest_config_meta.)
+The cause of a wrong reading follows from the other guests of the host. Nova generates a guest's
+XML at each build, hard reboot, stop and start, resize and cold migration, and writes the time
+into it. If guests with later XML are correct, the guest is pending a restart. If only guests with
+earlier XML are correct, the host no longer applies the policy. A live migration generates no XML:
+the guest keeps the serial number of its source host. (Source: nova/virt/libvirt/driver.py,
+_get_guest_config_meta.)
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from osc_uniqserial.policy import (
     Setting,
 )
 
-#: Without a domain by their nature, or for the moment.
+#: Statuses of servers that may have no domain.
 _WITHOUT_DOMAIN = frozenset({"BUILD", "ERROR", "DELETED", "SOFT_DELETED", "SHELVED_OFFLOADED"})
-#: On two hosts at the same time, as long as it takes.
+#: Statuses of servers that may have domains on two hosts.
 _MOVING = frozenset({"MIGRATING", "RESIZE", "VERIFY_RESIZE", "REVERT_RESIZE"})
 _RESTART = Remedy(
     "openstack server reboot --hard SERVER", ("openstack server reboot --hard SERVER",)
@@ -42,10 +42,10 @@ _RESTART = Remedy(
 
 
 class Kind(enum.Enum):
-    """What a live serial number is.
+    """Kind of a live serial number.
 
-    OWN: the server's UUID; HOST: an identity of a host, or, for all that is known, one;
-    NONE: there is none; FOREIGN: what Nova never writes.
+    OWN: the server's UUID; HOST: the identity of a host, or another UUID that may be one;
+    NONE: no serial number; FOREIGN: a value that Nova never writes.
     """
 
     OWN = "own"
@@ -55,17 +55,17 @@ class Kind(enum.Enum):
 
 
 class Whose(enum.Enum):
-    """Whose identity it is, where a guest has that of a host.
+    """Owner of the host identity that a guest has.
 
-    ITS_HOSTS: what its host gives; OTHER: not that; EITHER: the hardware UUID of its host, where
-    the machine ID is expected. The two may be the same, and are in a virtual machine
-    (machine-id(5)); UNTOLD: nothing is known of it, or it is no host's
+    ITS_HOSTS: the guest's host; OTHER: another host; EITHER: the guest has the hardware UUID of
+    its host where the machine ID is expected. The two are equal in most virtual machines
+    (machine-id(5)); UNKNOWN: the owner is unknown, or the serial number is not a host's.
     """
 
     ITS_HOSTS = "its host's"
     OTHER = "other"
     EITHER = "either"
-    UNTOLD = "untold"
+    UNKNOWN = "unknown"
 
 
 _LIVE = {
@@ -83,7 +83,7 @@ _EXPECTED = {
 
 
 class Cause(enum.Enum):
-    """Why a reading is not what the policy leads to; the values are finding IDs."""
+    """Cause of a reading that the policy does not explain; the values are finding IDs."""
 
     PENDING = "pending-restart"
     NOT_HONOURED = "not-honoured"
@@ -95,7 +95,7 @@ class Cause(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Compared:
-    """A server, the guest that it is, and what the policy says."""
+    """A server with the reading of its guest and its effective policy."""
 
     sighting: Sighting
     reading: Reading
@@ -105,33 +105,33 @@ class Compared:
 
     @property
     def fits(self) -> bool:
-        """Whether the guest has what the policy says."""
-        known = self.whose not in (Whose.OTHER, Whose.EITHER)
-        return _fits(self.expected.source, self.kind) and known
+        """Whether the live serial number is the expected one."""
+        possible = self.whose not in (Whose.OTHER, Whose.EITHER)
+        return possible and _fits(self.expected.source, self.kind)
 
     @property
     def live(self) -> str:
-        """What the guest has, in words."""
+        """Description of the live serial number."""
         if self.whose is Whose.OTHER:
             return "another identity than its host gives"
         return _LIVE[self.kind]
 
     @property
     def serial(self) -> str:
-        """Its serial number, as it is compared with others."""
+        """The live serial number, normalised for comparison."""
         return (self.reading.serial or "").lower()
 
     @property
-    def misses_its_key(self) -> bool:
-        """Whether it is as expected, but not as flavor or image ask."""
+    def ignores_request(self) -> bool:
+        """Whether flavor or image request unique and the guest does not have its UUID."""
         return self.expected.requested is Setting.UNIQUE and self.kind is not Kind.OWN
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why a server's reading is not what the policy leads to.
+    """The cause of a server's wrong reading.
 
-    :ivar text: what was seen, in words for people
+    :ivar text: the evidence
     """
 
     server: Sighting
@@ -142,7 +142,7 @@ class Verdict:
 
 @dataclasses.dataclass(slots=True)
 class _Span:
-    """When the first and the last definition of a kind were made."""
+    """Times of the first and the last XML of correct guests."""
 
     first: str
     last: str
@@ -151,19 +151,19 @@ class _Span:
         self.first, self.last = min(self.first, time), max(self.last, time)
 
     def since(self, time: str) -> str:
-        """Return when it was so at the latest, for a definition of a time before."""
+        """Return the earliest known time after an earlier time."""
         return self.first if self.first > time else self.last
 
 
 class Readings:
-    """Live serial numbers, by server and by what they are."""
+    """The readings of all sources, by server and by serial number."""
 
     def __init__(self, seen: Iterable[Seen]) -> None:
-        """Take in everything that the sources tell."""
+        """Read all sources."""
         self.unread: list[Unread] = []
         #: Hosts whose guests were all read.
         self.hosts: set[str] = set()
-        #: The hosts that a serial number is known to be the identity of.
+        #: The hosts with a known identity, by identity.
         self.identities: dict[str, set[str]] = {}
         self._hardware: dict[str, str] = {}
         self._by_id: dict[str, list[Reading]] = {}
@@ -182,14 +182,14 @@ class Readings:
                     self._owners[each.serial.lower()].add(each.id)
 
     def __iter__(self) -> Iterator[Reading]:
-        """Yield one of each guest."""
+        """Yield one reading of each guest."""
         for readings in self._by_id.values():
             yield readings[0]
 
     def of(self, sighting: Sighting) -> Reading | None:
-        """Return the reading of a server: where there are several, the one of its host."""
+        """Return the reading of a server; of several the one from its host."""
         found = self._by_id.get(sighting.id, ())
-        # One that tells of no host is about the guest wherever it is.
+        # Next best is a reading without a host, from a file.
         for host in (sighting.host, None):
             for each in found:
                 if each.host == host:
@@ -201,32 +201,41 @@ class Readings:
         return self._owners.get(serial, frozenset())
 
     def shared(self) -> Mapping[str, Set[str]]:
-        """Return the serial numbers that several guests have, and which."""
+        """Return the serial numbers of several guests, with the IDs of the guests."""
         return {serial: owners for serial, owners in self._owners.items() if len(owners) > 1}
 
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
-        """Yield guests that are on several hosts, or of which sources tell different things."""
+        """Yield the readings of guests on several hosts, or with different serial numbers."""
         for readings in self._by_id.values():
             serials = {(each.serial or "").lower() for each in readings}
             if len(serials) > 1 or len({each.host for each in readings if each.host}) > 1:
                 yield tuple(readings)
 
-    def whose(self, reading: Reading, host: str | None, source: SerialSource) -> Whose:
-        """Tell whose identity a serial number is, of which a host's is expected."""
+    def classify(
+        self, reading: Reading, host: str | None, source: SerialSource
+    ) -> tuple[Kind, Whose]:
+        """Return the kind of a live serial number, and the owner of a host's identity.
+
+        :param host: the server's host
+        :param source: the expected serial source
+        """
+        kind = self._kind(reading)
+        return kind, self._whose(reading, host, source) if kind is Kind.HOST else Whose.UNKNOWN
+
+    def _whose(self, reading: Reading, host: str | None, source: SerialSource) -> Whose:
         if source not in HOST_SOURCES:
-            return Whose.UNTOLD
+            return Whose.UNKNOWN
         serial = (reading.serial or "").lower()
         owners = self.identities.get(serial, ())
         if host in owners:
             if source is SerialSource.HOST_HARDWARE:
                 return Whose.ITS_HOSTS
-            return Whose.EITHER if source is SerialSource.HOST_OS else Whose.UNTOLD
+            return Whose.EITHER if source is SerialSource.HOST_OS else Whose.UNKNOWN
         if owners or (source is SerialSource.HOST_HARDWARE and host in self._hardware):
             return Whose.OTHER
-        return Whose.UNTOLD
+        return Whose.UNKNOWN
 
-    def kind(self, reading: Reading) -> Kind:
-        """Tell what a serial number is."""
+    def _kind(self, reading: Reading) -> Kind:
         if not reading.serial:
             return Kind.NONE
         serial = reading.serial.lower()
@@ -235,17 +244,17 @@ class Readings:
         if serial in self.identities:
             return Kind.HOST
         if not _is_uuid(serial) or serial in self._by_id:
-            # Nova writes UUIDs only, and never another server's.
+            # Nova only writes UUIDs, and never that of another server.
             return Kind.FOREIGN
         return Kind.HOST
 
 
 class Verification:
-    """Compares servers with readings, and says what became of each.
+    """Comparison of servers with readings.
 
-    :ivar without_domain: servers that their host has no domain of, though it was read, and the
-        host that has one instead
-    :ivar unread: servers that no source told of
+    :ivar without_domain: servers without a domain on their host, whose guests were all read, and
+        the host that has the domain instead
+    :ivar unread: servers without a reading
     :ivar complete: whether the servers of all projects were added
     """
 
@@ -259,29 +268,29 @@ class Verification:
         self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
         self._policies: dict[Case, EffectivePolicy] = {}
-        #: Guests that are right, by host and expected source; and when they were defined.
+        #: Number of correct guests by host and expected source, and the times of their XML.
         self._fitting: Counter[tuple[str | None, SerialSource]] = Counter()
         self._right: dict[tuple[str | None, SerialSource], _Span] = {}
         self._wrong: list[Compared] = []
-        #: Guests that have the identity of a host, as they should, by their server's host.
+        #: Correct guests with the identity of a host, by the server's host.
         self._of_hosts: dict[str, list[Compared]] = defaultdict(list)
         self._compared: set[str] = set()
         self._nowhere = 0
-        self._apart = 0
+        self._without_smbios = 0
 
     def __len__(self) -> int:
-        """Return how many servers were seen."""
+        """Return the number of servers."""
         return len(self._known)
 
     @property
     def compared(self) -> int:
-        """How many servers have a reading, and should have something that is known."""
+        """Number of servers with a reading and a known serial source."""
         return len(self._compared)
 
     @property
     def comparable(self) -> int:
-        """How many servers have, or should have, a guest with something to compare."""
-        return len(self._known) - self._nowhere - self._apart
+        """Number of servers that should have a guest with a serial number."""
+        return len(self._known) - self._nowhere - self._without_smbios
 
     def add(self, servers: Iterable[Sighting]) -> None:
         """Compare servers with the readings."""
@@ -290,8 +299,8 @@ class Verification:
             if sighting.status in _MOVING:
                 self._moving.add(sighting.id)
             if not sighting.case.host.smbios:
-                # What other hypervisors do, and other architectures, is not ruled here.
-                self._apart += 1
+                # Nova writes no serial number with other hypervisors and architectures.
+                self._without_smbios += 1
             elif reading := self.readings.of(sighting):
                 if self._is_elsewhere(sighting, reading):
                     self.without_domain.append((sighting, reading.host))
@@ -301,7 +310,7 @@ class Verification:
                 self._without(sighting)
 
     def _is_elsewhere(self, sighting: Sighting, reading: Reading) -> bool:
-        """Whether its host has no domain of it, and another one has."""
+        """Return whether another host has the server's domain and its own host has none."""
         return (
             reading.host not in (None, sighting.host)
             and sighting.host in self.readings.hosts
@@ -314,13 +323,11 @@ class Verification:
         if expected is None:
             expected = policy.resolve(case.flavor.used, case.image.used, case.host)
             self._policies[case] = expected
-        kind, whose = self.readings.kind(reading), Whose.UNTOLD
-        if kind is Kind.HOST:
-            whose = self.readings.whose(reading, sighting.host, expected.source)
+        kind, whose = self.readings.classify(reading, sighting.host, expected.source)
         compared = Compared(sighting, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
             self._compared.add(sighting.id)
-        if not compared.fits or reading.persistent is not None or compared.misses_its_key:
+        if not compared.fits or reading.persistent is not None or compared.ignores_request:
             self._wrong.append(compared)
             return
         key = (sighting.host, expected.source)
@@ -340,30 +347,28 @@ class Verification:
             self.unread.append(sighting)
 
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
-        """Yield guests that are on several hosts, or of which sources tell different things.
+        """Yield the readings of guests on several hosts, or with different serial numbers.
 
-        A server that moves is on two hosts until the move is over, or confirmed.
+        Servers that are moving are skipped: they have domains on two hosts.
         """
-        judged = self._known - self._moving - self._changed
-        for readings in self.readings.doubtful():
-            if readings[0].id in judged:
-                yield readings
+        stable = self._known - self._moving - self._changed
+        return (each for each in self.readings.doubtful() if each[0].id in stable)
 
     def shared(self) -> Iterator[tuple[str, Set[str]]]:
-        """Yield the serial numbers that several guests have, servers among them, and which."""
+        """Yield serial numbers of several guests, at least one of a known server, and their IDs."""
         for serial, owners in self.readings.shared().items():
             owners = owners - self._changed
             if len(owners) > 1 and not owners.isdisjoint(self._known):
                 yield serial, owners
 
     def known(self, ids: Set[str]) -> Set[str]:
-        """Return those that are servers, and have not changed meanwhile."""
+        """Return the IDs of servers that have not changed since the guests were read."""
         return (ids & self._known) - self._changed
 
     def unknown_domains(self) -> Iterator[Reading]:
-        """Yield the guests that no server is."""
+        """Yield the readings of domains without a server."""
         for reading in self.readings:
-            # Facts may be of machines that are no guests at all.
+            # Facts may come from machines that are not guests.
             is_domain = reading.name or reading.host
             if is_domain and reading.id not in self._known and reading.id not in self._changed:
                 yield reading
@@ -378,9 +383,9 @@ class Verification:
             self._of_hosts[host] = [each for each in guests if each.sighting.id not in changed]
 
     def coverage(self, gaps: Iterable[int]) -> str:
-        """Return how many servers were compared, in one line.
+        """Return the number of compared servers, in one line.
 
-        :param gaps: how many servers Nova did not tell of, about
+        :param gaps: approximate numbers of servers that could not be read
         """
         missing = sum(gaps)
         about = "about " if missing else ""
@@ -388,8 +393,8 @@ class Verification:
         text = f"{self.compared:,} of {about}{total:,} servers compared"
         if self._nowhere:
             text += f"; {self._nowhere:,} on no host"
-        if self._apart:
-            text += f"; {self._apart:,} on hosts without SMBIOS serial numbers"
+        if self._without_smbios:
+            text += f"; {self._without_smbios:,} on hosts without SMBIOS serial numbers"
         if self.unread:
             text += f"; {len(self.unread):,} that no source told of"
         if changed := len(self._known & self._changed):
@@ -400,7 +405,7 @@ class Verification:
 
     @functools.cached_property
     def verdicts(self) -> Sequence[Verdict]:
-        """The servers whose guests are not as they should be, once all servers were added."""
+        """The servers with wrong readings; valid after all servers were added."""
         return tuple(self._verdicts())
 
     def _verdicts(self) -> Iterator[Verdict]:
@@ -411,15 +416,15 @@ class Verification:
 
     def _verdict(self, about: Compared) -> Verdict:
         if about.kind is Kind.HOST and about.serial in self._known:
-            # It is another server's UUID, of which no source told.
-            about = dataclasses.replace(about, kind=Kind.FOREIGN, whose=Whose.UNTOLD)
+            # The UUID of another server that has no reading.
+            about = dataclasses.replace(about, kind=Kind.FOREIGN, whose=Whose.UNKNOWN)
         unknown = about.expected.source is SerialSource.UNKNOWN
         host = about.sighting.case.host
         if about.reading.persistent is not None:
             return _by_hand(about)
         if about.kind is Kind.FOREIGN and not (unknown and about.sighting.on is None):
             return _by_hand(about)
-        if about.misses_its_key and (about.fits or (unknown and _is_told(about.sighting))):
+        if about.ignores_request and (about.fits or (unknown and _has_traits(about.sighting))):
             return _ignored(about)
         if unknown:
             return _unknown(about)
@@ -436,14 +441,14 @@ class Verification:
             return _pending(about.sighting, f"the identity of host {home}, and gets {should}")
         key = (about.sighting.host, about.expected.source)
         right, fitting = self._right.get(key), self._fitting[key]
-        made = about.reading.generated
-        if made and right and made < right.last:
-            since = f"guests of its host get that since {right.since(made)} UTC at the latest"
+        generated = about.reading.generated
+        if generated and right and generated < right.last:
+            since = f"guests of its host get that since {right.since(generated)} UTC at the latest"
             return _pending(about.sighting, f"{about.live}, and gets {should}", since)
-        if fitting and not (made and right):
+        if fitting and not (generated and right):
             since = "other guests of its host have that; when each was defined is not told"
             return _pending(about.sighting, f"{about.live}, and gets {should}", since)
-        # A host's identity is what the key asks for, whichever one the mode gives.
+        # Any host's identity meets a request for host: the mode decides which one it is.
         by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
         promise = _promise(about.expected, host)
         if (by_key and about.whose is not Whose.OTHER) or promise:
@@ -459,7 +464,7 @@ class Verification:
                 ),
             )
         if not fitting and host.honours and host.mode_evidence is Evidence.TRAIT:
-            # The driver tells the mode that it runs with: guests have not followed yet.
+            # The driver reports the mode that it uses: the guests have not been restarted yet.
             return _pending(about.sighting, f"{about.live}, and gets {should}")
         return Verdict(
             about.sighting,
@@ -470,10 +475,10 @@ class Verification:
         )
 
     def _of_several_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdict]:
-        """Yield guests of a host that do not all show the same identity.
+        """Yield verdicts on guests of one host that have different host identities.
 
-        Some came by live migration, or the host's identity has changed. When they were defined
-        does not tell which: one that came may have been defined later than all others.
+        Some guests were live migrated to the host, or the host's identity has changed. The time
+        of the XML does not decide: a migrated guest may have the newest XML.
         """
         by_serial: dict[str, list[Compared]] = defaultdict(list)
         for guest in guests:
@@ -481,27 +486,28 @@ class Verification:
                 yield self._verdict(guest)
             else:
                 by_serial[guest.serial].append(guest)
-        left = []
+        possible = []
         for serial, members in by_serial.items():
             home = self._home(serial)
             if home in (None, host):
-                left.append(members)
+                possible.append(members)
                 continue
             for guest in members if len(by_serial) > 1 else ():
                 what = f"the identity of host {home}, and gets that of its own host"
                 yield _pending(guest.sighting, what)
-        if len(left) > 1:
+        if len(possible) > 1:
             text = (
-                f"guests of this host have {len(left)} identities of hosts, and it gives one of"
+                f"guests of this host have {len(possible)} identities of hosts, and it gives one of"
                 " them: some came by live migration, or have not been restarted since it changed"
             )
-            for guest in (guest for members in left for guest in members):
+            for guest in (guest for members in possible for guest in members):
                 yield Verdict(guest.sighting, Cause.UNKNOWN, text)
 
     def _home(self, serial: str) -> str | None:
-        """Return the host whose identity this is; None when that is not clear.
+        """Return the host with an identity; None when it is ambiguous.
 
-        A host whose guests all show it, and more of them than there are elsewhere.
+        Without a known owner, the host is the one with most guests of the identity, if all its
+        guests have it.
         """
         if known := self.readings.identities.get(serial):
             return next(iter(known)) if len(known) == 1 else None
@@ -513,7 +519,7 @@ class Verification:
 
     @functools.cached_property
     def _homes(self) -> Mapping[str, Counter[str]]:
-        """How many guests on which hosts show an identity."""
+        """Number of guests with an identity, by identity and host."""
         homes: dict[str, Counter[str]] = defaultdict(Counter)
         for host, guests in self._of_hosts.items():
             for guest in guests:
@@ -521,8 +527,8 @@ class Verification:
         return homes
 
 
-def _is_told(sighting: Sighting) -> bool:
-    """Whether a host could have said that it honours the keys."""
+def _has_traits(sighting: Sighting) -> bool:
+    """Return whether the traits were read that declare whether the host honours the keys."""
     evidence = sighting.case.host.honours_evidence
     return sighting.on is not None and evidence is not Evidence.UNREADABLE
 
@@ -532,8 +538,8 @@ def _unknown(about: Compared) -> Verdict:
     return Verdict(
         about.sighting,
         Cause.UNKNOWN,
-        f"the guest has {_LIVE[about.kind]}{asks if about.misses_its_key else ''}; what it should"
-        " have is unknown (openstack unique serial show SERVER tells why)",
+        f"the guest has {_LIVE[about.kind]}{asks if about.ignores_request else ''}; what it should"
+        " have is unknown (openstack unique serial show SERVER shows the reason)",
     )
 
 
@@ -556,12 +562,12 @@ def _by_hand(about: Compared) -> Verdict:
 
 
 def _ignored(about: Compared) -> Verdict:
-    told = "does not honour the keys" if about.fits else "tells nothing of itself"
+    reason = "does not honour the keys" if about.fits else "declares nothing about itself"
     return Verdict(
         about.sighting,
         Cause.KEY_IGNORED,
         f"flavor or image ask for {_EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
-        f" {_LIVE[about.kind]}: the host {told}",
+        f" {_LIVE[about.kind]}: the host {reason}",
         Remedy(
             "Install nova-uniqserial's compute driver on the host, or move the servers to hosts"
             " that have it (openstack unique serial host list)"
@@ -570,7 +576,7 @@ def _ignored(about: Compared) -> Verdict:
 
 
 def _promise(expected: EffectivePolicy, host: HostInput) -> str | None:
-    """Return who promises a unique serial number where mode and driver are not known."""
+    """Return what promises a unique serial number where mode and driver are unknown."""
     if expected.requested is not Setting.UNIQUE or host.mode is not None:
         return None
     if host.meets_unique_evidence is Evidence.DECLARED:
@@ -600,11 +606,11 @@ def _is_uuid(text: str) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LiveSerial:
-    """The serial number of one guest, compared with its policy.
+    """The live serial number of one guest, compared with its policy.
 
-    :ivar serial: None when it has none, or when it could not be read
-    :ivar matches: whether that is what the policy says; None: unknown
-    :ivar why: in words for people
+    :ivar serial: None without a serial number, and when it could not be read
+    :ivar matches: whether the serial number is the expected one; None: unknown
+    :ivar why: the explanation
     """
 
     serial: str | None
@@ -613,24 +619,20 @@ class LiveSerial:
 
 
 def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) -> LiveSerial:
-    """Compare one server with what a source tells of it alone.
+    """Compare one server with its reading, without the other guests that show a cause.
 
-    :param host: the server's
-
-    Why it differs is told by the guests beside it, which nobody looked at here.
+    :param host: the server's host
     """
     readings = Readings(seen)
     reading = next(iter(readings), None)
     if reading is None:
-        told = [f"The guest could not be read: {each.reason}." for each in readings.unread]
-        return LiveSerial(None, None, " ".join(told) or "Libvirt has no domain of it there.")
-    kind, whose = readings.kind(reading), Whose.UNTOLD
-    if kind is Kind.HOST:
-        whose = readings.whose(reading, host, expected.source)
+        reasons = [f"The guest could not be read: {each.reason}." for each in readings.unread]
+        return LiveSerial(None, None, " ".join(reasons) or "Libvirt has no domain of it there.")
+    kind, whose = readings.classify(reading, host, expected.source)
     text = f"The guest has {_LIVE[kind]}"
     matches: bool | None = None
     if expected.source is SerialSource.UNKNOWN:
-        # What Nova never writes is wrong whatever is expected.
+        # A value that Nova never writes is always wrong.
         matches = False if kind is Kind.FOREIGN else None
         text += "; what it should have is unknown."
     elif whose is Whose.EITHER:

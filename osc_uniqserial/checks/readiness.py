@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Can this cloud do it? Facts in, one row for each thing that was checked out. Pure."""
+"""Readiness of a cloud: one row for each result of a check. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IMAGES = "Images and host identity"
 SCHEDULING = "Scheduling"
 
 _INSTALL = f"Run: {INSTALL}"
-#: The list of namespaces, whose name is ``*`` where it could not be read.
+#: Stands for the list of namespaces in messages.
 _LIST = "the list of all"
 _COMPARE = f"Run: {COMPARE}"
 _SPEAK = (
@@ -45,7 +45,7 @@ _REMOVE_TRAITS = (
 
 
 class Result(enum.Enum):
-    """What a check came to; UNKNOWN: it could not be made."""
+    """Result of a check; UNKNOWN: the check had no input."""
 
     SUCCESS = "Success"
     INFO = "Info"
@@ -55,12 +55,12 @@ class Result(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One thing that was checked.
+    """One result of a check.
 
-    :ivar id: what was found, a stable word for scripts
-    :ivar message: the same in one or two sentences
-    :ivar remedy: what to do about it; None when there is nothing to do
-    :ivar hosts: all hosts that it is about, sorted
+    :ivar id: stable ID of the result, for scripts
+    :ivar message: one or two sentences
+    :ivar remedy: None when no action is needed
+    :ivar hosts: the affected hosts, sorted
     """
 
     check: str
@@ -71,7 +71,7 @@ class Row:
     hosts: tuple[str, ...] = ()
 
 
-def judge(
+def assess(
     definitions: Iterable[Comparison],
     validator: Validator | Unchecked,
     fleet: Fleet | Unchecked,
@@ -88,7 +88,7 @@ def judge(
 
 
 def summary(hosts: Sequence[str]) -> str:
-    """Return hosts for people: how many, and the first of them."""
+    """Return the number of hosts and their first names."""
     return f"{counted(len(hosts), 'host')}: {some(hosts)}"
 
 
@@ -96,7 +96,7 @@ def summary(hosts: Sequence[str]) -> str:
 
 
 def _definitions(definitions: Iterable[Comparison]) -> Iterator[Row]:
-    """Yield a row for each kind of fault; of each namespace the gravest counts."""
+    """Yield a row for each kind of fault; only the gravest fault of a namespace counts."""
     clean = True
     for (fault, reason), found in _groups(
         faults(definitions), lambda each: (each.fault, each.reason)
@@ -237,7 +237,7 @@ def _of_down_cells(down: tuple[str, ...], unidentified: Sequence[Host]) -> Itera
 
 
 def _drivers_and_modes(hosts: Sequence[Host], unread: str | None) -> Iterator[Row]:
-    """Say what each host does with the keys; those that contradict themselves come later."""
+    """Yield the drivers and modes of hosts; :func:`_broken` covers contradicting traits."""
     for (honours, mode, given), group in sorted(
         _groups(hosts, _driver_and_mode), key=lambda entry: _rank(*entry[0])
     ):
@@ -252,7 +252,7 @@ def _drivers_and_modes(hosts: Sequence[Host], unread: str | None) -> Iterator[Ro
             yield _row(HOSTS, Result.INFO, "ignores-keys", text, group)
     silent = [host for host in hosts if host.input.honours is False and host.input.mode is None]
     silent = [host for host in silent if not host.contradicting_traits]
-    # Of these an aggregate alone can say that they meet a request.
+    # A stock host of unknown mode meets a request only by the declaration of an aggregate.
     declared = [host for host in silent if host.input.meets_unique]
     unknown = [host for host in silent if not host.input.meets_unique]
     if declared:
@@ -300,12 +300,12 @@ def _driver_and_mode(host: Host) -> tuple[bool | None, HostMode | None, bool]:
 
 
 def _rank(honours: bool | None, mode: HostMode | None, given: bool) -> tuple[bool, int, bool]:
-    """Hosts that honour the keys come first, then by mode."""
+    """Return a sort key: hosts that honour the keys first, then by mode."""
     return not honours, -1 if mode is None else list(HostMode).index(mode), given
 
 
 def _broken(hosts: Sequence[Host]) -> Iterator[Row]:
-    """Find traits that cannot be true, and traits that the driver never leaves out."""
+    """Yield hosts with contradicting traits, and with an incomplete set of the driver's traits."""
     for traits, group in _groups(hosts, lambda host: host.contradicting_traits):
         if traits:
             text = f"Their traits contradict each other: {', '.join(traits)}"
@@ -450,7 +450,7 @@ def _scheduling(hosts: Sequence[Host], fleet: Fleet) -> Iterator[Row]:
 def _groups(
     things: Iterable[_Thing], key: Callable[[_Thing], _Key]
 ) -> Iterator[tuple[_Key, list[_Thing]]]:
-    """Group things, in the order of the first of each group."""
+    """Group things by key, in the order of the first thing of each group."""
     found: dict[_Key, list[_Thing]] = {}
     for thing in things:
         found.setdefault(key(thing), []).append(thing)

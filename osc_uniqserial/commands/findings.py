@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``audit`` and ``verify`` share: options, rows, reports, exit codes, coverage."""
+"""Base of ``audit`` and ``verify``: options, rows, reports, exit codes, coverage."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from osc_lib import exceptions
 
-from osc_uniqserial.commands import host_modes, output, reporting
-from osc_uniqserial.commands.servers import add_project_option, project_id
+from osc_uniqserial.commands import host_modes, live_sources, output, reporting
+from osc_uniqserial.commands.servers import add_project_option, add_workers_option, project_id
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
+    from osc_uniqserial.guests.options import GuestSources
     from osc_uniqserial.model.finding import Severity
     from osc_uniqserial.pipelines import AuditRun, VerifyRun
-    from osc_uniqserial.reports.baseline import Judged
+    from osc_uniqserial.reports.baseline import Assessed
     from osc_uniqserial.reports.run import Run
 
-#: From the gravest on; the last word turns failing off.
+#: Severities of findings, the gravest first, and the value of --fail-on for none.
 _SEVERITIES = ("high", "medium", "low", "info")
 _NEVER = "never"
 
-#: Key and getter of each column. The keys are an interface: scripts read them.
-COLUMNS: dict[str, Callable[[Judged], Any]] = {
+#: Keys and getters of the columns. The keys are a stable interface for scripts.
+COLUMNS: dict[str, Callable[[Assessed], Any]] = {
     "id": lambda each: each.finding.id,
     "severity": lambda each: each.finding.severity.value,
     "baseline": lambda each: each.standing.value if each.standing else None,
@@ -51,28 +52,32 @@ _LONG = ("resource_id", "project_id", "server_ids")
 
 
 class Lister(output.Lister):
-    """A command that finds what is wrong."""
+    """A command whose rows are findings.
 
+    :cvar sources_title: description of the options for live serial numbers
+    """
+
+    sources_title: ClassVar[str]
     _covered = _since = _unwritten = ""
 
     @property
     def auth_required(self) -> bool:
-        """Whether a cloud is asked."""
+        """Whether the command sends requests to a cloud."""
         return not reporting.explains(self.app.command_options)
 
     @abc.abstractmethod
     def possible(self) -> Mapping[str, Check]:
-        """Return all that this command can look for."""
+        """Return all checks of this command."""
 
     @abc.abstractmethod
-    def checks(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
-        """Return what is looked for with these options."""
+    def checks(self, sources: GuestSources) -> Mapping[str, Check]:
+        """Return the checks that run with these sources of live serial numbers."""
 
     @abc.abstractmethod
-    def begin(self, parsed_args: argparse.Namespace, **about: Any) -> AuditRun | VerifyRun:
-        """Begin to read the cloud.
+    def begin(self, sources: GuestSources, **options: Any) -> AuditRun | VerifyRun:
+        """Start reading the cloud.
 
-        :param about: what both pipelines take
+        :param options: the common parameters of both pipelines
         """
 
     def _finding_id(self, text: str) -> str:
@@ -84,26 +89,26 @@ class Lister(output.Lister):
         return text
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the scope and what counts."""
+        """Add the options of both commands."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "--all-projects",
             action="store_true",
-            help="Servers of all projects; an error where this user may not see them",
+            help="Servers of all projects (admin only)",
         )
         add_project_option(parser)
         parser.add_argument(
             "--fail-on",
             choices=[*_SEVERITIES, _NEVER],
             default="low",
-            help="The least severity that makes the exit code 3 (default: low)",
+            help="The lowest severity that causes exit code 3 (default: low)",
         )
         parser.add_argument(
             "--only",
             metavar="<id>",
             type=self._finding_id,
             action="append",
-            help="Findings of this ID (repeat option to give several)",
+            help="Only findings with this ID (repeat option to give several)",
         )
         parser.add_argument(
             "--skip",
@@ -111,14 +116,17 @@ class Lister(output.Lister):
             type=self._finding_id,
             action="append",
             default=[],
-            help="No findings of this ID (repeat option to give several)",
+            help="No findings with this ID (repeat option to give several)",
         )
         parser.add_argument(
             "--long",
             action="store_true",
-            help="The IDs of resources, projects and servers too",
+            help="Also show the IDs of resources, projects and servers",
         )
         reporting.add_options(parser)
+        live_sources.add_options(parser, self.sources_title)
+        add_workers_option(parser)
+        host_modes.add_options(parser)
         return parser
 
     def _begin(
@@ -133,11 +141,11 @@ class Lister(output.Lister):
             project = project_id(self.app.client_manager, parsed_args)
         try:
             run = self.begin(
-                parsed_args,
+                live_sources.given(parsed_args),
                 scope=Scope(project, True if parsed_args.all_projects else None),
                 host_modes=modes,
                 workers=parsed_args.max_workers,
-                progress=progress.say,
+                progress=progress.update,
             )
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
@@ -145,37 +153,37 @@ class Lister(output.Lister):
         return run
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """Look, write what is to be written, and return the rows, the gravest first."""
+        """Run the checks, write the reports, and return the rows, the gravest first."""
         from osc_uniqserial.checks.check import in_doubt
 
         began, started = datetime.datetime.now(datetime.UTC), time.monotonic()
         wanted = self._wanted(parsed_args)
-        outputs = reporting.Reporting(parsed_args)
+        outputs = reporting.Outputs(parsed_args)
         progress = output.Progress()
-        looking = self._begin(parsed_args, progress)
-        if looking.scope:
+        pipeline = self._begin(parsed_args, progress)
+        if pipeline.scope:
             wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
             _refuse(
                 set(parsed_args.only or ()) - set(wanted), "it takes the servers of all projects"
             )
         try:
-            found = [each for each in looking if each.id in wanted]
+            found = [each for each in pipeline if each.id in wanted]
         finally:
             progress.end()
-        self._covered = looking.covered.text if looking.covered else ""
-        # Of a part of the cloud nothing is known to be gone.
-        sure = (
-            set() if looking.scope else set(wanted) - in_doubt(wanted, {each.id for each in found})
-        )
-        judged = outputs.judge(found, sure)
+        self._covered = pipeline.covered.text if pipeline.covered else ""
+        # The checks that ran on the whole cloud: a finding that they lack is resolved.
+        complete = set(wanted) - in_doubt(wanted, {each.id for each in found})
+        if pipeline.scope:
+            complete = set()
+        assessed = outputs.assess(found, complete)
         rank = [*_SEVERITIES, "unchecked"]
-        judged.sort(key=lambda each: (not each.counts, rank.index(each.finding.severity.value)))
-        self._count(parsed_args, judged)
+        assessed.sort(key=lambda each: (not each.counts, rank.index(each.finding.severity.value)))
+        self._count(parsed_args, assessed)
         if outputs.writes:
-            run = self._run_of(parsed_args, looking, judged, began, wanted)
+            run = self._run_of(parsed_args, pipeline, assessed, began, wanted)
             seconds = time.monotonic() - started
             run = dataclasses.replace(run, seconds=seconds, unmet=outputs.unmet)
-            self._unwritten = outputs.write(run, sure)
+            self._unwritten = outputs.write(run, complete)
         asked = {name.lower().replace(" ", "_") for name in parsed_args.columns}
         columns = [
             name
@@ -183,18 +191,18 @@ class Lister(output.Lister):
             if (parsed_args.long or name not in _LONG or name in asked)
             and (name != "baseline" or parsed_args.baseline or name in asked)
         ]
-        return columns, (_row(each, columns, parsed_args.formatter) for each in judged)
+        return columns, (_row(each, columns, parsed_args.formatter) for each in assessed)
 
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
-        """Return the checks that were asked for. What could not be checked is always told.
+        """Return the checks to run; those of severity unchecked always run.
 
-        :raises CommandError: when one cannot be looked for, or none is left
+        :raises CommandError: when a check of --only cannot run, or no check is left
         """
-        checks = self.checks(parsed_args)
+        checks = self.checks(live_sources.given(parsed_args))
         only = parsed_args.only or ()
         _refuse(
             set(only) - set(checks),
-            "no source that was given tells of it (--libvirt-uri, --domain-xml, --facts)",
+            "no source was given that has the facts for it (--libvirt-uri, --domain-xml, --facts)",
         )
         wanted = {
             id_: check
@@ -206,11 +214,11 @@ class Lister(output.Lister):
             raise exceptions.CommandError("--only and --skip leave nothing to look for")
         return wanted
 
-    def _count(self, parsed_args: argparse.Namespace, judged: Iterable[Judged]) -> None:
-        """Set the exit code, and what is said of the baseline."""
+    def _count(self, parsed_args: argparse.Namespace, assessed: Iterable[Assessed]) -> None:
+        """Set the exit code and the summary of the baseline."""
         fatal = {severity.value for severity in _fatal(parsed_args)}
         standings: Counter[str] = Counter()
-        for each in judged:
+        for each in assessed:
             severity = each.finding.severity.value
             if each.standing and severity != "unchecked":
                 standings[each.standing.value] += 1
@@ -230,15 +238,15 @@ class Lister(output.Lister):
     def _run_of(
         self,
         parsed_args: argparse.Namespace,
-        looking: AuditRun | VerifyRun,
-        judged: Sequence[Judged],
+        pipeline: AuditRun | VerifyRun,
+        assessed: Sequence[Assessed],
         began: datetime.datetime,
         wanted: Mapping[str, Check],
     ) -> Run:
         from osc_uniqserial.model.finding import Covered
         from osc_uniqserial.reports.run import ALL_PROJECTS, Run
 
-        who = self.app.client_manager.auth_ref
+        user = self.app.client_manager.auth_ref
         config = self.app.cloud.config
         command = (self.cmd_name or "").split()[-1]
         auth_url = (config.get("auth") or {}).get("auth_url") or ""
@@ -250,30 +258,30 @@ class Lister(output.Lister):
             seconds=0.0,
             cloud=self.app.cloud.name or "",
             region=config.get("region_name") or "",
-            # Nobody should, but somebody may have put a password into it.
+            # The URL may contain a password.
             auth_url=re.sub("//[^/]*@", "//", auth_url),
-            user=_named(who.username, who.user_id) if who else "",
-            project=_named(who.project_name, who.project_id) if who else "",
-            scope=looking.scope or ALL_PROJECTS,
-            covered=looking.covered or Covered("", 0, 0, 0),
+            user=_named(user.username, user.user_id) if user else "",
+            project=_named(user.project_name, user.project_id) if user else "",
+            scope=pipeline.scope or ALL_PROJECTS,
+            covered=pipeline.covered or Covered("", 0, 0, 0),
             checks=wanted,
             fatal=_fatal(parsed_args),
-            judged=judged,
-            hosts=looking.counts.by_host(looking.fleet),
+            assessed=assessed,
+            hosts=pipeline.counts.by_host(pipeline.fleet),
             baseline=parsed_args.baseline,
         )
 
     def _options(self) -> str:
-        """Return the options of this command; those of the shell may be passwords."""
+        """Return this command's options, without the shell's: these may be passwords."""
         words = (self.cmd_name or "").split()
         _known, rest = self.app.parser.parse_known_args(list(self.app.command_options))
         if rest[: len(words)] == words:
             return shlex.join(rest[len(words) :])
-        # Within a shell that was started without a command.
+        # The interactive shell keeps no command line.
         return "(its options are not known)"
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Print, then tell the coverage as the last word on standard error."""
+        """Print the rows, then the coverage as the last line on standard error."""
         self._covered = self._unwritten = ""
         code = super().run(parsed_args)
         if self._covered:
@@ -293,16 +301,15 @@ def _named(name: str | None, id_: str | None) -> str:
 
 
 def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:
-    """Return the severities that make the exit code 3."""
+    """Return the severities that cause exit code 3."""
     from osc_uniqserial.model.finding import Severity
 
     if parsed_args.fail_on == _NEVER:
         return frozenset()
-    grave = _SEVERITIES[: _SEVERITIES.index(parsed_args.fail_on) + 1]
-    return frozenset(map(Severity, grave))
+    return frozenset(map(Severity, _SEVERITIES[: _SEVERITIES.index(parsed_args.fail_on) + 1]))
 
 
-def _row(found: Judged, columns: Sequence[str], formatter: str) -> list[Any]:
+def _row(found: Assessed, columns: Sequence[str], formatter: str) -> list[Any]:
     row = [COLUMNS[name](found) for name in columns]
     if formatter == "table":
         for name in ("evidence", "remedy"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options ``--host-mode`` and ``--host-modes``: modes that no API shows."""
+"""The options ``--host-mode`` and ``--host-modes``: host modes that no trait declares."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help=(
-            "[libvirt]sysinfo_serial of a host whose traits do not tell it: "
+            "[libvirt]sysinfo_serial of a host whose traits do not declare it: "
             f"{_MODES}; * stands for every other host (repeat option to give several)"
         ),
     )
@@ -40,16 +40,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def given(parsed_args: argparse.Namespace) -> GivenModes:
-    """Return the modes that the user gave; the option outranks the file.
+    """Return the given modes; --host-mode overrides the file.
 
-    :raises CommandError: when the file cannot be read or holds something else
+    :raises CommandError: when the file cannot be read or is not a mapping of host to mode
     """
     from osc_uniqserial.model.cloud import GivenModes
 
-    modes = dict(_read(parsed_args.host_modes_file)) if parsed_args.host_modes_file else {}
-    for host, mode in parsed_args.host_modes:
-        modes[host] = mode
-    return GivenModes(modes)
+    modes = _read(parsed_args.host_modes_file) if parsed_args.host_modes_file else {}
+    return GivenModes(modes | dict(parsed_args.host_modes))
 
 
 def _pair(text: str) -> tuple[str, HostMode]:

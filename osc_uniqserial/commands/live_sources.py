@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser, title: str) -> None:
     """Add the options to a command.
 
-    :param title: what is said of them together
+    :param title: description of the option group
     """
     sources = parser.add_argument_group("live serial numbers", title)
     sources.add_argument(
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser, title: str) -> None:
         metavar="<path>",
         action="append",
         default=[],
-        help="What 'virsh dumpxml' printed: a file, a folder of files, or - for standard input"
+        help="Output of 'virsh dumpxml': a file, a folder of files, or - for standard input"
         " (repeat option to give several)",
     )
     sources.add_argument(
@@ -37,19 +37,19 @@ def add_options(parser: argparse.ArgumentParser, title: str) -> None:
         metavar="<file>",
         action="append",
         default=[],
-        help="JSON lines with uuid and serial as guests tell them, - for standard input"
+        help="JSON lines with uuid and serial as reported by guests; - for standard input"
         " (repeat option to give several)",
     )
     sources.add_argument(
         "--timeout",
         metavar="<seconds>",
         type=_seconds,
-        help="How long one connection to libvirt may take for all it does (default: 60)",
+        help="Timeout of one connection to libvirt, for all its requests (default: 60)",
     )
 
 
 def given(parsed_args: argparse.Namespace) -> GuestSources:
-    """Return the sources that were given."""
+    """Return the given sources."""
     from osc_uniqserial.guests import libvirt
     from osc_uniqserial.guests.options import GuestSources
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 _CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
 _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
-#: How much of a long value people get to see.
+#: Values in a table are shortened to this width.
 _WIDTH = 60
 
 
 def _details(details: Iterable[Detail], formatter: str) -> list[Any]:
-    """Return details as objects for machines, or as one line each for people."""
+    """Return details as objects for JSON and YAML, else as one line each."""
     if formatter in ("json", "yaml"):
         return [dataclasses.asdict(detail) for detail in details]
     return [_line(detail) for detail in details]
@@ -54,7 +54,7 @@ def _value(value: Any) -> str:
 def load_namespaces() -> tuple[Namespace, ...]:
     """Return this version's namespaces.
 
-    :raises CommandError: when the package's files are not as they should be
+    :raises CommandError: when a file of the package is not valid
     """
     from osc_uniqserial import metadefs
 
@@ -65,10 +65,9 @@ def load_namespaces() -> tuple[Namespace, ...]:
 
 
 class _Lister(output.Lister):
-    """What the three commands share."""
+    """Base of the three commands."""
 
-    # The shell imports the modules of all commands at every start: what is heavy
-    # is imported where it is used.
+    # The shell imports the modules of all commands at every start: slow imports are local.
 
     def _catalog(self) -> Catalog:
         from osc_uniqserial.metadefs.catalog import Catalog
@@ -77,10 +76,10 @@ class _Lister(output.Lister):
 
 
 class _Writer(_Lister):
-    """A command that carries out a plan, or only shows it."""
+    """A command that carries out a plan or, in a dry run, only shows it."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the option of every command that writes."""
+        """Add --dry-run."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "--dry-run",
@@ -90,7 +89,7 @@ class _Writer(_Lister):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """Plan from what is stored, carry it out, and return one row an item."""
+        """Make the plan, carry it out, and return one row for each item."""
         from osc_uniqserial.api.rest import CloudError
 
         ours = load_namespaces()
@@ -117,15 +116,14 @@ class _Writer(_Lister):
     def _plan(
         self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
     ) -> Plan:
-        """Return what to do."""
+        """Return the plan."""
 
 
 class InstallMetadefs(_Writer):
-    """Make Glance offer the unique serial number in Horizon's metadata dialogs.
+    """Install the metadata definitions in Glance, for Horizon's metadata dialogs.
 
-    Creates what is missing and brings an older copy up to date; what somebody
-    else added to it stays. Running it again changes nothing. It takes an
-    administrator.
+    Creates missing namespaces and updates older copies; items that are not ours are kept.
+    Running the command again changes nothing. Requires an administrator.
     """
 
     def _plan(
@@ -144,19 +142,18 @@ class InstallMetadefs(_Writer):
 
 
 class RemoveMetadefs(_Writer):
-    """Remove the namespaces of the unique serial number from Glance.
+    """Remove the metadata definitions from Glance.
 
-    Flavors, images, volumes and aggregates keep their settings. It takes an
-    administrator.
+    Flavors, images, volumes and aggregates keep their settings. Requires an administrator.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the way to remove what is not ours."""
+        """Add --force."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "--force",
             action="store_true",
-            help="Remove what somebody else added to the namespaces too",
+            help="Also remove items that somebody else added to the namespaces",
         )
         return parser
 
@@ -178,12 +175,12 @@ class RemoveMetadefs(_Writer):
 class CheckMetadefs(_Lister):
     """Compare the metadata definitions in Glance with those of this version.
 
-    Other namespaces that offer the same key are found too. Exit code 3 tells
-    that something differs, 4 that nothing differs but not all could be read.
+    Also finds other namespaces that offer the same key. Exit code 3: something differs;
+    4: nothing differs, but something could not be read.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """Read, compare, and return one row an item."""
+        """Read, compare, and return one row for each item."""
         survey = self._catalog().survey(load_namespaces())
         output.warn(survey.notes)
         if survey.differs:

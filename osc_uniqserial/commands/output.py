@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output that cannot hurt: text from a cloud is made safe for the chosen format."""
+"""Output that is safe in the chosen format, progress, and exit codes."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ LOG = logging.getLogger(__name__)
 
 #: First characters that make a spreadsheet run a cell as a formula.
 _FORMULA = ("=", "+", "-", "@")
-#: Sentences in a table are folded at this width.
+#: Width of sentences in a table.
 _WIDTH = 76
-#: Characters of a progress bar, and seconds between two looks at it.
+#: Width of the progress bar in characters, and seconds between two updates.
 _BAR, _EVERY = 30, 0.2
-#: Exit codes: something was found; nothing was, but not all could be checked.
+#: Exit codes: findings; no findings, but something could not be checked.
 FINDINGS, UNCHECKED = 3, 4
 
 
 def safe_cell(value: Any, formatter: str) -> Any:
-    """Return a value of plain Python types as it may go out in this format.
+    """Return a value of plain Python types, made safe for a format.
 
-    JSON and YAML escape what they carry and keep types. The shell format of
-    cliff escapes double quotes only, which lets ``$(...)`` run; CSV opens in
-    spreadsheets.
+    JSON and YAML escape strings themselves and keep types. cliff's shell format escapes double
+    quotes only, so that ``$(...)`` would run. Spreadsheets open CSV.
     """
     if formatter in ("json", "yaml"):
         return value
     if isinstance(value, int) and (formatter == "csv" or not isinstance(value, bool)):
-        # As a number it can be sorted.
+        # Numbers stay sortable.
         return value
     if formatter in ("csv", "shell", "value"):
         text = _machine_text(value)
@@ -77,7 +76,7 @@ def _human_line(value: Any) -> str:
 
 
 def folded(text: str) -> list[str]:
-    """Return text as lines that fit into a table, safe to show."""
+    """Return safe text as lines that fit into a table."""
     return textwrap.wrap(safe_text(text), _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -88,24 +87,24 @@ def warn(notes: Iterable[str]) -> None:
 
 
 class Progress:
-    """A line on a terminal that says how far long work has come; nothing elsewhere."""
+    """A progress line on a terminal; without a terminal nothing is printed."""
 
     def __init__(self, *, among_rows: bool = False) -> None:
-        """Prepare to tell.
+        """Prepare the line.
 
-        :param among_rows: rows are printed meanwhile: on the same terminal they would be mixed
+        :param among_rows: rows are printed at the same time: no progress on the same terminal
         """
         alone = sys.stderr.isatty() and not (among_rows and sys.stdout.isatty())
         self._stream = sys.stderr if alone else None
-        self._said = 0.0
+        self._updated = 0.0
         self._width = 0
 
-    def say(self, done: int, expected: int | None) -> None:
-        """Tell how many servers were read, a few times a second at most."""
+    def update(self, done: int, expected: int | None) -> None:
+        """Show the number of servers that were read, at most every ``_EVERY`` seconds."""
         now = time.monotonic()
-        if self._stream is None or now - self._said < _EVERY:
+        if self._stream is None or now - self._updated < _EVERY:
             return
-        self._said = now
+        self._updated = now
         text = f"{done:,} servers read"
         if expected and expected > done:
             filled = _BAR * done // expected
@@ -113,8 +112,8 @@ class Progress:
         self._put(text)
 
     def end(self) -> None:
-        """Wipe the line."""
-        if self._stream is not None and self._said:
+        """Erase the line."""
+        if self._stream is not None and self._updated:
             self._put("")
             self._stream.write("\r")
             self._stream.flush()
@@ -145,7 +144,7 @@ class ShowOne(command.ShowOne):
 class Lister(command.Lister):
     """Many resources; ``take_action`` returns rows of plain Python values.
 
-    :ivar exit_code: what the command exits with once its rows are printed
+    :ivar exit_code: exit code after the rows were printed
     """
 
     exit_code = 0
@@ -158,7 +157,7 @@ class Lister(command.Lister):
             [safe_cell(value, parsed_args.formatter) for value in row] for row in data
         )
         if parsed_args.sort_columns:
-            # cliff loses what it cannot sort and cannot read twice.
+            # cliff reads the rows again when sorting fails.
             rows = list(rows)
         return super().produce_output(parsed_args, column_names, rows)
 

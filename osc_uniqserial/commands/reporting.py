@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports, the baseline, and what a finding means: the options that audit and verify share."""
+"""Options of audit and verify for reports, the baseline and the meaning of findings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.model.finding import Finding
-    from osc_uniqserial.reports.baseline import Entry, Judged
+    from osc_uniqserial.reports.baseline import Assessed, Entry
     from osc_uniqserial.reports.files import Target
     from osc_uniqserial.reports.run import Run
 
@@ -28,8 +28,8 @@ _EXPLAIN = "--explain"
 
 
 def explains(argv: Sequence[str]) -> bool:
-    """Whether a command line asks what a finding means, which takes no cloud."""
-    # argparse takes the beginning of an option for the whole, if no other begins so.
+    """Return whether a command line has --explain, which needs no cloud."""
+    # argparse accepts unambiguous prefixes of options.
     words = (word.partition("=")[0] for word in argv)
     return any(len(word) > len("--") and _EXPLAIN.startswith(word) for word in words)
 
@@ -43,33 +43,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=_report,
         action="append",
         default=[],
-        help=f"Write a report too: {', '.join(FORMATS)} (repeat option to write several; needs"
+        help=f"Also write a report: {', '.join(FORMATS)} (repeat option to write several; needs"
         " the extra reports)",
     )
     parser.add_argument(
         "--baseline",
         metavar="<file>",
-        help="Findings that are accepted, and why: they count no more",
+        help="Accepted findings with their reasons: they do not change the exit code",
     )
     parser.add_argument(
         "--write-baseline",
         metavar="<file>",
         type=_file,
-        help="Write a baseline that accepts all that was found",
+        help="Write a baseline that accepts all findings",
     )
     parser.add_argument(
         "--baseline-reason",
         metavar="<text>",
         type=_reason,
-        help="Why, for the entries of --write-baseline that are new; without it one has to be"
-        " written into the file before it is of use",
+        help="Reason of the new entries of --write-baseline; without it, write the reasons into"
+        " the file before you use it",
     )
     parser.add_argument(
         _EXPLAIN,
         metavar="<id>",
         action=_Explain,
-        help="Tell what a finding means, why it matters, how to repair it and when it is fine to"
-        " accept it; nothing is looked at",
+        help="Print what a finding means, why it matters, how to repair it and when to accept it;"
+        " nothing is checked",
     )
 
 
@@ -95,7 +95,7 @@ def _report(text: str) -> tuple[str, str]:
 
 
 class _Explain(argparse.Action):
-    """Prints and ends, as --help does."""
+    """Prints the text of a check and exits, as --help does."""
 
     def __call__(
         self,
@@ -105,45 +105,37 @@ class _Explain(argparse.Action):
         _option: str | None = None,
     ) -> None:
         from osc_uniqserial.checks import ALL
+        from osc_uniqserial.checks.check import TITLES
 
         check = ALL.get(values)
         if check is None:
             parser.error(f"argument {_EXPLAIN}: {values!r} is not one of {', '.join(sorted(ALL))}")
         print(f"{check.id} ({check.severity.value}): {check.summary}")
-        for title, text in (
-            ("What it means", check.meaning),
-            ("Why it matters", check.why),
-            ("How to repair it", check.repair),
-            ("When to accept it", check.accept),
-        ):
+        for title, part in TITLES.items():
             print(f"\n{title}")
-            for line in text.splitlines():
-                # A command can be copied as it is.
-                print(
-                    line
-                    if line.startswith("    ")
-                    else textwrap.fill(line, 80, break_on_hyphens=False)
-                )
+            for line in check.texts[part].splitlines():
+                is_command = line.startswith("    ")
+                print(line if is_command else textwrap.fill(line, 80, break_on_hyphens=False))
         parser.exit()
 
 
-class Reporting:
-    """What a run reads before, and writes after.
+class Outputs:
+    """The baseline and the files that a run writes.
 
-    :ivar unmet: entries of the baseline that nothing meets
+    :ivar unmet: entries of the baseline that match no finding
     """
 
     def __init__(self, parsed_args: argparse.Namespace) -> None:
-        """Read the baseline, and find out whether everything can be written.
+        """Read the baseline, and check that all files can be written.
 
-        :raises CommandError: before anything is done, when something cannot
+        :raises CommandError: when a file cannot be read or written
         """
         self._args = parsed_args
         self.entries: tuple[Entry, ...] = ()
         self.unmet: Sequence[Entry] = ()
         written = parsed_args.write_baseline
         if parsed_args.baseline_reason and not written:
-            raise exceptions.CommandError("--baseline-reason is of use with --write-baseline only")
+            raise exceptions.CommandError("--baseline-reason needs --write-baseline")
         if parsed_args.baseline:
             self.entries = _read_baseline(parsed_args.baseline)
         self._renderers = [(_renderer(kind), _target(path)) for kind, path in parsed_args.reports]
@@ -154,7 +146,7 @@ class Reporting:
                 " is accepted in it stays, or remove it. Nothing was looked at."
             )
         goals = [target.goal for _render, target in self._renderers]
-        # A baseline may be written over the one that was read, and nothing else may.
+        # Only the baseline may be read and written by the same path.
         goals += {Path(os.path.realpath(path)) for path in (parsed_args.baseline, written) if path}
         if twice := next((goal for goal in goals if goals.count(goal) > 1), None):
             raise exceptions.CommandError(
@@ -164,55 +156,52 @@ class Reporting:
 
     @property
     def writes(self) -> bool:
-        """Whether anything is to be written."""
+        """Whether any file will be written."""
         return bool(self._renderers or self._written)
 
-    def judge(self, findings: Sequence[Finding], ids: Collection[str]) -> list[Judged]:
-        """Tell of each finding whether it is accepted; name entries that nothing meets."""
+    def assess(self, findings: Sequence[Finding], ids: Collection[str]) -> list[Assessed]:
+        """Return each finding with its state; warn about entries that match no finding.
+
+        :param ids: IDs of the checks that ran on the whole cloud
+        """
         from osc_uniqserial.reports import baseline
 
         if not self._args.baseline:
-            return [baseline.Judged(each) for each in findings]
+            return [baseline.Assessed(each) for each in findings]
         today = datetime.datetime.now(datetime.UTC).date()
-        judged = baseline.judge(findings, self.entries, today)
-        self.unmet = baseline.unmet(self.entries, judged, ids)
+        assessed = baseline.assess(findings, self.entries, today)
+        self.unmet = baseline.unmet(self.entries, assessed, ids)
         output.warn(
             f"The entry {entry} of {self._args.baseline} is met by nothing: remove it"
             for entry in self.unmet
         )
-        return judged
+        return assessed
 
     def write(self, run: Run, ids: Collection[str]) -> str:
-        """Write everything, each whole or not at all; return what could not be written.
+        """Write all files; return a message about those that could not be written.
 
-        :param ids: what was looked for everywhere
+        :param ids: IDs of the checks that ran on the whole cloud
         """
         from osc_uniqserial.reports import baseline
 
+        files = list(self._renderers)
+        if self._written:
+            reason = self._args.baseline_reason or ""
+            text = baseline.write(run.assessed, self.entries, ids, reason)
+            files.append((lambda _run: text.encode(), self._written))
         failed = []
-        for render, target in self._renderers:
+        for render, target in files:
             try:
                 target.write(render(run))
             except OSError as error:
                 failed.append(f"{target.path}: {error.strerror}")
-        if self._written:
-            text = baseline.write(
-                run.judged,
-                self.entries,
-                ids,
-                self._args.baseline_reason or "",
-            )
-            try:
-                self._written.write(text.encode())
-            except OSError as error:
-                failed.append(f"{self._written.path}: {error.strerror}")
         if not failed:
             return ""
         return f"Could not write {'; '.join(failed)}. What was there before is unchanged."
 
 
 def _is_other_baseline(path: str, baseline: str | None) -> bool:
-    """Whether a file has something in it, and was not read."""
+    """Return whether a file has content and is not the baseline that was read."""
     if baseline and os.path.realpath(path) == os.path.realpath(baseline):
         return False
     return os.path.isfile(path) and os.path.getsize(path) > 0

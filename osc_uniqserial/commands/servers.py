@@ -173,7 +173,7 @@ class ListUniqueSerials(output.Lister):
         try:
             for sightings in servers:
                 read += len(sightings)
-                progress.say(read, servers.expected)
+                progress.update(read, servers.expected)
                 for sighting in sightings:
                     hidden = hidden or not sighting.case.host_visible
                     about = reports.of(sighting)

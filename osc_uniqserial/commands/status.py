@@ -46,7 +46,7 @@ class ShowStatus(output.Lister):
         rest = Rest(connection)
         definitions = Catalog(connection).survey(ours).comparisons
         fleet = _fleet(rest, given)
-        rows = readiness.judge(definitions, _validator(rest), fleet)
+        rows = readiness.assess(definitions, _validator(rest), fleet)
         if isinstance(fleet, Fleet):
             output.warn(fleet.notes)
         results = {row.result for row in rows}

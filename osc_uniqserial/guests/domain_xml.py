@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What libvirt's domain XML tells of a guest: facts about domains. Reads text, opens nothing.
+"""Parser of libvirt's domain XML. Text in, values out: no file is opened.
 
-The text is untrusted: documents with a DTD or entities are refused (defusedxml), and of a
-document only what is before its devices is read.
+The text is untrusted: documents with a DTD or entities are refused (defusedxml), and parsing
+stops at ``<devices>``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xml.sax.xmlreader import AttributesNSImpl
 from defusedxml import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser
 
-#: The most that one document may have; Nova's have some KiB.
+#: The largest document; Nova's have some KiB.
 MAX_BYTES = 4 << 20
 #: Nova's metadata, of any version (nova/virt/libvirt/config.py, NOVA_NS).
 _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
@@ -29,31 +29,32 @@ _SERIAL = "sysinfo/system/entry/serial"
 _GENERATED = "metadata/nova:instance/nova:creationTime"
 #: Where the guest's SMBIOS comes from (libvirt, formatdomain, smbios).
 _SMBIOS = "os/smbios"
-_LOOKED_AT = frozenset({_UUID, _NAME, _SERIAL, _GENERATED})
-#: The first element behind everything that is looked at.
+#: Paths of the elements whose text is kept.
+_KEPT = frozenset({_UUID, _NAME, _SERIAL, _GENERATED})
+#: The first element after all elements that are read.
 _END = "devices"
 _END_TAG = b"</domain>"
-#: What a document begins with: an XML declaration and comments may be before it.
+#: The start tag of a document, and what may precede it: an XML declaration and comments.
 _BEGIN = re.compile(rb"<domain[\s>]")
 _BEFORE = re.compile(rb"\s*(<\?.*?\?>\s*|<!--.*?-->\s*)*", re.DOTALL)
-#: Elements inside of each other. Those that are looked at are three deep.
+#: The deepest nesting of elements. The elements that are read are three levels deep.
 _DEPTH = 64
 
 
 class BadDomain(Exception):
-    """A document that is no domain; the text says why."""
+    """The document is not a domain; the message has the reason."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Domain:
-    """A guest as libvirt has it.
+    """A libvirt domain.
 
-    :ivar id: its UUID, which is the server's where Nova made it
-    :ivar serial: what ``<sysinfo>`` gives it as serial number; None when it gives none, or
-        when ``<os>`` does not say that it counts
-    :ivar generated: when Nova made this definition: "2026-01-01 00:00:00", in UTC; None when
-        it is not told
-    :ivar nova: the version of Nova that made it; None when Nova did not
+    :ivar id: the domain's UUID; Nova sets it to the server's UUID
+    :ivar serial: the serial number in ``<sysinfo>``; None without one, or when ``<os>`` does not
+        have ``<smbios mode='sysinfo'>``
+    :ivar generated: time at which Nova generated the XML: "2026-01-01 00:00:00", in UTC; None
+        when the XML has none
+    :ivar nova: the version of Nova that generated the XML; None for other domains
     """
 
     id: str
@@ -64,11 +65,11 @@ class Domain:
 
 
 class _Enough(Exception):
-    """Nothing that follows is of interest."""
+    """Ends parsing: the rest of the document is not needed."""
 
 
 class _Reader(xml.sax.handler.ContentHandler):
-    """Keeps the few texts that matter, by the path of their element."""
+    """Collects the text of the elements in ``_KEPT``, by path."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class _Reader(xml.sax.handler.ContentHandler):
     def startElementNS(
         self, name: tuple[str | None, str], _qname: str | None, attrs: AttributesNSImpl
     ) -> None:
-        """Note where this is."""
+        """Record the path of the element, and attributes that are needed."""
         space, tag = name
         if not self._path and tag != "domain":
             raise BadDomain(f"it is about <{tag}>, not <domain>")
@@ -105,8 +106,8 @@ class _Reader(xml.sax.handler.ContentHandler):
         self._text.append(content)
 
     def endElementNS(self, _name: tuple[str | None, str], _qname: str | None) -> None:
-        """Keep the text of an element without others in it."""
-        if self._key in _LOOKED_AT:
+        """Keep the text of an element that has no child elements."""
+        if self._key in _KEPT:
             if self._key in self.texts:
                 raise BadDomain(f"it has {self._key} twice")
             self.texts[self._key] = "".join(self._text).strip()
@@ -115,9 +116,9 @@ class _Reader(xml.sax.handler.ContentHandler):
 
 
 def parse(document: bytes) -> Domain:
-    """Read one document.
+    """Return the domain of one document.
 
-    :raises BadDomain: when it is no domain, or not safe to read
+    :raises BadDomain: when the document is not a domain, or not safe to parse
     """
     if len(document) > MAX_BYTES:
         raise BadDomain(f"it has more than {MAX_BYTES >> 20} MiB")
@@ -139,7 +140,7 @@ def parse(document: bytes) -> Domain:
         raise BadDomain("it has no UUID") from error
     smbios = text(_SMBIOS)
     if smbios == "host":
-        raise BadDomain("its SMBIOS is a copy of the host's, and does not tell its serial number")
+        raise BadDomain("its SMBIOS is a copy of the host's, without a serial number in the XML")
     return Domain(
         id_,
         text(_NAME, ""),
@@ -150,14 +151,14 @@ def parse(document: bytes) -> Domain:
 
 
 def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Split what ``virsh dumpxml`` printed, one domain after the other, into documents.
+    """Split the concatenated output of ``virsh dumpxml`` into documents.
 
-    A document that is too big comes cut off, so that memory stays bounded. One that breaks off
-    does not take the next one with it.
+    Documents that are too large are truncated, so that memory stays bounded. A truncated
+    document does not affect the next one.
     """
     kept = bytearray()
     for chunk in chunks:
-        # The end tag may begin in the chunk before.
+        # The end tag may begin in the previous chunk.
         start = max(len(kept) - len(_END_TAG), 0)
         kept += chunk
         while (found := kept.find(_END_TAG, start)) >= 0:
@@ -171,9 +172,9 @@ def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _pieces(document: bytes) -> Iterator[bytes]:
-    """Part documents of which all but the last one have no end."""
+    """Split documents of which only the last one has an end tag."""
     begins = [found.start() for found in _BEGIN.finditer(document)]
-    # In one about something else, a domain may be inside.
+    # A document of another kind may contain a domain element.
     if len(begins) < 2 or not _BEFORE.fullmatch(document, 0, begins[0]):
         yield document
         return

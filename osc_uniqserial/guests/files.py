@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live serial numbers from files: domain XML that was saved, and facts that guests report."""
+"""Live serial numbers from files: saved domain XML, and facts reported by guests."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from osc_uniqserial.guests import domain_xml, source
 from osc_uniqserial.guests.domain_xml import BadDomain
 from osc_uniqserial.model.guest import Reading, Seen, Unread
 
-#: How many bad documents or lines of a file are told one by one.
-_TOLD = 3
-#: With so many bad documents a file is something else, and is not read to its end.
-_TOO_BAD = 1_000
+#: How many bad documents or lines of a file are reported one by one.
+_REPORTED = 3
+#: Reading of a file stops after this number of bad documents.
+_MAX_BAD = 1_000
 #: Bytes that are read at once; the longest line of a file of facts.
 _CHUNK = _LINE = 1 << 20
 
 
 class SavedDomains:
-    """What ``virsh dumpxml`` printed: a file, a folder of files, or standard input (``-``)."""
+    """Output of ``virsh dumpxml``: a file, a folder of files, or standard input (``-``)."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def __iter__(self) -> Iterator[Seen]:
-        """Yield a reading for each domain; names of files do not matter."""
+        """Yield a reading for each domain; file names have no meaning."""
         unread: list[OSError] = []
-        anything = False
+        empty = True
         for path in ["-"] if self._path == "-" else _files(self._path, unread.append):
-            anything = True
+            empty = False
             try:
                 with _opened(path) as stream:
                     yield from _of_stream(stream, _named(path))
@@ -45,12 +45,12 @@ class SavedDomains:
                 unread.append(error)
         for failure in unread:
             yield _failed(failure, self._path)
-        if not anything and not unread:
+        if empty and not unread:
             yield Unread(self._path, "it holds no files")
 
 
 def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
-    """Yield a file, or the regular files of a folder and those in it, sorted."""
+    """Yield a file, or the regular files of a folder and its subfolders, sorted."""
     if not os.path.isdir(path):
         yield path
         return
@@ -59,7 +59,7 @@ def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
         for name in sorted(names):
             file = os.path.join(folder, name)
             try:
-                # Nobody may write into a pipe for ever.
+                # Reading a pipe without a writer would block.
                 if stat.S_ISREG(os.stat(file).st_mode):
                     yield file
             except OSError as error:
@@ -90,23 +90,23 @@ def _of_stream(stream: BinaryIO, name: str) -> Iterator[Seen]:
             yield source.reading_of(domain_xml.parse(document), name)
         except BadDomain as error:
             bad += 1
-            if bad <= _TOLD:
+            if bad <= _REPORTED:
                 yield Unread(name, f"document {number}: {error}")
-            if bad == _TOO_BAD:
+            if bad == _MAX_BAD:
                 yield Unread(name, f"{bad:,} documents could not be read, and no more were tried")
                 return
-    if bad > _TOLD:
-        yield Unread(name, f"{bad - _TOLD:,} more documents could not be read")
+    if bad > _REPORTED:
+        yield Unread(name, f"{bad - _REPORTED:,} more documents could not be read")
     if not number:
         yield Unread(name, "it holds no domain")
 
 
-#: What agents tell of a guest without a serial number: Ansible "NA", dmidecode the others.
+#: Values that stand for no serial number: Ansible reports "NA", dmidecode the others.
 _NO_SERIAL = frozenset({"", "na", "n/a", "none", "not present", "not specified"})
 
 
 class Facts:
-    """What guests tell of themselves: JSON lines with ``uuid`` and ``serial``."""
+    """Facts reported by guests: JSON lines with ``uuid`` and ``serial``."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -141,6 +141,6 @@ class Facts:
             yield Unread(name, "it holds no facts")
         if bad:
             lines = "line" if len(bad) == 1 else "lines"
-            which = ", ".join(map(str, bad[:_TOLD]))
-            more = f" and {len(bad) - _TOLD:,} more" if len(bad) > _TOLD else ""
+            which = ", ".join(map(str, bad[:_REPORTED]))
+            more = f" and {len(bad) - _REPORTED:,} more" if len(bad) > _REPORTED else ""
             yield Unread(name, f"no uuid and serial in {lines} {which}{more}")

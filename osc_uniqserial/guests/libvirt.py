@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live serial numbers from libvirt, by read-only connections."""
+"""Live serial numbers from libvirt, through read-only connections."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 
 #: Hosts that are read at the same time.
 HOSTS_AT_ONCE = 64
-#: Seconds that one connection may take for all that it does, unless told otherwise.
+#: Default timeout of one connection, for all its requests together, in seconds.
 TIMEOUT = 60.0
-#: The ID of a domain that does not run (virDomainGetID); it takes no request.
+#: ID of a domain that is not running (virDomainGetID); reading it sends no request.
 _NOT_RUNNING = -1
 
 
 class Libvirt:
-    """Read-only connections to libvirt, each given the same time to answer."""
+    """Read-only connections to libvirt, with one timeout each."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class Libvirt:
         names: Mapping[str, str] | None = None,
         only: str | None = None,
     ) -> None:
-        """Prepare to connect; nothing is done yet.
+        """Prepare the connections; iterating opens them.
 
-        :param uris: the host that each is for; None where that is not known
-        :param timeout: seconds for all that one connection does
-        :param names: of hosts as Nova has them, by what libvirt calls them
-        :param only: the UUID of the one guest that is read; None: all are
+        :param uris: the compute host of each URI; None where it is unknown
+        :param timeout: seconds for all requests of one connection
+        :param names: Nova's names of hosts, by the host name that libvirt reports
+        :param only: UUID of the only guest to read; None: all guests
         """
         self._uris = uris
         self._timeout = timeout
@@ -46,7 +46,7 @@ class Libvirt:
         self._only = only
 
     def __iter__(self) -> Iterator[Seen]:
-        """Yield what hosts tell, as they answer; one that hangs keeps nobody waiting."""
+        """Yield the readings of hosts as they answer; a host that hangs delays no other."""
         waiting = iter(self._uris.items())
         answers: queue.SimpleQueue[tuple[str, Sequence[Seen]]] = queue.SimpleQueue()
         running: dict[str, float] = {}
@@ -54,10 +54,10 @@ class Libvirt:
         while left:
             while len(running) < HOSTS_AT_ONCE and (entry := next(waiting, None)):
                 running[entry[0]] = time.monotonic() + self._timeout
-                threading.Thread(target=self._ask, args=(*entry, answers), daemon=True).start()
-            late = min(running.values()) - time.monotonic()
+                threading.Thread(target=self._connect, args=(*entry, answers), daemon=True).start()
+            wait = min(running.values()) - time.monotonic()
             try:
-                uri, seen = answers.get(timeout=max(late, 0.01))
+                uri, seen = answers.get(timeout=max(wait, 0.01))
             except queue.Empty:
                 now = time.monotonic()
                 for uri in [uri for uri, end in running.items() if end <= now]:
@@ -66,12 +66,12 @@ class Libvirt:
                     reason = f"no answer within {self._timeout:g} s"
                     yield Unread(uri, reason, self._uris[uri])
                 continue
-            # One that was given up may answer yet.
+            # A connection may answer after its timeout.
             if running.pop(uri, None) is not None:
                 left -= 1
                 yield from seen
 
-    def _ask(
+    def _connect(
         self,
         uri: str,
         host: str | None,
@@ -80,7 +80,7 @@ class Libvirt:
         try:
             seen: Sequence[Seen] = list(self._read(uri, host))
         except Exception as error:
-            # Whatever it is, one host must not end the others.
+            # An error on one host must not stop the others.
             seen = [Unread(uri, str(error) or type(error).__name__, host)]
         answers.put((uri, seen))
 
@@ -92,14 +92,14 @@ class Libvirt:
                 uri, "libvirt-python is not installed (pip install 'osc-uniqserial[libvirt]')"
             )
             return
-        # It prints errors to standard error, which are told otherwise here.
+        # By default libvirt prints errors to standard error; here they are readings.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
-        connection = libvirt.openReadOnly(_without_questions(uri))
+        connection = libvirt.openReadOnly(_without_prompts(uri))
         try:
             name = host
             if name is None:
-                told = str(connection.getHostname())
-                name = self._names.get(told, told)
+                hostname = str(connection.getHostname())
+                name = self._names.get(hostname, hostname)
             whole = True
             for each in _guests(libvirt, connection, self._only):
                 guest = _of_guest(libvirt, each, uri, name)
@@ -114,27 +114,28 @@ class Libvirt:
 def expand(
     templates: Iterable[str], hosts: Iterable[str]
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
-    """Return the URIs, and the hosts that get none: ``{host}`` stands for each host.
+    """Replace ``{host}`` in URIs with each host.
 
-    :param hosts: names of compute services, which may hold anything
+    :param hosts: names of compute services
+    :returns: the URIs with their hosts, and the hosts whose names cannot be part of a URI
     """
     uris: dict[str, str | None] = {}
-    odd: dict[str, None] = {}
+    unusable: dict[str, None] = {}
     for template in templates:
         if "{host}" not in template:
             uris.setdefault(template, None)
             continue
         for host in hosts:
-            # It becomes part of a URI, which may name commands and files.
+            # Names are untrusted, and parameters of a URI can name commands and files.
             if re.fullmatch(r"[0-9A-Za-z_][0-9A-Za-z._-]*", host):
                 uris[template.replace("{host}", host)] = host
             else:
-                odd[host] = None
-    return uris, tuple(odd)
+                unusable[host] = None
+    return uris, tuple(unusable)
 
 
-def _without_questions(uri: str) -> str:
-    """Return a URI whose ssh asks nobody for a password: that would wait for ever."""
+def _without_prompts(uri: str) -> str:
+    """Return a URI with ``no_tty=1`` where ssh could otherwise prompt for a password."""
     if "+ssh:" not in uri or "no_tty=" in uri:
         return uri
     return f"{uri}{'&' if '?' in uri else '?'}no_tty=1"
@@ -153,7 +154,7 @@ def _guests(libvirt: Any, connection: Any, only: str | None) -> Sequence[Any]:
 
 
 def _identity(libvirt: Any, connection: Any) -> tuple[str, ...]:
-    """Return the hardware UUID that libvirt has of its host, where it tells one."""
+    """Return the host's hardware UUID as reported by libvirt; empty without one."""
     try:
         found = re.search(r"<uuid>([0-9A-Fa-f-]{36})</uuid>", connection.getCapabilities())
     except libvirt.libvirtError:
@@ -162,8 +163,8 @@ def _identity(libvirt: Any, connection: Any) -> tuple[str, ...]:
 
 
 def _sysinfo(text: str) -> tuple[str, str]:
-    """Return the parts of a domain that decide its serial number, as libvirt writes them."""
-    # Metadata come before, and may hold anything.
+    """Return the parts of a domain's XML that decide its serial number."""
+    # Metadata precede these elements and may have any content.
     tail = text.rpartition("</metadata>")[2]
     return (
         tail.partition("<sysinfo")[2].partition("</sysinfo>")[0],
@@ -177,7 +178,7 @@ def _of_guest(libvirt: Any, guest: Any, uri: str, host: str) -> Seen:
         live = persistent = domain_xml.parse(text.encode())
         if guest.ID() != _NOT_RUNNING:
             inactive = guest.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-            # Parsing is most of what a guest costs here.
+            # Parse only what differs: parsing takes most of the time of a guest.
             if _sysinfo(inactive) != _sysinfo(text):
                 persistent = domain_xml.parse(inactive.encode())
     except BadDomain as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which sources of live serial numbers are given, by the options that name them."""
+"""The sources of live serial numbers that options name."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from osc_uniqserial.model.guest import GuestSource
 
 
 class CannotOpen(Exception):
-    """Sources that cannot be read at all; the text says why."""
+    """The sources cannot be read; the message has the reason."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GuestSources:
     """Sources of live serial numbers.
 
-    :ivar libvirt_uris: of read-only connections; ``{host}`` stands for each compute host
-    :ivar domain_xml: files or folders with what ``virsh dumpxml`` printed; ``-``: standard input
+    :ivar libvirt_uris: URIs of read-only connections; ``{host}`` stands for each compute host
+    :ivar domain_xml: files or folders with output of ``virsh dumpxml``; ``-``: standard input
     :ivar facts: files of JSON lines with uuid and serial; ``-``: standard input
-    :ivar timeout: seconds for all that one connection does
+    :ivar timeout: seconds for all requests of one connection to libvirt
     """
 
     libvirt_uris: Sequence[str] = ()
@@ -32,12 +32,12 @@ class GuestSources:
     timeout: float = libvirt.TIMEOUT
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Whether any source is given."""
         return bool(self.kinds)
 
     @property
     def kinds(self) -> frozenset[GuestSource]:
-        """Which kinds of sources there are."""
+        """The kinds of the given sources."""
         given = {
             GuestSource.LIBVIRT: self.libvirt_uris,
             GuestSource.DOMAINS: self.domain_xml,
@@ -46,12 +46,12 @@ class GuestSources:
         return frozenset(kind for kind, what in given.items() if what)
 
     def opened(self, fleet: Fleet | None) -> tuple[list[Source], list[str]]:
-        """Return the sources, which read when they are iterated over, and notes.
+        """Return the sources and notes; iterating over a source reads it.
 
         :param fleet: the compute hosts; None when they could not be read
-        :raises CannotOpen: when a source cannot be read at all
+        :raises CannotOpen: when a source cannot be read
         """
-        # Others have no libvirt, or guests without a serial number.
+        # Other hosts have no libvirt, or guests without a serial number.
         hypervisors = [
             host.hypervisor
             for host in (fleet.hosts if fleet else ())
@@ -66,8 +66,8 @@ class GuestSources:
         sources: list[Source] = []
         notes: list[str] = []
         if self.libvirt_uris:
-            uris, odd = libvirt.expand(self.libvirt_uris, [each.host for each in hypervisors])
-            notes = [f"host {host!r} has no name that can stand in a URI" for host in odd]
+            uris, unusable = libvirt.expand(self.libvirt_uris, [each.host for each in hypervisors])
+            notes = [f"host {host!r} has no name that can stand in a URI" for host in unusable]
             names = {each.hostname: each.host for each in hypervisors}
             sources.append(libvirt.Libvirt(uris, self.timeout, names))
         sources += [files.SavedDomains(path) for path in self.domain_xml]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a source of live serial numbers is.
+"""Interface of a source of live serial numbers.
 
-A source yields readings, and what it could not read; it raises nothing.
+A source yields readings. Parts that it cannot read are values too: a source raises no errors.
 """
 
 from __future__ import annotations
@@ -14,24 +14,18 @@ from osc_uniqserial.model.guest import Reading, Seen
 
 
 class Source(Protocol):
-    """Something that live serial numbers are read from."""
+    """A source of live serial numbers."""
 
     def __iter__(self) -> Iterator[Seen]:
-        """Yield what there is."""
+        """Yield readings, complete hosts and unread parts."""
 
 
 def reading_of(domain: Domain, source: str, host: str | None = None) -> Reading:
     """Return the reading of a domain.
 
-    :param source: where it was read, for people
-    :param host: the name of the compute service of its host; None when it is not known
+    :param source: the file or URI of the reading, for messages
+    :param host: name of the host's compute service; None when it is unknown
     """
     return Reading(
-        domain.id,
-        domain.serial,
-        source,
-        host,
-        domain.generated,
-        name=domain.name,
-        nova=domain.nova,
+        domain.id, domain.serial, source, host, domain.generated, name=domain.name, nova=domain.nova
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Glance metadata definitions: what they should be, what differs, what to do.
+"""The Glance metadata definitions: our namespaces, their comparison, and plans to write them.
 
-The names here are all that other rooms use; ``catalog`` alone talks to Glance.
+Other folders use the names here; only ``catalog`` sends requests to Glance.
 """
 
 from osc_uniqserial.metadefs.comparison import (
@@ -18,19 +18,15 @@ from osc_uniqserial.metadefs.comparison import (
     conflicts,
     faults,
     foreign,
-    leftover,
     may_conflict,
-    without_namespaces,
 )
 from osc_uniqserial.metadefs.model import (
-    Association,
     Item,
     Kind,
     Malformed,
     Namespace,
     load,
     parse_file,
-    parse_page,
 )
 from osc_uniqserial.metadefs.plan import (
     COLLECTION,
@@ -38,7 +34,6 @@ from osc_uniqserial.metadefs.plan import (
     Action,
     NotOurs,
     Plan,
-    Row,
     Step,
     names,
     path,
@@ -53,7 +48,6 @@ __all__ = [
     "KEY",
     "REPLACEMENT",
     "Action",
-    "Association",
     "Comparison",
     "Detail",
     "Fault",
@@ -65,21 +59,17 @@ __all__ = [
     "NotOurs",
     "Plan",
     "Result",
-    "Row",
     "Step",
     "changes",
     "compare",
     "conflicts",
     "faults",
     "foreign",
-    "leftover",
     "load",
     "may_conflict",
     "names",
     "parse_file",
-    "parse_page",
     "path",
     "plan_install",
     "plan_remove",
-    "without_namespaces",
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance's catalog of metadata definitions: reading it, and writing what a plan says."""
+"""Glance's catalog of metadata definitions: reading, comparison, and execution of plans."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ from typing import TYPE_CHECKING, TypeVar
 
 from osc_uniqserial import metadefs
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, WriteFailed
-from osc_uniqserial.metadefs import Comparison, Detail, Item, Kind, Namespace, Plan, Result, Step
+from osc_uniqserial.metadefs.comparison import (
+    DIFFERENCES,
+    Comparison,
+    Detail,
+    Result,
+    leftover,
+    without_namespaces,
+)
+from osc_uniqserial.metadefs.model import Item, Kind, Namespace, parse_page
+from osc_uniqserial.metadefs.plan import Plan, Step
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
 _Parsed = TypeVar("_Parsed")
 
-#: The most that Glance gives in one page (its default api_limit_max).
+#: Namespaces in a page: Glance's default api_limit_max.
 _PAGE = "1000"
-#: A list of more pages than this is not read to its end.
+#: The most pages that are read of a list.
 _PAGES = 20
 
 
 class Interrupted(CloudError):
-    """A plan was not carried out to its end; the text says how far it came."""
+    """A plan was not completed; the message lists the steps that are done and not done."""
 
     def __init__(self, steps: Sequence[Step], failed: int, error: CloudError) -> None:
         step = steps[failed]
@@ -48,10 +57,10 @@ def _words(steps: Sequence[Step]) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Survey:
-    """What Glance holds, compared with what it should hold.
+class CatalogComparison:
+    """Glance's namespaces, compared with ours.
 
-    :ivar notes: what follows from it, in words for people
+    :ivar notes: messages about the consequences
     """
 
     comparisons: tuple[Comparison, ...]
@@ -59,12 +68,12 @@ class Survey:
 
     @property
     def differs(self) -> bool:
-        """Tell whether anything is not as it should be."""
-        return any(found.result in metadefs.DIFFERENCES for found in self.comparisons)
+        """Whether any item differs, is missing or conflicts."""
+        return any(found.result in DIFFERENCES for found in self.comparisons)
 
     @property
     def incomplete(self) -> bool:
-        """Tell whether anything could not be read."""
+        """Whether any namespace could not be read."""
         return any(found.result is Result.UNREADABLE for found in self.comparisons)
 
 
@@ -75,9 +84,9 @@ class Catalog:
         self._rest = Rest(connection)
 
     def read(self, name: str) -> Namespace | None:
-        """Return a namespace with everything in it, in one request; None when there is none.
+        """Return a namespace with all its items, in one request; None when it is missing.
 
-        :raises Unreadable: when Glance does not tell
+        :raises Unreadable: when Glance does not return it
         """
         try:
             document = self._rest.get("image", metadefs.path(name))
@@ -88,24 +97,23 @@ class Catalog:
         return _parse(Namespace.parse, document)
 
     def read_ours(self, ours: Iterable[Namespace]) -> dict[str, Namespace]:
-        """Return what Glance holds under the names that are ours."""
+        """Return the stored namespaces that have our names."""
         found = ((name, self.read(name)) for name in metadefs.names(ours))
         return {name: namespace for name, namespace in found if namespace is not None}
 
     def carry_out(self, plan: Plan) -> None:
-        """Take the steps of a plan, each once.
+        """Send the requests of a plan, each once.
 
-        Before a deletion the namespaces that it rests on are read again, so
-        that nothing goes that somebody added after the plan was made. Glance
-        cannot delete on a condition: what is added between that read and the
-        deletion, the next request, is still lost without a word.
+        Before a deletion, its namespaces are read again, so that no item is lost that was added
+        after planning. Glance has no conditional deletion: an item that is added between that
+        read and the deletion is lost without notice.
 
-        :raises Interrupted: at the first one that fails, and at a deletion whose
-            namespaces somebody else changed
+        :raises Interrupted: at the first request that fails, and at a deletion whose namespaces
+            have changed
         """
         for number, step in enumerate(plan.steps):
             try:
-                # The one to be deleted comes first in the step: read it last.
+                # The namespace to delete is the first in the step: read it last.
                 for seen in reversed(step.seen):
                     self._check_unchanged(seen)
                 self._rest.send("image", step.method, step.path, step.body)
@@ -123,36 +131,31 @@ class Catalog:
                 f" ({', '.join(map(str, changes))}), and nothing of it was deleted"
             )
 
-    def survey(self, ours: Sequence[Namespace]) -> Survey:
-        """Compare what Glance holds with our namespaces.
+    def survey(self, ours: Sequence[Namespace]) -> CatalogComparison:
+        """Compare Glance's namespaces with ours.
 
-        One request for the list, one for each namespace of ours, and one for
-        each other namespace whose prefix lets it offer a key of ours.
+        Sends one request for the list, one for each namespace of ours, and one for each other
+        namespace whose prefix allows a key of ours.
         """
         try:
             listed = list(self._listed(ours))
         except Unreadable as error:
             if error.status is None:
-                # Glance is away: no other request would tell more.
-                return Survey(tuple(_unreadable(each.name, error) for each in ours))
-            others = _unreadable("*", error)
-            return Survey((*self._compare(ours, [each.name for each in ours]), others))
-        return Survey(tuple(self._judge(ours, listed)), _notes(ours, listed))
-
-    def _judge(
-        self, ours: Sequence[Namespace], listed: Sequence[Namespace]
-    ) -> Iterator[Comparison]:
+                # Glance did not answer: skip the other requests.
+                return CatalogComparison(tuple(_unreadable(each.name, error) for each in ours))
+            the_list = _unreadable(metadefs.EVERY_NAMESPACE, error)
+            return CatalogComparison((*self._compare(ours, [each.name for each in ours]), the_list))
         own = [each.name for each in ours]
-        yield from self._compare(ours, own)
-        names = sorted(each.name for each in listed if metadefs.may_conflict(ours, each))
-        yield from self._compare(ours, [name for name in names if name not in own])
+        others = sorted(each.name for each in listed if metadefs.may_conflict(ours, each))
+        names = own + [name for name in others if name not in own]
+        return CatalogComparison(tuple(self._compare(ours, names)), _notes(ours, listed))
 
     def _compare(self, ours: Sequence[Namespace], names: Iterable[str]) -> Iterator[Comparison]:
         expected = {each.name: each for each in ours}
         spares = set(metadefs.names(ours)) - expected.keys()
         for name in names:
             if name in spares:
-                yield metadefs.leftover(name)
+                yield leftover(name)
                 continue
             try:
                 stored = self.read(name)
@@ -165,13 +168,12 @@ class Catalog:
                 yield from metadefs.conflicts(ours, stored)
 
     def _listed(self, ours: Iterable[Namespace]) -> Iterator[Namespace]:
-        """Yield the namespaces of our resource types, with associations only."""
+        """Yield the namespaces of our resource types; the list has associations only."""
         types = {resource_type for each in ours for resource_type in each.associations}
         query = {"resource_types": ",".join(sorted(types)), "limit": _PAGE}
         for _page in range(_PAGES):
-            namespaces, more = _parse(
-                metadefs.parse_page, self._rest.get("image", metadefs.COLLECTION, query)
-            )
+            page = self._rest.get("image", metadefs.COLLECTION, query)
+            namespaces, more = _parse(parse_page, page)
             yield from namespaces
             if not namespaces or not more:
                 return
@@ -192,10 +194,10 @@ def _unreadable(name: str, error: Unreadable) -> Comparison:
 
 
 def _notes(ours: Sequence[Namespace], listed: Sequence[Namespace]) -> tuple[str, ...]:
-    bare = metadefs.without_namespaces(ours, listed)
-    if not bare:
+    types = without_namespaces(ours, listed)
+    if not types:
         return ()
     return (
-        f"no namespace in Glance is for {', '.join(bare)}:"
+        f"no namespace in Glance is for {', '.join(types)}:"
         " Horizon's Update Metadata dialog does not open for them",
     )

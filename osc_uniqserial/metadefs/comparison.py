@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How stored namespaces differ from ours, and which other ones offer the same keys. Pure."""
+"""Comparison of stored namespaces with ours, and of keys that other namespaces offer. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from osc_uniqserial.metadefs.model import OWN_FIELDS, Item, Kind, Namespace
 
-#: The field of a detail that names a key offered twice: nothing else is expected.
+#: The field of a detail about a key that is offered twice; such a detail has no expected value.
 KEY = "key"
 
 
 class Result(enum.Enum):
-    """What a comparison found."""
+    """Result of the comparison of one item."""
 
     OK = "ok"
     MISSING = "missing"
@@ -31,7 +31,7 @@ DIFFERENCES = frozenset({Result.MISSING, Result.DIFFERS, Result.CONFLICT})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Detail:
-    """One field that differs; ``effect`` says what comes of it."""
+    """A field that differs; ``effect`` describes the consequence."""
 
     field: str
     stored: Any = None
@@ -41,7 +41,7 @@ class Detail:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found of one item."""
+    """The result for one item of a namespace."""
 
     namespace: str
     item: Item
@@ -52,8 +52,8 @@ class Comparison:
 def compare(ours: Namespace, stored: Namespace | None) -> tuple[Comparison, ...]:
     """Compare a stored namespace with ours, item by item.
 
-    What is in the stored one and not in ours is somebody else's, and no
-    difference. A namespace that is not there is one difference.
+    Items that only the stored namespace has are not ours, which is no difference. A missing
+    namespace is one difference.
     """
     if stored is None:
         effect = "not there, or private to a project that this user is not in"
@@ -68,14 +68,9 @@ def compare(ours: Namespace, stored: Namespace | None) -> tuple[Comparison, ...]
 
 
 def foreign(ours: Namespace, stored: Namespace) -> tuple[Item, ...]:
-    """Return what somebody else put into a namespace of ours."""
-    extra = (
-        (Kind.ASSOCIATION, stored.associations.keys() - ours.associations.keys()),
-        (Kind.PROPERTY, stored.properties.keys() - ours.properties.keys()),
-        (Kind.OBJECT, stored.objects.keys() - ours.objects.keys()),
-        (Kind.TAG, set(stored.tags) - set(ours.tags)),
-    )
-    return tuple(Item(kind, name) for kind, names in extra for name in sorted(names))
+    """Return the items of a stored namespace that ours does not have."""
+    own = ours.content()
+    return tuple(item for item in stored.content() if item not in own)
 
 
 def _comparison(ours: Namespace, item: Item, details: Iterable[Detail]) -> Comparison:
@@ -90,13 +85,8 @@ def _own_field_details(ours: Namespace, stored: Namespace) -> Iterator[Detail]:
     for field in OWN_FIELDS:
         is_now, should_be = getattr(stored, field), getattr(ours, field)
         if is_now != should_be:
-            private = field == "visibility"
-            yield Detail(
-                field,
-                is_now,
-                should_be,
-                "only its project and administrators see it" if private else None,
-            )
+            private = "only its project and administrators see it"
+            yield Detail(field, is_now, should_be, private if field == "visibility" else None)
 
 
 def _compare_associations(ours: Namespace, stored: Namespace) -> Iterator[Comparison]:
@@ -137,12 +127,12 @@ def _compare_properties(ours: Namespace, stored: Namespace) -> Iterator[Comparis
 
 
 def _harmless_name(ours: Namespace, name: str, stored: object) -> bool:
-    """Tell whether a name inside a definition is the key on every resource type."""
+    """Return whether a name inside a definition is the key on every resource type."""
     return all(stored == entry.key(name) for entry in ours.associations.values())
 
 
 def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
-    """Say what comes of a field of a property that differs (seen in Horizon)."""
+    """Return the effect in Horizon of a property's field that differs (observed)."""
     if field == "name":
         return f"Horizon writes the key {stored['name']}, without its prefix"
     if field == "type" and stored.get("type") == "boolean":
@@ -152,7 +142,7 @@ def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
     if field == "default":
         return "Horizon stores it when nothing was chosen"
     if field == "readonly":
-        return "Horizon lets nobody set it"
+        return "Horizon does not let users set it"
     return None
 
 
@@ -161,7 +151,7 @@ def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a key is offered. Horizon compares keys without regard to case."""
+    """Where a key is offered; the key is case-folded, as Horizon ignores case."""
 
     resource_type: str
     target: str | None
@@ -169,7 +159,7 @@ class _Place:
 
 
 def _places(namespace: Namespace, names: Iterable[str]) -> Iterator[tuple[_Place, str, str]]:
-    """Yield each place where a namespace offers properties, the key and the name."""
+    """Yield the places, keys and names of properties that a namespace offers."""
     for name in names:
         for entry in namespace.associations.values():
             key = entry.key(name)
@@ -185,7 +175,7 @@ def _owners(ours: Iterable[Namespace]) -> dict[_Place, str]:
 
 
 def may_conflict(ours: Iterable[Namespace], other: Namespace) -> bool:
-    """Tell from its associations whether a namespace could offer a key of ours."""
+    """Return whether the associations of a namespace allow a key of ours."""
     return any(
         place.resource_type == entry.resource_type
         and place.target == entry.target
@@ -198,8 +188,8 @@ def may_conflict(ours: Iterable[Namespace], other: Namespace) -> bool:
 def conflicts(ours: Iterable[Namespace], stored: Namespace) -> tuple[Comparison, ...]:
     """Find keys of ours that a stored namespace offers to the same resource type.
 
-    Its objects offer properties too. Ours may conflict: an association that
-    somebody added to one can offer a key that is the other's.
+    Properties of objects count too. Our own namespaces can conflict: an association added to
+    one may offer a key of the other.
     """
     owners = _owners(ours)
     found: dict[Item, list[Detail]] = {}
@@ -220,7 +210,7 @@ def conflicts(ours: Iterable[Namespace], stored: Namespace) -> tuple[Comparison,
 
 
 def leftover(name: str) -> Comparison:
-    """Report a replacement that never took its place."""
+    """Return the difference for a replacement left by an interrupted installation."""
     detail = Detail("namespace", name, None, "an installation was interrupted; install again")
     return Comparison(name, Item(Kind.NAMESPACE), Result.DIFFERS, (detail,))
 
@@ -228,52 +218,39 @@ def leftover(name: str) -> Comparison:
 def _conflict(key: str, place: _Place, owner: str) -> Detail:
     effect = (
         f"{owner} offers it to {place.resource_type} too:"
-        " Horizon shows both, and what it reads and writes is up to one of them"
+        " Horizon shows both, and reads and writes only one of them"
     )
     return Detail(KEY, key, None, effect)
 
 
 def without_namespaces(ours: Iterable[Namespace], stored: Iterable[Namespace]) -> tuple[str, ...]:
-    """Return those of our resource types that no stored namespace is for."""
-    wanted = {
-        (entry.resource_type, entry.target) for each in ours for entry in each.associations.values()
-    }
-    there = {
-        (entry.resource_type, entry.target)
-        for each in stored
-        for entry in each.associations.values()
-    }
-    return tuple(sorted({resource_type for resource_type, _target in wanted - there}))
+    """Return our resource types that no stored namespace is associated with."""
+
+    def targets(namespaces: Iterable[Namespace]) -> set[tuple[str, str | None]]:
+        entries = (entry for each in namespaces for entry in each.associations.values())
+        return {(entry.resource_type, entry.target) for entry in entries}
+
+    return tuple(sorted({resource_type for resource_type, _ in targets(ours) - targets(stored)}))
 
 
 def changes(seen: Namespace, now: Namespace) -> tuple[Item, ...]:
-    """Return what was put into a namespace, taken out of it or changed in it.
+    """Return the items that were added to a namespace, removed from it or changed.
 
-    The fields of the namespace itself do not count: they are ours to set, and
-    unprotecting it writes them all.
+    The namespace's own fields do not count: unprotecting a namespace writes all of them.
     """
-    parts: tuple[tuple[Kind, Mapping[str, object], Mapping[str, object]], ...] = (
-        (Kind.ASSOCIATION, seen.associations, now.associations),
-        (Kind.PROPERTY, seen.properties, now.properties),
-        (Kind.OBJECT, seen.objects, now.objects),
-        (Kind.TAG, dict.fromkeys(seen.tags, True), dict.fromkeys(now.tags, True)),
-    )
-    return tuple(
-        Item(kind, name)
-        for kind, was, is_now in parts
-        for name in sorted(was.keys() | is_now.keys())
-        if was.get(name) != is_now.get(name)
-    )
+    before, after = seen.content(), now.content()
+    items = sorted(before.keys() | after.keys(), key=str)
+    return tuple(item for item in items if before.get(item) != after.get(item))
 
 
-# --- the gravest of each namespace ------------------------------------------
+# --- the gravest fault of each namespace ------------------------------------
 
-#: Stands for the list of all namespaces.
+#: The name in comparisons of the list of namespaces itself.
 EVERY_NAMESPACE = "*"
 
 
 class Fault(enum.Enum):
-    """What is wrong with a namespace, by the ID of the finding."""
+    """A fault of a namespace; the values are finding IDs."""
 
     UNREADABLE = "metadefs-unreadable"
     MISSING = "metadefs-missing"
@@ -284,10 +261,10 @@ class Fault(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NamespaceFault:
-    """A namespace with the gravest thing that is wrong with it.
+    """The gravest fault of a namespace.
 
-    :ivar name: of the namespace, or :data:`EVERY_NAMESPACE`
-    :ivar reason: why it could not be read
+    :ivar name: name of the namespace, or :data:`EVERY_NAMESPACE`
+    :ivar reason: why the namespace could not be read
     """
 
     name: str
@@ -296,7 +273,7 @@ class NamespaceFault:
 
 
 def faults(definitions: Iterable[Comparison]) -> Iterator[NamespaceFault]:
-    """Yield what is wrong with each namespace, the gravest only."""
+    """Yield the gravest fault of each namespace that has one."""
     by_name: dict[str, list[Comparison]] = {}
     for each in definitions:
         by_name.setdefault(each.namespace, []).append(each)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metadata definition namespaces: their parts, our files, and the answers of Glance. Pure.
+"""Metadata definition namespaces: their items, our JSON files, and Glance's answers. Pure.
 
-The only thing read here are this package's own JSON files. They have the form that
-``glance-manage db_load_metadefs``, POST /v2/metadefs/namespaces and Horizon's Import Namespace
-take.
+Only this package's JSON files are read. Their format is that of ``glance-manage
+db_load_metadefs``, POST /v2/metadefs/namespaces and Horizon's Import Namespace.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ Json = dict[str, Any]
 #: The package that holds the JSON files.
 PACKAGE = "osc_uniqserial.metadefs"
 
-#: The fields of a namespace itself, as far as the files say them.
+#: The fields of a namespace itself that our files set.
 OWN_FIELDS = ("display_name", "description", "visibility", "protected")
-#: What Glance adds to its answers and takes back from nobody.
+#: Fields of Glance's answers that requests must not have.
 _READ_ONLY = frozenset({"self", "schema", "created_at", "updated_at"})
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 80}
@@ -59,7 +58,7 @@ _FILE_SCHEMA: Json = {
                 "properties": {
                     "title": _NAME,
                     "description": {"type": "string", "minLength": 1},
-                    # Not boolean: Horizon stores null for one saved untouched.
+                    # Not boolean: Horizon stores null for a boolean that is saved unchanged.
                     "type": {"const": "string"},
                     "enum": {
                         "type": "array",
@@ -110,11 +109,11 @@ _PAGE_SCHEMA: Json = {
 
 
 class Malformed(Exception):
-    """A document is no namespace; the text names every place in it."""
+    """The document is not a namespace; the message names every error and its place."""
 
 
 class Kind(enum.Enum):
-    """What a namespace is made of."""
+    """Kind of an item."""
 
     NAMESPACE = "namespace"
     PROPERTY = "property"
@@ -125,30 +124,30 @@ class Kind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
-    """One thing of a namespace; ``name`` is empty for the namespace itself."""
+    """A part of a namespace; ``name`` is empty for the namespace itself."""
 
     kind: Kind
     name: str = ""
 
     def __str__(self) -> str:
-        """Return the words for it in a table."""
+        """Return the kind and the name, as shown in tables."""
         return f"{self.kind.value} {self.name}".rstrip()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Association:
-    """A resource type that a namespace is for."""
+    """An association of a namespace with a resource type."""
 
     resource_type: str
     prefix: str | None = None
     target: str | None = None
 
     def key(self, name: str) -> str:
-        """Return the key that a property has on this resource type."""
+        """Return the key of a property on this resource type."""
         return (self.prefix or "") + name
 
     def document(self) -> Json:
-        """Return what Glance takes."""
+        """Return the JSON that Glance accepts."""
         fields = {
             "name": self.resource_type,
             "prefix": self.prefix,
@@ -159,10 +158,10 @@ class Association:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace, as a file or Glance has it.
+    """A namespace, from a file or from Glance.
 
-    :ivar objects: the definition of each object, by name; the same for
-        properties. Both are kept as they are: not all of it is ours to read.
+    :ivar properties: the definitions of properties by name, unchanged
+    :ivar objects: the definitions of objects by name, unchanged
     """
 
     name: str
@@ -178,9 +177,9 @@ class Namespace:
 
     @classmethod
     def parse(cls, document: object) -> Namespace:
-        """Read an answer of Glance.
+        """Return the namespace of an answer of Glance.
 
-        :raises Malformed: when it is not a namespace
+        :raises Malformed: when the document is not a namespace
         """
         fields = _validated(document, _ANSWER_SCHEMA)
         associations = [
@@ -202,8 +201,18 @@ class Namespace:
             tags=tuple(entry["name"] for entry in fields.get("tags", [])),
         )
 
+    def content(self) -> Mapping[Item, object]:
+        """Return the definition of every item, sorted by name within each kind."""
+        parts: tuple[tuple[Kind, Mapping[str, object]], ...] = (
+            (Kind.ASSOCIATION, self.associations),
+            (Kind.PROPERTY, self.properties),
+            (Kind.OBJECT, self.objects),
+            (Kind.TAG, dict.fromkeys(self.tags, True)),
+        )
+        return {Item(kind, name): part[name] for kind, part in parts for name in sorted(part)}
+
     def own_fields(self) -> Json:
-        """Return what PUT takes: everything that it would wipe otherwise."""
+        """Return the body of PUT, which resets every field that is missing."""
         fields = {
             "namespace": self.name,
             "display_name": self.display_name,
@@ -215,7 +224,7 @@ class Namespace:
         return {field: value for field, value in fields.items() if value is not None}
 
     def document(self) -> Json:
-        """Return what POST takes: the whole namespace."""
+        """Return the body of POST: the whole namespace."""
         content = {
             "resource_type_associations": [
                 entry.document() for _name, entry in sorted(self.associations.items())
@@ -228,7 +237,7 @@ class Namespace:
 
 
 def _validated(document: object, schema: Json) -> Json:
-    """Return a document that is as a schema says, which is always one of an object.
+    """Return a document that is valid by the schema of an object.
 
     :raises Malformed: with every error and its place
     """
@@ -247,9 +256,9 @@ def _writable(entry: Mapping[str, Any]) -> Json:
 
 
 def parse_file(text: str) -> Namespace:
-    """Read and check the text of one of our files.
+    """Return the namespace of one of our files.
 
-    :raises Malformed: when a file is not what Glance and Horizon need
+    :raises Malformed: when the text is not a namespace that Glance and Horizon accept
     """
     try:
         document = json.loads(text)
@@ -260,9 +269,9 @@ def parse_file(text: str) -> Namespace:
 
 
 def parse_page(document: object) -> tuple[list[Namespace], bool]:
-    """Read a page of a list; the second value tells whether another one follows.
+    """Return the namespaces of a page of Glance's list, and whether another page follows.
 
-    :raises Malformed: when it is something else
+    :raises Malformed: when the document is not such a page
     """
     page = _validated(document, _PAGE_SCHEMA)
     return [Namespace.parse(entry) for entry in page.get("namespaces", [])], bool(page.get("next"))
@@ -271,7 +280,7 @@ def parse_page(document: object) -> tuple[list[Namespace], bool]:
 def load() -> tuple[Namespace, ...]:
     """Return our namespaces, sorted by name.
 
-    :raises Malformed: naming the file that is not as it should be
+    :raises Malformed: when a file is not valid; the message names the file
     """
     found = []
     for file in importlib.resources.files(PACKAGE).iterdir():

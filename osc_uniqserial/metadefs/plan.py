@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to write so that Glance holds our namespaces, or none of them. Pure.
+"""Plans to install our namespaces in Glance or to remove them. Pure.
 
-How Glance keeps them (glance/api/v2/metadef_namespaces.py, metadef_properties.py):
+How Glance stores namespaces (glance/api/v2/metadef_namespaces.py, metadef_properties.py):
 
-- PUT on a namespace sets its own fields and nothing else; a field left out is
-  wiped, and the namespace becomes private and unprotected.
-- PUT and POST on one property store its name inside its definition. Horizon
-  lets that name win over the prefixed one (tree.service.js, ``angular.extend``)
-  and then writes the key without its prefix: ``unique_serial``. Only POST of a
-  whole namespace stores properties without the name.
-- An association cannot be changed, and in a protected namespace nothing can be
-  deleted.
+- PUT on a namespace sets only its own fields and resets missing ones: without visibility and
+  protected, the namespace becomes private and unprotected.
+- PUT and POST on one property store its name inside its definition. Horizon prefers that name
+  to the prefixed one (tree.service.js, ``angular.extend``) and writes the key without its
+  prefix: ``unique_serial``. Only POST of a whole namespace stores properties without the name.
+- An association cannot be changed, and nothing in a protected namespace can be deleted.
 
-So a namespace whose content differs is made anew beside the stored one, with
-everything in it that is not ours, and then takes its place. A deletion names
-what the plan knows of: it is not for what somebody added since.
+So a namespace whose content differs is created again under another name, with all its items
+that are not ours. It then replaces the stored namespace. A deletion names the content that was
+planned for: items that were added since then prevent it.
 """
 
 from __future__ import annotations
@@ -29,12 +27,12 @@ from osc_uniqserial.metadefs.comparison import DIFFERENCES, Detail, Result, comp
 from osc_uniqserial.metadefs.model import OWN_FIELDS, Item, Json, Kind, Namespace
 
 COLLECTION = "/metadefs/namespaces"
-#: Where a namespace is made anew before it takes its place.
+#: Suffix of the name under which a namespace is created before it replaces the stored one.
 REPLACEMENT = "::Replacement"
 
 
 class Action(enum.Enum):
-    """What becomes of an item."""
+    """What a plan does to an item."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -55,7 +53,7 @@ _ACTIONS = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """What a plan does to one item."""
+    """An item and its action."""
 
     namespace: str
     item: Item
@@ -67,11 +65,10 @@ class Row:
 class Step:
     """One request that writes.
 
-    :ivar right: the rule of Glance's policy that allows it
-    :ivar words: what it does
-    :ivar seen: namespaces that must still hold what is in these when the step
-        is taken: the one that a deletion takes, as it was planned from, and the
-        one that holds the same and stays
+    :ivar right: the policy rule of Glance that allows the request
+    :ivar words: description of the request
+    :ivar seen: namespaces that must be unchanged before a deletion: the namespace to delete as
+        it was planned from, and the copy that stays
     """
 
     method: Literal["POST", "PUT", "DELETE"]
@@ -84,18 +81,18 @@ class Step:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """What a command will do. A dry run shows the rows and takes no step."""
+    """The plan of a command. A dry run shows the rows and sends no requests."""
 
     rows: tuple[Row, ...] = ()
     steps: tuple[Step, ...] = ()
 
     def __add__(self, other: Plan) -> Plan:
-        """Return one plan, then the other."""
+        """Return both plans in sequence."""
         return Plan(self.rows + other.rows, self.steps + other.steps)
 
 
 def names(ours: Iterable[Namespace]) -> tuple[str, ...]:
-    """Return the names under which Glance may hold something of ours."""
+    """Return the names of our namespaces and of their replacements."""
     return tuple(name for each in ours for name in (each.name, each.name + REPLACEMENT))
 
 
@@ -105,11 +102,11 @@ def path(name: str) -> str:
 
 
 def plan_install(ours: Sequence[Namespace], stored: Mapping[str, Namespace]) -> Plan:
-    """Plan what makes Glance hold our namespaces.
+    """Plan the installation of our namespaces.
 
-    :param stored: what Glance holds of :func:`names`
-    :raises NotOurs: when a replacement that an interrupted installation left
-        holds things that the namespace itself does not
+    :param stored: the namespaces of :func:`names` that Glance has
+    :raises NotOurs: when the replacement of an interrupted installation has items that the
+        namespace itself does not have
     """
     plan = Plan()
     for each in ours:
@@ -122,16 +119,16 @@ def plan_remove(
 ) -> Plan:
     """Plan the removal of our namespaces.
 
-    :param force: remove what somebody else put into them too
-    :raises NotOurs: when there is such a thing and ``force`` is not given
+    :param force: also remove items that are not ours
+    :raises NotOurs: when there are such items and ``force`` is False
     """
     plan = Plan()
     for each in ours:
         found = [stored[name] for name in names([each]) if name in stored]
         if not found:
             plan += Plan((Row(each.name, Item(Kind.NAMESPACE), Action.ABSENT),))
-        for there in found:
-            plan += _removal(each, there)
+        for namespace in found:
+            plan += _removal(each, namespace)
     extra = tuple(row for row in plan.rows if row.action is Action.REMOVED_NOT_OURS)
     if extra and not force:
         raise NotOurs(extra)
@@ -139,15 +136,15 @@ def plan_remove(
 
 
 def _install(ours: Namespace, stored: Namespace | None, spare: Namespace | None) -> Plan:
-    """Plan one namespace.
+    """Plan the installation of one namespace.
 
-    :param spare: a replacement that an interrupted installation left
+    :param spare: the replacement of an interrupted installation
     """
     if stored is not None:
         plan = Plan() if spare is None else _discard(ours, stored, spare)
         return plan + Plan(_rows(ours, stored), _steps(ours, stored))
     if spare is not None:
-        # The stored one was deleted already: its replacement holds all that it held.
+        # The namespace was deleted already: its replacement is a complete copy.
         moved = dataclasses.replace(
             spare, **{field: getattr(ours, field) for field in ("name", *OWN_FIELDS)}
         )
@@ -156,11 +153,11 @@ def _install(ours: Namespace, stored: Namespace | None, spare: Namespace | None)
 
 
 def _discard(ours: Namespace, stored: Namespace, spare: Namespace) -> Plan:
-    """Plan to delete a replacement that is a copy of the stored namespace."""
+    """Plan the deletion of a replacement that is a copy of the stored namespace."""
     held = foreign(ours, stored)
     lost = [item for item in foreign(ours, spare) if item not in held]
     if lost:
-        # Somebody made the namespace again before the installation was repeated.
+        # The namespace was created again before the installation was repeated.
         raise NotOurs(tuple(Row(spare.name, item, Action.KEPT) for item in lost))
     row = Row(spare.name, Item(Kind.NAMESPACE), Action.REMOVED)
     return Plan((row,), (*_unprotect(spare), _delete(spare, stored)))
@@ -174,10 +171,10 @@ def _rows(ours: Namespace, stored: Namespace) -> tuple[Row, ...]:
 
 
 def _steps(ours: Namespace, stored: Namespace) -> tuple[Step, ...]:
-    """Plan what turns a stored namespace into ours, with all that is not ours in it.
+    """Plan the update of a stored namespace, keeping its items that are not ours.
 
-    At every moment one namespace in Glance holds everything: the replacement
-    is complete before the stored one goes.
+    Glance always has a complete namespace: the replacement is complete before the stored
+    namespace is deleted.
     """
     merged = dataclasses.replace(
         ours,
@@ -195,12 +192,7 @@ def _steps(ours: Namespace, stored: Namespace) -> tuple[Step, ...]:
     spare = dataclasses.replace(
         merged, name=ours.name + REPLACEMENT, visibility="private", protected=False
     )
-    return (
-        _create(spare),
-        *_unprotect(stored),
-        _delete(stored, spare),
-        _move(spare, merged),
-    )
+    return (_create(spare), *_unprotect(stored), _delete(stored, spare), _move(spare, merged))
 
 
 def _removal(ours: Namespace, stored: Namespace) -> Plan:
@@ -227,7 +219,7 @@ def _move(stored: Namespace, to: Namespace) -> Step:
 
 
 def _unprotect(stored: Namespace) -> tuple[Step, ...]:
-    """A protected namespace answers 403 to a deletion."""
+    """Glance answers 403 to the deletion of a protected namespace."""
     if not stored.protected:
         return ()
     fields = dataclasses.replace(stored, protected=False)
@@ -235,16 +227,16 @@ def _unprotect(stored: Namespace) -> tuple[Step, ...]:
 
 
 def _delete(*seen: Namespace) -> Step:
-    """Delete the first namespace; the second one holds what is in it, and stays."""
+    """Delete the first namespace; the second one is the copy that stays."""
     name = seen[0].name
     words = f"delete namespace {name}"
     return Step("DELETE", path(name), "delete_metadef_namespace", words, seen=seen)
 
 
 class NotOurs(Exception):
-    """A namespace of ours holds things that somebody else put there.
+    """A namespace of ours has items that are not ours.
 
-    :ivar rows: those things
+    :ivar rows: those items
     """
 
     def __init__(self, rows: tuple[Row, ...]) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports in files: what audit and verify found, for people and for machines.
+"""Report files of audit and verify.
 
-Each format is a module with a function ``render(run) -> bytes``; libraries of some come with
-the extra ``reports``.
+Each format is a module with a function ``render(run) -> bytes``; the extra ``reports`` installs
+the libraries that some of them need.
 """
 
-#: The formats, by the name of their module.
+#: The report formats; each is the name of a module here.
 FORMATS = ("html", "junit", "prometheus", "json")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Findings that somebody accepted, and why. Text in, text out: opens no file."""
+"""The baseline: accepted findings with their reasons. Text in, text out: no file is opened."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from osc_uniqserial.checks import ALL
 from osc_uniqserial.model.finding import Finding, Severity
 
 _KEYS = ("id", "resource_type", "resource", "name", "reason", "expires", "servers")
-#: How much is told of what is wrong.
-_TOLD = 20
-#: More servers than any cloud has.
-_MOST = 10**9
-#: The longest text that is told.
-_LONGEST = 60
+#: The most errors that a message lists.
+_ERRORS_SHOWN = 20
+#: Upper bound of a number of servers.
+_MAX_SERVERS = 10**9
+#: The longest value that a message quotes, in characters.
+_QUOTED = 60
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _HEAD = """\
 # Findings that are accepted. "reason" is required. The optional "expires" is the last day on
-# which an entry counts; "servers" is how many servers a finding may be about: with more it is
-# told again. "resource" is an ID or a name; "name" is for people.
+# which an entry is valid. With more servers than "servers", a finding is reported again.
+# "resource" is an ID or a name; "name" is only a comment.
 """
 
 
 class BadBaseline(Exception):
-    """A text that is no baseline; the text says what is wrong in every entry."""
+    """The text is not a baseline; the message lists the errors of every entry."""
 
 
 class Standing(enum.Enum):
-    """What the baseline says of a finding.
+    """State of a finding in the baseline.
 
-    NEW: nothing; GREW: it was accepted for fewer servers; EXPIRED: it was accepted until a day
-    that is past; ACCEPTED: it is accepted.
+    NEW: no entry matches; GREW: the entry accepts fewer servers; EXPIRED: the entry's last day
+    is past; ACCEPTED: the entry accepts the finding.
     """
 
     NEW = "new"
@@ -51,14 +51,14 @@ class Standing(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A finding that is accepted.
+    """An entry of the baseline: one accepted finding.
 
-    :ivar resource: ID or name of what the finding is about; None for a finding about no single
+    :ivar resource: ID or name of the finding's resource; None for a finding about no single
         resource
-    :ivar name: for people; it is not compared. Where it is there, resource is an ID
+    :ivar name: name of the resource where ``resource`` is its ID
     :ivar reason: never empty
-    :ivar expires: the last day on which it counts; None: it always does
-    :ivar servers: the most servers that it may be about; None: any number
+    :ivar expires: the last day on which the entry is valid; None: it never expires
+    :ivar servers: the most servers that the finding may have; None: any number
     """
 
     id: str
@@ -70,21 +70,21 @@ class Entry:
     servers: int | None = None
 
     def __str__(self) -> str:
-        """Return which one it is, for people."""
+        """Return the finding ID and the resource."""
         about = f" of {self.resource_type} {self.name or self.resource}" if self.resource else ""
         return f"{self.id}{about}"
 
-    def counts_on(self, day: datetime.date) -> bool:
-        """Whether it accepts anything on a day."""
+    def is_valid(self, day: datetime.date) -> bool:
+        """Whether the entry has not expired on a day."""
         return self.expires is None or day <= self.expires
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Judged:
-    """A finding with what the baseline says of it.
+class Assessed:
+    """A finding with its state in the baseline.
 
-    :ivar standing: None: there is no baseline
-    :ivar entry: the one that it meets
+    :ivar standing: None without a baseline
+    :ivar entry: the entry that matches the finding
     """
 
     finding: Finding
@@ -93,65 +93,59 @@ class Judged:
 
     @property
     def counts(self) -> bool:
-        """Whether it is more than was accepted."""
+        """Whether the baseline does not accept the finding."""
         return self.standing is not Standing.ACCEPTED
 
 
 def parse(text: str) -> tuple[Entry, ...]:
-    """Read a baseline.
+    """Return the entries of a baseline in YAML.
 
-    :raises BadBaseline: with everything that is wrong
+    :raises BadBaseline: with all errors
     """
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # ValueError: what looks like a date, and is none.
+        # PyYAML raises ValueError for impossible dates.
         raise BadBaseline(f"it is not YAML: {error}") from error
     if document is None:
         return ()
     if not isinstance(document, dict) or not isinstance(document.get("accepted"), list):
         raise BadBaseline("it has no list 'accepted'")
-    wrong = [f"{_shown(key)} is not known" for key in document if key != "accepted"]
-    entries = []
+    errors = [f"{_quoted(key)} is not known" for key in document if key != "accepted"]
     for number, item in enumerate(document["accepted"], 1):
-        faults = list(_faults(item))
-        wrong += [f"entry {number}{_which(item)}: {fault}" for fault in faults]
-        if not faults:
-            entries.append(_entry(item))
-    if wrong:
-        more = f"; and {len(wrong) - _TOLD:,} more" if len(wrong) > _TOLD else ""
-        raise BadBaseline("; ".join(wrong[:_TOLD]) + more)
-    return tuple(entries)
+        id_ = item.get("id") if isinstance(item, dict) else None
+        named = f" ({id_})" if isinstance(id_, str) and len(id_) <= _QUOTED else ""
+        errors += [f"entry {number}{named}: {error}" for error in _errors(item)]
+    if errors:
+        left = len(errors) - _ERRORS_SHOWN
+        more = f"; and {left:,} more" if left > 0 else ""
+        raise BadBaseline("; ".join(errors[:_ERRORS_SHOWN]) + more)
+    return tuple(_entry(item) for item in document["accepted"])
 
 
-def _which(item: Any) -> str:
-    id_ = item.get("id") if isinstance(item, dict) else None
-    return f" ({id_})" if isinstance(id_, str) and len(id_) <= _LONGEST else ""
-
-
-def _shown(value: Any) -> str:
-    """Return a value as it is told to people: a file may hold anything, of any size."""
+def _quoted(value: Any) -> str:
+    """Return a value for a message; long values are shortened or named by their type."""
     if isinstance(value, str):
-        return repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}...")
+        return repr(value if len(value) <= _QUOTED else f"{value[:_QUOTED]}...")
     if isinstance(value, bool | float | datetime.date | None):
         return str(value)
-    if isinstance(value, int) and abs(value) <= _MOST:
+    if isinstance(value, int) and abs(value) <= _MAX_SERVERS:
         return str(value)
     return f"a {'number' if isinstance(value, int) else type(value).__name__} like that"
 
 
-def _faults(item: Any) -> Iterator[str]:
-    """Yield what is wrong with an entry."""
+def _errors(item: Any) -> Iterator[str]:
+    """Yield the errors of an entry."""
     if not isinstance(item, dict):
         yield "it is no mapping"
         return
     for key in item:
         if key not in _KEYS:
-            yield f"{_shown(key)} is not one of {', '.join(_KEYS)}"
+            yield f"{_quoted(key)} is not one of {', '.join(_KEYS)}"
     if "id" not in item:
         yield "it has no id"
     elif not isinstance(item["id"], str) or item["id"] not in ALL:
-        yield f"{_shown(item['id'])} is no ID of a finding"
+        yield f"{_quoted(item['id'])} is no ID of a finding"
     if not isinstance(item.get("resource_type"), str):
         yield "it has no resource_type"
     for key in ("resource", "name"):
@@ -161,16 +155,16 @@ def _faults(item: Any) -> Iterator[str]:
     if not isinstance(reason, str) or not reason.strip():
         yield "it has no reason"
     if item.get("expires") is not None and _day(item["expires"]) is None:
-        yield f"its expires {_shown(item['expires'])} is no date such as 2030-12-31"
+        yield f"its expires {_quoted(item['expires'])} is no date such as 2030-12-31"
     servers = item.get("servers")
-    if servers is not None and (type(servers) is not int or not 0 <= servers <= _MOST):
-        yield f"its servers {_shown(servers)} is no number of servers"
+    if servers is not None and (type(servers) is not int or not 0 <= servers <= _MAX_SERVERS):
+        yield f"its servers {_quoted(servers)} is no number of servers"
 
 
 def _day(value: Any) -> datetime.date | None:
     if type(value) is datetime.date:
         return value
-    # fromisoformat() takes weeks too.
+    # fromisoformat() accepts ISO weeks too.
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         return None
     try:
@@ -191,32 +185,32 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     )
 
 
-def judge(
+def assess(
     findings: Sequence[Finding], entries: Iterable[Entry], today: datetime.date
-) -> list[Judged]:
-    """Tell of each finding whether it is accepted."""
+) -> list[Assessed]:
+    """Return each finding with its state in the baseline."""
     index = _Index(entries, today)
-    met = [index.of(each) for each in findings]
-    # Several findings may be about one resource.
+    matched = [(each, index.match(each)) for each in findings]
+    # One entry may match several findings.
     servers: Counter[Entry] = Counter()
-    for each, accepted in zip(findings, met, strict=True):
-        if accepted is not None:
-            servers[accepted] += len(each.servers or ())
-    judged = []
-    for each, accepted in zip(findings, met, strict=True):
-        standing = Standing.NEW
-        if accepted is not None:
-            standing = Standing.ACCEPTED
-            if accepted.servers is not None and servers[accepted] > accepted.servers:
-                standing = Standing.GREW
-            if not accepted.counts_on(today):
-                standing = Standing.EXPIRED
-        judged.append(Judged(each, standing, accepted))
-    return judged
+    for each, entry in matched:
+        if entry is not None:
+            servers[entry] += len(each.servers or ())
+
+    def standing(entry: Entry | None) -> Standing:
+        if entry is None:
+            return Standing.NEW
+        if not entry.is_valid(today):
+            return Standing.EXPIRED
+        if entry.servers is not None and servers[entry] > entry.servers:
+            return Standing.GREW
+        return Standing.ACCEPTED
+
+    return [Assessed(each, standing(entry), entry) for each, entry in matched]
 
 
 class _Index:
-    """Finds the entry that is about a finding: by its ID, or else by its name."""
+    """The entries by resource: by ID first, then by name."""
 
     def __init__(self, entries: Iterable[Entry], today: datetime.date) -> None:
         self._today = today
@@ -228,21 +222,21 @@ class _Index:
             if entry.name is not None:
                 self._by_name.setdefault((*about, entry.name), []).append(entry)
 
-    def of(self, finding: Finding) -> Entry | None:
-        """Return the entry; one that still counts, if there are several."""
-        called = (finding.id, finding.type, finding.resource_name)
+    def match(self, finding: Finding) -> Entry | None:
+        """Return the entry of a finding; a valid one is preferred to an expired one."""
+        by_name = (finding.id, finding.type, finding.resource_name)
         if finding.resource_id is None:
-            # Its list could not be read, or it has none.
-            entries = self._by_resource.get(called) or self._by_name.get(called, [])
+            # The list of resources could not be read, or the resource has no ID.
+            entries = self._by_resource.get(by_name) or self._by_name.get(by_name, [])
         else:
-            identified = (finding.id, finding.type, finding.resource_id)
-            # Who may name something must not be able to call it like what is accepted.
-            entries = self._by_resource.get(identified) or [
+            by_id = (finding.id, finding.type, finding.resource_id)
+            # An entry with an ID never matches by name: a tenant chooses the names of resources.
+            entries = self._by_resource.get(by_id) or [
                 entry
-                for entry in self._by_resource.get(called, ())
+                for entry in self._by_resource.get(by_name, ())
                 if entry.name is None and entry.resource is not None and not _is_id(entry.resource)
             ]
-        valid = [entry for entry in entries if entry.counts_on(self._today)]
+        valid = [entry for entry in entries if entry.is_valid(self._today)]
         return next(iter(valid or entries), None)
 
 
@@ -254,41 +248,46 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def unmet(entries: Iterable[Entry], judged: Iterable[Judged], ids: Collection[str]) -> list[Entry]:
-    """Return the entries that no finding meets, of IDs that were looked for everywhere."""
-    met = {each.entry for each in judged}
-    return [entry for entry in entries if entry.id in ids and entry not in met]
+def unmet(
+    entries: Iterable[Entry], assessed: Iterable[Assessed], ids: Collection[str]
+) -> list[Entry]:
+    """Return the entries that match no finding.
+
+    :param ids: IDs of the checks that ran on the whole cloud; entries of others are skipped
+    """
+    matched = {each.entry for each in assessed}
+    return [entry for entry in entries if entry.id in ids and entry not in matched]
 
 
 def write(
-    judged: Iterable[Judged], entries: Iterable[Entry], ids: Collection[str], reason: str
+    assessed: Iterable[Assessed], entries: Iterable[Entry], ids: Collection[str], reason: str
 ) -> str:
-    """Return a baseline that accepts what was found.
+    """Return a baseline that accepts the findings.
 
-    What is accepted already keeps its reason and its last day; what was not looked for, or not
-    everywhere, stays. What could not be checked is accepted only where an entry says so already.
+    Entries that match keep their reason and last day. Entries of checks that did not run on the
+    whole cloud stay. New entries are written for findings only, not for unchecked parts.
 
-    :param ids: those that were looked for everywhere
-    :param reason: of entries that are new; where it is empty, somebody must write one
+    :param ids: IDs of the checks that ran on the whole cloud
+    :param reason: the reason of new entries; an empty one must be filled in by hand
     """
     new: dict[tuple[str, str, str | None], Entry] = {}
-    made: dict[Entry, int | None] = {}
-    for each in judged:
+    counts: dict[Entry, int | None] = {}
+    for each in assessed:
         finding, entry = each.finding, each.entry
         if entry is None:
             if finding.severity is Severity.UNCHECKED:
                 continue
             about = (finding.id, finding.type, finding.resource_id or finding.resource_name)
             entry = new.setdefault(about, Entry(*about, reason, finding.resource_name))
-        counted = made.get(entry)
+        count = counts.get(entry)
         if finding.servers is not None and (each.entry is None or entry.servers is not None):
-            counted = (counted or 0) + len(finding.servers)
-        made[entry] = counted
+            count = (count or 0) + len(finding.servers)
+        counts[entry] = count
     for entry in entries:
         if entry.id not in ids:
-            counted = made.get(entry)
-            made[entry] = entry.servers if counted is None else max(counted, entry.servers or 0)
-    renewed = [dataclasses.replace(entry, servers=servers) for entry, servers in made.items()]
+            count = counts.get(entry)
+            counts[entry] = entry.servers if count is None else max(count, entry.servers or 0)
+    renewed = [dataclasses.replace(entry, servers=servers) for entry, servers in counts.items()]
     renewed.sort(key=lambda entry: (entry.id, entry.resource_type, entry.resource or ""))
     document = {"accepted": [_plain(entry) for entry in renewed]}
     return _HEAD + yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=96)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are written whole or not at all."""
+"""Atomic writes of report files."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from pathlib import Path
 
 
 class Target:
-    """A file that will be written; until then what it was stays."""
+    """A file that is replaced as a whole.
+
+    :ivar goal: the path behind symbolic links
+    """
 
     def __init__(self, path: str) -> None:
-        """Find out whether it can be written, and leave nothing behind.
+        """Check that the path is writable without leaving a file.
 
-        :raises OSError: when it cannot
+        :raises OSError: when it is not writable
         """
         self.path = path
-        # Where a link leads to is written, not the link.
         self.goal = Path(os.path.realpath(path))
         found = _stat(Path(path))
         if found and stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        # Such as /dev/stdout, or a pipe with a name: nothing can take its place, and who opens
-        # it to see whether that is possible ends what waits for it.
+        # Devices and named pipes cannot be replaced. Opening a pipe for this check would send
+        # its reader an end of file.
         self._special = found is not None and not stat.S_ISREG(found.st_mode)
         if not self._special:
             self._draft().unlink()
@@ -34,9 +36,9 @@ class Target:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     def write(self, content: bytes) -> None:
-        """Write it, for the same people as before.
+        """Write the file and keep the owner and mode of the file that is replaced.
 
-        :raises OSError: when that failed; what it was is still there
+        :raises OSError: when writing failed; an existing file is unchanged
         """
         if self._special:
             with Path(self.path).open("wb") as stream:
@@ -48,7 +50,7 @@ class Target:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            self._hand_over(draft)
+            self._copy_permissions(draft)
             draft.replace(self.goal)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -60,16 +62,15 @@ class Target:
         os.close(handle)
         return Path(name)
 
-    def _hand_over(self, draft: Path) -> None:
-        """Let the same people have it as before."""
+    def _copy_permissions(self, draft: Path) -> None:
         before = _stat(self.goal)
         if before is None:
-            # What open() would have given; there is no way to ask for the mask alone.
+            # The mode that open() gives a new file. The mask can only be read by setting it.
             mask = os.umask(0)
             os.umask(mask)
             draft.chmod(0o666 & ~mask)
             return
-        # Only root may give a file away.
+        # Only root may change the owner.
         with contextlib.suppress(PermissionError):
             os.chown(draft, before.st_uid, before.st_gid)
         draft.chmod(stat.S_IMODE(before.st_mode))

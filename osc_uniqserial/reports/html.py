@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One self-contained HTML file, for people who look rather than read. No script, no network."""
+"""The report as one self-contained HTML file, without scripts and network access."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from osc_uniqserial.effective.counts import OfHost
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.model.finding import Severity
 from osc_uniqserial.policy import HostMode, SerialSource
-from osc_uniqserial.reports.baseline import Judged, Standing
+from osc_uniqserial.reports.baseline import Assessed, Standing
 from osc_uniqserial.reports.run import Run
-from osc_uniqserial.text import safe_text
+from osc_uniqserial.text import counted, safe_text
 
-#: Enough for everything that anybody looks at; the rest is counted. It keeps the file small.
+#: Limits that keep the file small: hosts on the map, rows of a table, findings of a group. The
+#: rest is counted.
 _TILES, _ROWS, _IN_GROUP = 5_000, 1_000, 100
-#: Of all groups together.
+#: The most groups, and the most findings of all groups.
 _GROUPS, _MEMBERS = 300, 2_000
-#: The longest name and the longest text.
+#: The longest name and the longest text, in characters.
 _NAME, _TEXT = 80, 600
+#: Size of a tile of the map in pixels, and tiles in a row.
 _TILE, _TILES_WIDE = 20, 48
-#: What stands for something in a command.
-_OPEN = re.compile(r"\b[A-Z]{2,}\b")
-#: The widest bar of a chart.
+#: Placeholders in a command.
+_PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
+#: Width of a chart's widest bar, in pixels.
 _BAR = 190
 _STYLES = {
     Severity.HIGH: "bad",
@@ -55,7 +57,7 @@ def render(run: Run) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("osc_uniqserial", "reports"),
         autoescape=True,
-        # Text from a cloud must not reorder what is around it, nor hide in it.
+        # Control characters in names must not hide or reorder text.
         finalize=lambda value: safe_text(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -97,7 +99,7 @@ def _facts(run: Run) -> Iterator[Mapping[str, str]]:
         ("Began", run.began.strftime("%Y-%m-%d %H:%M:%S UTC")),
         ("Took", f"{run.seconds:,.1f} s"),
         ("Baseline", run.baseline or ""),
-        ("Of the baseline, met by nothing", _unmet(run)),
+        ("Baseline entries without a finding", _unmet(run)),
         ("Made by", f"osc-uniqserial {run.version}"),
     ):
         if text:
@@ -105,28 +107,24 @@ def _facts(run: Run) -> Iterator[Mapping[str, str]]:
 
 
 def _notes(run: Run) -> Iterator[str]:
-    """Yield what has to be known to read the numbers."""
+    """Yield notes on how to read the numbers."""
     if not run.is_whole:
         yield f"Only a part was looked at: {run.scope}. Hosts may have other servers too."
     if run.command == "verify" or run.covered.guests:
         yield (
-            "Charts and hosts tell what servers should have, by policy. Where guests have"
-            " something else, a finding tells it."
+            "Charts and hosts show what servers should have by policy. Findings report guests that"
+            " have something else."
         )
 
 
 def _clip(text: str, most: int) -> str:
-    # What is escaped grows.
+    # Escaping makes the text longer.
     shown = safe_text(text[: most + 1])
     return shown if len(shown) <= most else f"{shown[:most]}..."
 
 
 def _more(number: int) -> str:
     return f"{number:,}" if number > 0 else ""
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _unmet(run: Run) -> str:
@@ -144,11 +142,11 @@ def _verdict(run: Run) -> Mapping[str, str]:
         )
         gravest = next(severity for severity in Severity if counts[severity])
         new = " that the baseline does not accept" if run.baseline else ""
-        text = f"{_count(len(findings), 'finding')}{new}: {parts}."
+        text = f"{counted(len(findings), 'finding')}{new}: {parts}."
         return {"text": text, "style": _STYLES[gravest]}
     checks = sum(1 for check in run.checks.values() if check.severity is not Severity.UNCHECKED)
-    text = f"{_count(checks, 'check')} found nothing{' new' if run.baseline else ''}"
-    # Accepted or not, what nobody saw is not well.
+    text = f"{counted(checks, 'check')} found nothing{' new' if run.baseline else ''}"
+    # An accepted gap is still a gap.
     if any(run.unchecked()):
         return {"text": f"{text}, but not everything could be read.", "style": "warn"}
     return {"text": f"{text}, and everything could be read.", "style": "good"}
@@ -174,7 +172,9 @@ def _tiles(run: Run) -> Iterator[Mapping[str, str]]:
         yield {"count": f"{compared:,} of {of:,}", "label": "guests compared"}
     if run.baseline is not None:
         standings = Counter(
-            each.standing for each in run.judged if each.finding.severity is not Severity.UNCHECKED
+            each.standing
+            for each in run.assessed
+            if each.finding.severity is not Severity.UNCHECKED
         )
         for standing, label in (
             (Standing.NEW, "new since the baseline"),
@@ -204,7 +204,7 @@ def _chart(title: str, bars: Sequence[tuple[str, int, str]]) -> Mapping[str, Any
                 "count": f"{count:,}",
                 "style": style,
                 "y": 26 * number,
-                # What is there is seen, however little it is.
+                # A count above 0 is at least one pixel wide.
                 "width": math.ceil(_BAR * count / most) if count else 0,
             }
             for number, (label, count, style) in enumerate(bars)
@@ -214,15 +214,15 @@ def _chart(title: str, bars: Sequence[tuple[str, int, str]]) -> Mapping[str, Any
 
 def _hosts_by_mode(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
     named = [host for host in hosts if host.name]
-    # A mode is of no effect elsewhere.
+    # Host modes have no effect on hosts that write no serial numbers.
     counts = Counter(host.mode for host in named if host.smbios)
     bars = [
         (mode.value, counts[mode], "good" if mode is HostMode.UNIQUE else "none")
         for mode in HostMode
     ]
     bars.append(("unknown", counts[None], "warn"))
-    if silent := sum(1 for host in named if not host.smbios):
-        bars.append(("writes no serials", silent, "none"))
+    if others := sum(1 for host in named if not host.smbios):
+        bars.append(("writes no serials", others, "none"))
     return _chart("Hosts by mode", bars)
 
 
@@ -258,7 +258,7 @@ def _kind(host: OfHost) -> str:
 def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
     kinds = list(_KEYS)
     named = [(host, _kind(host)) for host in hosts if host.name]
-    # The worst first, so that nothing grave is cut off.
+    # The worst first: the limits cut off the others.
     named.sort(key=lambda entry: (kinds.index(entry[1]), -entry[0].sharing, entry[0].name))
     counts = Counter(kind for _host, kind in named)
     shown = named[:_TILES]
@@ -273,7 +273,7 @@ def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
                 "x": _TILE * (number % _TILES_WIDE) + 1,
                 "y": _TILE * (number // _TILES_WIDE) + 1,
                 "style": _KEYS[kind][0],
-                "title": f"{_named(host)}: {_count(host.servers, 'server')},"
+                "title": f"{_named(host)}: {counted(host.servers, 'server')},"
                 f" {host.sharing:,} sharing",
             }
             for number, (host, kind) in enumerate(shown)
@@ -291,7 +291,7 @@ def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
         "columns": [label for label, _style in _SOURCES.values()],
         "rows": [_row(host) for host in (*used[:_ROWS], *unnamed)],
         "empty": [f"{_named(host)} ({_mode(host)})" for host in empty[:_ROWS]],
-        "empties": _count(len(empty), "host has no servers", "hosts have no servers"),
+        "empties": counted(len(empty), "host has no servers", "hosts have no servers"),
         "more": f"; the {left:,} hosts that are not listed are not worse" if left else "",
     }
 
@@ -327,18 +327,21 @@ def _cell(source: SerialSource, count: int) -> Mapping[str, str]:
 # --- findings ---------------------------------------------------------------
 
 
-def _groups(run: Run, found: Iterable[Judged]) -> tuple[list[Mapping[str, Any]], str]:
-    """Return findings by what is to be done, the gravest first, and how many groups are left."""
-    groups: dict[tuple[str, str], list[tuple[Judged, str]]] = {}
+def _groups(run: Run, found: Iterable[Assessed]) -> tuple[list[Mapping[str, Any]], str]:
+    """Group findings by check and remedy, the gravest first.
+
+    :returns: the groups to show, and the number of the other groups
+    """
+    groups: dict[tuple[str, str], list[tuple[Assessed, str]]] = {}
     for each in found:
         remedy = each.finding.remedy
         command = remedy.commands[0] if remedy and remedy.commands else ""
-        # Alike but for the command.
+        # Remedies of a group differ in their commands only.
         group = groups.setdefault((each.finding.id, remedy.words if remedy else ""), [])
         group.append((each, command))
     shown, left = [], _MEMBERS
     for number, ((id_, _words), members) in enumerate(itertools.islice(groups.items(), _GROUPS)):
-        # Each has at least one.
+        # Each group shows at least one finding.
         most = min(max(left, 1), _IN_GROUP)
         left -= min(len(members), most)
         shown.append(_group(f"g{number}", run.checks[id_], members, most))
@@ -346,7 +349,7 @@ def _groups(run: Run, found: Iterable[Judged]) -> tuple[list[Mapping[str, Any]],
 
 
 def _group(
-    anchor: str, check: Check, members: Sequence[tuple[Judged, str]], most: int
+    anchor: str, check: Check, members: Sequence[tuple[Assessed, str]], most: int
 ) -> Mapping[str, Any]:
     unchecked = check.severity is Severity.UNCHECKED
     shown = members[:most]
@@ -363,8 +366,8 @@ def _group(
     }
 
 
-def _sentence(members: Sequence[tuple[Judged, str]]) -> str:
-    """Return what is to be done about all of them, in words; empty when it is the command alone."""
+def _sentence(members: Sequence[tuple[Assessed, str]]) -> str:
+    """Return the remedy of a group in words; empty when the remedy is only the command."""
     each, command = members[0]
     remedy = str(each.finding.remedy or "")
     if remedy == command:
@@ -376,12 +379,12 @@ def _sentence(members: Sequence[tuple[Judged, str]]) -> str:
     return remedy
 
 
-def _commands(members: Iterable[tuple[Judged, str]]) -> Iterator[str]:
-    """Yield commands once each, and one for each server where nothing else is left open."""
+def _commands(members: Iterable[tuple[Assessed, str]]) -> Iterator[str]:
+    """Yield each command once; where SERVER is the only placeholder, one for each server."""
     seen: set[str] = set()
     for each, command in members:
         servers = each.finding.servers
-        if servers and _OPEN.findall(command) == ["SERVER"]:
+        if servers and _PLACEHOLDER.findall(command) == ["SERVER"]:
             lines = [command.replace("SERVER", id_) for id_ in itertools.islice(servers, _IN_GROUP)]
         else:
             lines = [command] if command else []
@@ -391,34 +394,32 @@ def _commands(members: Iterable[tuple[Judged, str]]) -> Iterator[str]:
                 yield line
 
 
-def _member(each: Judged) -> Mapping[str, Any]:
-    standing = ""
-    if each.standing is not None:
-        standing = each.standing.value
-    evidence = _clip(each.finding.evidence, _TEXT)
-    return {"of": _of(each), "evidence": evidence, "standing": standing}
+def _member(each: Assessed) -> dict[str, str]:
+    return {
+        "of": _of(each),
+        "evidence": _clip(each.finding.evidence, _TEXT),
+        "standing": each.standing.value if each.standing else "",
+    }
 
 
-def _of(each: Judged) -> str:
+def _of(each: Assessed) -> str:
     where = _clip(each.finding.resource_name or each.finding.resource_id or "", _NAME)
     return f"{each.finding.type} {where}" if where else ""
 
 
-def _accepted(each: Judged) -> Mapping[str, str]:
+def _accepted(each: Assessed) -> Mapping[str, str]:
     entry = each.entry
-    return {
+    return _member(each) | {
         "id": each.finding.id,
-        "of": _of(each),
-        "evidence": _clip(each.finding.evidence, _TEXT),
         "reason": _clip(entry.reason, _TEXT) if entry else "",
         "until": str(entry.expires) if entry and entry.expires else "",
     }
 
 
 def _meanings(run: Run) -> Iterator[Mapping[str, Any]]:
-    there = {each.finding.id for each in run.judged}
+    found = {each.finding.id for each in run.assessed}
     for id_, check in run.checks.items():
-        if id_ in there:
+        if id_ in found:
             yield {
                 "id": id_,
                 "summary": check.summary,

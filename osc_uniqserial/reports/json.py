@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole run as JSON, for programs: typed values, none of them display text alone.
+"""The report as JSON, for programs: every value is typed.
 
-``version`` grows when a key changes its meaning or goes away; keys may be added to a version.
+``version`` grows when a key changes its meaning or is removed; new keys do not change it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.effective.counts import OfHost
-from osc_uniqserial.model.finding import Remedy
-from osc_uniqserial.reports.baseline import Entry, Judged
+from osc_uniqserial.reports.baseline import Assessed, Entry
 from osc_uniqserial.reports.run import Run
 
 VERSION = 1
@@ -48,11 +47,11 @@ def render(run: Run) -> bytes:
         },
         "baseline": {"path": run.baseline, "unmet": [_entry(entry) for entry in run.unmet]},
         "checks": [_check(check) for check in run.checks.values()],
-        "findings": [_finding(each) for each in run.judged],
+        "findings": [_finding(each) for each in run.assessed],
         "hosts": [_host(host) for host in run.hosts],
     }
     text = json.dumps(document, ensure_ascii=True, indent=1)
-    # A page that embeds it must not take a name for markup.
+    # Names must not become markup in a page that embeds the report.
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return f"{text}\n".encode()
@@ -68,25 +67,21 @@ def _check(check: Check) -> Mapping[str, Any]:
     }
 
 
-def _finding(judged: Judged) -> Mapping[str, Any]:
-    found = judged.finding
+def _finding(assessed: Assessed) -> Mapping[str, Any]:
+    found = assessed.finding
     return {
         "id": found.id,
         "severity": found.severity.value,
-        "baseline": judged.standing.value if judged.standing else None,
-        "accepted_by": _entry(judged.entry) if judged.entry else None,
+        "baseline": assessed.standing.value if assessed.standing else None,
+        "accepted_by": _entry(assessed.entry) if assessed.entry else None,
         "resource_type": found.type,
         "resource_id": found.resource_id,
         "resource_name": found.resource_name,
         "project_id": found.project_id,
         "server_ids": None if found.servers is None else list(found.servers),
         "evidence": found.evidence,
-        "remedy": _remedy(found.remedy) if found.remedy else None,
+        "remedy": dataclasses.asdict(found.remedy) if found.remedy else None,
     }
-
-
-def _remedy(remedy: Remedy) -> Mapping[str, Any]:
-    return {"text": remedy.text, "commands": list(remedy.commands)}
 
 
 def _entry(entry: Entry) -> Mapping[str, Any]:

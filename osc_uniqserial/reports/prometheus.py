@@ -13,14 +13,14 @@ from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import safe_text
 
 _PREFIX = "openstack_unique_serial"
-#: The same in every line, so that files of several clouds can lie side by side.
+#: Labels of every sample: one collector may read the files of several clouds.
 _WHERE = ("command", "cloud", "region", "scope")
-#: Of what is on no host.
+#: The serial source of servers that are on no host.
 _NOT_PLACED = "not-placed"
 
 
 def render(run: Run) -> bytes:
-    """Return the report; checks that found nothing are there with 0, so that alerts end."""
+    """Return the report; checks without findings have the value 0, so that alerts resolve."""
     registry = CollectorRegistry()
     scope = run.scope.partition(":")[0]
     where = (run.command, *map(safe_text, (run.cloud or run.auth_url, run.region, scope)))
@@ -36,14 +36,14 @@ def render(run: Run) -> bytes:
         severity = run.checks[id_].severity.value
         counts = Counter((each.standing or Standing.NEW).value for each in found)
         for standing in Standing:
-            # Without a baseline everything is new.
+            # Without a baseline all findings are new.
             if run.baseline is not None or standing is Standing.NEW:
                 rows.labels(*where, id_, severity, standing.value).set(counts[standing.value])
         about.labels(*where, id_, severity).set(
             sum(len(each.finding.servers or ()) for each in found)
         )
     if run.command == "audit":
-        # What the policy says is none of what guests were seen to have.
+        # The metrics of verify are about guests; these are about the policy.
         servers = gauge(
             "servers", "Servers by where their serial number comes from", "serial_source"
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report is made from: one run of audit or verify, typed and inert. Pure."""
+"""The input of all report formats: one run of audit or verify. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from osc_uniqserial.checks.check import Check, Part
 from osc_uniqserial.effective.counts import OfHost
 from osc_uniqserial.model.finding import Covered, Severity
 from osc_uniqserial.policy import SerialSource
-from osc_uniqserial.reports.baseline import Entry, Judged, Standing
+from osc_uniqserial.reports.baseline import Assessed, Entry, Standing
 
 #: The scope of a whole cloud.
 ALL_PROJECTS = "all projects"
@@ -20,23 +20,23 @@ ALL_PROJECTS = "all projects"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
-    """One run.
+    """One run of a command.
 
     :ivar command: audit or verify
-    :ivar version: of this project
-    :ivar options: those that were given, as on the command line
-    :ivar began: in UTC
-    :ivar seconds: how long it took
-    :ivar cloud: its name in clouds.yaml; empty where there is none
-    :ivar auth_url: of Keystone
-    :ivar scope: which servers were looked at
-    :ivar covered: how much was seen
-    :ivar checks: what was looked for, by ID
-    :ivar fatal: the severities that make the exit code 3
-    :ivar judged: everything that was found, the gravest first
-    :ivar baseline: its path; None when none was given
-    :ivar unmet: entries of the baseline that nothing meets
-    :ivar hosts: by name; those without servers too
+    :ivar version: version of osc-uniqserial
+    :ivar options: the command's options as given on the command line
+    :ivar began: start time in UTC
+    :ivar seconds: duration
+    :ivar cloud: name of the cloud in clouds.yaml; empty without one
+    :ivar auth_url: Keystone's URL
+    :ivar scope: which servers were read
+    :ivar covered: how many servers were checked
+    :ivar checks: the checks that ran, by ID
+    :ivar fatal: severities that cause exit code 3
+    :ivar assessed: all findings, the gravest first
+    :ivar baseline: path of the baseline; None without one
+    :ivar unmet: entries of the baseline that match no finding
+    :ivar hosts: all hosts sorted by name, also those without servers
     """
 
     command: str
@@ -53,46 +53,46 @@ class Run:
     covered: Covered
     checks: Mapping[str, Check]
     fatal: Collection[Severity]
-    judged: Sequence[Judged]
+    assessed: Sequence[Assessed]
     hosts: Sequence[OfHost]
     baseline: str | None = None
     unmet: Sequence[Entry] = ()
 
-    def by_id(self) -> dict[str, list[Judged]]:
-        """Return what was found, by ID; of each check."""
-        found: dict[str, list[Judged]] = {id_: [] for id_ in self.checks}
-        for each in self.judged:
+    def by_id(self) -> dict[str, list[Assessed]]:
+        """Return the findings of every check, by its ID."""
+        found: dict[str, list[Assessed]] = {id_: [] for id_ in self.checks}
+        for each in self.assessed:
             found.setdefault(each.finding.id, []).append(each)
         return found
 
-    def findings(self) -> Iterator[Judged]:
-        """Yield what was found and is not accepted."""
-        for each in self.judged:
+    def findings(self) -> Iterator[Assessed]:
+        """Yield findings that the baseline does not accept."""
+        for each in self.assessed:
             if each.counts and each.finding.severity is not Severity.UNCHECKED:
                 yield each
 
-    def unchecked(self) -> Iterator[Judged]:
-        """Yield what could not be checked."""
-        for each in self.judged:
+    def unchecked(self) -> Iterator[Assessed]:
+        """Yield findings about parts that could not be checked."""
+        for each in self.assessed:
             if each.finding.severity is Severity.UNCHECKED:
                 yield each
 
-    def accepted(self) -> Iterator[Judged]:
+    def accepted(self) -> Iterator[Assessed]:
         """Yield findings that the baseline accepts."""
-        for each in self.judged:
+        for each in self.assessed:
             if each.standing is Standing.ACCEPTED:
                 yield each
 
-    def missing(self) -> dict[Part, list[Judged]]:
-        """Return what could not be read, wholly or partly, and what tells so."""
-        parts: dict[Part, list[Judged]] = {}
+    def missing(self) -> dict[Part, list[Assessed]]:
+        """Return the parts that could not be read completely, with their findings."""
+        parts: dict[Part, list[Assessed]] = {}
         for each in self.unchecked():
             for part in self.checks[each.finding.id].takes_away:
                 parts.setdefault(part, []).append(each)
         return parts
 
     def sources(self) -> Counter[SerialSource]:
-        """Return how many servers on hosts there are of each serial source, by policy."""
+        """Return the number of servers on hosts by serial source, according to the policy."""
         total: Counter[SerialSource] = Counter()
         for host in self.hosts:
             if host.placed:
@@ -101,10 +101,10 @@ class Run:
 
     @property
     def nowhere(self) -> int:
-        """How many servers are on no host, and so have no serial number yet."""
+        """Number of servers that are on no host and therefore have no serial number yet."""
         return sum(host.servers for host in self.hosts if not host.placed)
 
     @property
     def is_whole(self) -> bool:
-        """Whether the servers of all projects were looked at."""
+        """Whether the servers of all projects were read."""
         return self.scope == ALL_PROJECTS

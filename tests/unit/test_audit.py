@@ -23,6 +23,7 @@ from osc_uniqserial.api import evidence, hosts
 from osc_uniqserial.checks import AUDIT
 from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import _LONG, COLUMNS
+from osc_uniqserial.effective.counts import Tally
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.effective.explanations import Reports
 from osc_uniqserial.metadefs import Comparison
@@ -729,7 +730,10 @@ def test_the_audit_judges_as_list_does(cloud: tuple[Fleet, list[Sighting]]) -> N
     reports = Reports(fleet)
     said = {each.id: reports.of(each) for each in servers}
     sources = Counter(about.policy.source for about in said.values())
-    assert {source: count for source, count in audit.sources().items() if count} == sources
+    tally = Tally()
+    tally.see(servers)
+    counted = sum((each.sources for each in tally.by_host(fleet)), Counter[SerialSource]())
+    assert counted == sources
     found = list(audit.summary())
     shown = {id_ for id_, about in said.items() if about.policy.source in HOST_SOURCES}
     assert ids_of(found, "host-identity-shown") == shown

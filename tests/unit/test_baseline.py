@@ -52,11 +52,11 @@ def entry(resource: str | None = "id-gold", **changes: Any) -> Entry:
 def standings(
     findings: Sequence[Finding], entries: Sequence[Entry], today: datetime.date = TODAY
 ) -> list[str]:
-    judged = baseline.judge(findings, entries, today)
-    assert [each.finding for each in judged] == list(findings)
-    assert all(each.counts is (each.standing is not Standing.ACCEPTED) for each in judged)
-    assert all((each.entry is None) is (each.standing is Standing.NEW) for each in judged)
-    return [each.standing.value for each in judged if each.standing]
+    assessed = baseline.assess(findings, entries, today)
+    assert [each.finding for each in assessed] == list(findings)
+    assert all(each.counts is (each.standing is not Standing.ACCEPTED) for each in assessed)
+    assert all((each.entry is None) is (each.standing is Standing.NEW) for each in assessed)
+    return [each.standing.value for each in assessed if each.standing]
 
 
 def wrong(text: str) -> str:
@@ -310,17 +310,17 @@ def test_what_expired_and_grew_has_expired() -> None:
 
 def test_unmet_entries_are_those_of_what_was_looked_for() -> None:
     met, gone, elsewhere = entry(), entry("gone"), entry("gone", id="serial-shared")
-    judged = baseline.judge([finding()], [met, gone, elsewhere], TODAY)
-    assert baseline.unmet([met, gone, elsewhere], judged, {"not-steered"}) == [gone]
-    assert baseline.unmet([met, gone, elsewhere], judged, set(IDS)) == [gone, elsewhere]
-    assert baseline.unmet([met, gone, elsewhere], judged, ()) == []
+    assessed = baseline.assess([finding()], [met, gone, elsewhere], TODAY)
+    assert baseline.unmet([met, gone, elsewhere], assessed, {"not-steered"}) == [gone]
+    assert baseline.unmet([met, gone, elsewhere], assessed, set(IDS)) == [gone, elsewhere]
+    assert baseline.unmet([met, gone, elsewhere], assessed, ()) == []
 
 
 @pytest.mark.parametrize("changes", [{"expires": TODAY - DAY}, {"servers": 0}])
 def test_an_entry_that_accepts_no_more_is_met_all_the_same(changes: dict[str, Any]) -> None:
     entries = [entry(**changes)]
-    judged = baseline.judge([finding(count=1)], entries, TODAY)
-    assert baseline.unmet(entries, judged, IDS) == []
+    assessed = baseline.assess([finding(count=1)], entries, TODAY)
+    assert baseline.unmet(entries, assessed, IDS) == []
 
 
 # --- writing ------------------------------------------------------------------
@@ -377,9 +377,9 @@ def test_all_that_is_written_is_accepted(findings: list[Finding], reason: str) -
     assert text.isascii()
     entries = baseline.parse(text)
     assert {each.reason for each in entries} <= {reason.strip()}
-    judged = baseline.judge(findings, entries, TODAY)
-    assert {each.standing for each in judged} <= {Standing.ACCEPTED}
-    assert baseline.unmet(entries, judged, IDS) == []
+    assessed = baseline.assess(findings, entries, TODAY)
+    assert {each.standing for each in assessed} <= {Standing.ACCEPTED}
+    assert baseline.unmet(entries, assessed, IDS) == []
 
 
 @given(HOSTILE, HOSTILE, REASON)
@@ -396,7 +396,7 @@ def test_any_name_and_id_come_back(name: str, resource: str, reason: str) -> Non
 def written(
     findings: Sequence[Finding], entries: Sequence[Entry], ids: Collection[str], reason: str
 ) -> str:
-    return baseline.write(baseline.judge(findings, entries, TODAY), entries, ids, reason)
+    return baseline.write(baseline.assess(findings, entries, TODAY), entries, ids, reason)
 
 
 @pytest.mark.parametrize("reason", ["", " ", "\n\t"])

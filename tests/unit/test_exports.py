@@ -37,7 +37,7 @@ from osc_uniqserial.model.finding import Covered, Finding, Remedy, ServerIds, Se
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports import html, junit, prometheus
 from osc_uniqserial.reports import json as json_report
-from osc_uniqserial.reports.baseline import Entry, Judged, Standing
+from osc_uniqserial.reports.baseline import Assessed, Entry, Standing
 from osc_uniqserial.reports.files import Target
 from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import safe_text
@@ -89,14 +89,14 @@ def found(
     remedy: Remedy | None = None,
     count: int | None = None,
     reason: str = "known",
-) -> Judged:
+) -> Assessed:
     held = None if count is None else servers(count)
     severity = ALL[id_].severity
     finding = Finding(id_, severity, "flavor", name, name, evidence, remedy, servers=held)
     entry = None
     if standing not in (None, Standing.NEW):
         entry = Entry(id_, "flavor", name, reason, name, BEGAN.date())
-    return Judged(finding, standing, entry)
+    return Assessed(finding, standing, entry)
 
 
 def host(name: str | None, mode: HostMode | None = None, **sources: int) -> OfHost:
@@ -116,9 +116,9 @@ HOSTS = [
 ]
 
 
-def run(*judged: Judged, **changes: Any) -> Run:
+def run(*assessed: Assessed, **changes: Any) -> Run:
     """Return a run of audit that found these."""
-    judged = tuple(sorted(judged, key=lambda each: [*Severity].index(each.finding.severity)))
+    assessed = tuple(sorted(assessed, key=lambda each: [*Severity].index(each.finding.severity)))
     about = Run(
         command="audit",
         version="1.0",
@@ -134,10 +134,10 @@ def run(*judged: Judged, **changes: Any) -> Run:
         covered=Covered("14 of 16 servers checked", 16, 14, 0),
         checks=AUDIT,
         fatal=LOW,
-        judged=judged,
+        assessed=assessed,
         hosts=HOSTS,
     )
-    if any(each.standing for each in judged):
+    if any(each.standing for each in assessed):
         about = dataclasses.replace(about, baseline="baseline.yaml")
     return dataclasses.replace(about, **changes)
 
@@ -475,7 +475,9 @@ PAGES = {
     "nothing at all": run(hosts=[], covered=Covered("", 0, 0, 0), cloud="", region="", auth_url=""),
     "clean": run(),
     "all": run(*(found(id_, count=2) for id_ in ALL), checks=ALL),
-    "all, judged": run(*(found(id_, standing) for id_ in ALL for standing in Standing), checks=ALL),
+    "all, assessed": run(
+        *(found(id_, standing) for id_ in ALL for standing in Standing), checks=ALL
+    ),
     "hostile": run_of("".join(HOSTILE.values())),
     "only accepted": run(found("not-steered", Standing.ACCEPTED)),
 }
@@ -649,7 +651,7 @@ def test_the_map_has_each_host_and_the_worst_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("judged", "said", "style"),
+    ("assessed", "said", "style"),
     [
         ([], f"{CHECKS} checks found nothing, and everything could be read.", "good"),
         (
@@ -680,10 +682,10 @@ def test_the_map_has_each_host_and_the_worst_first() -> None:
         ),
     ],
 )
-def test_the_verdict(judged: Sequence[Judged], said: str, style: str) -> None:
+def test_the_verdict(assessed: Sequence[Assessed], said: str, style: str) -> None:
     (banner,) = [
         each
-        for each in page(run(*judged)).all("p")
+        for each in page(run(*assessed)).all("p")
         if (each.attributes.get("class") or "").startswith("banner ")
     ]
     assert banner.text == said
@@ -1158,7 +1160,7 @@ def test_json_has_every_text_as_it_is(text: str) -> None:
     written = json_report.render(made).decode("ascii")
     document = json.loads(written)
     assert [each["evidence"] for each in document["findings"]] == [
-        each.finding.evidence for each in made.judged
+        each.finding.evidence for each in made.assessed
     ]
     assert {each["resource_name"] for each in document["findings"]} == {text}
 

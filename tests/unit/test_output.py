@@ -40,7 +40,7 @@ def test_progress_is_for_a_terminal(
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr("sys.stdout", Stream(output))
     progress = Progress(among_rows=among_rows)
-    progress.say(1_000, 4_000)
+    progress.update(1_000, 4_000)
     said = stream.getvalue()
     assert ("1,000 servers read of about 4,000" in said) is shown
     progress.end()

@@ -620,7 +620,7 @@ def hosts(draw: Callable[..., Any]) -> Host:
 def test_every_check_and_every_host_has_a_row(
     fleet: list[Host], validator: Validator | Unchecked, aggregates: str | None
 ) -> None:
-    rows = readiness.judge([], validator, Fleet(tuple(fleet), aggregates_unread=aggregates))
+    rows = readiness.assess([], validator, Fleet(tuple(fleet), aggregates_unread=aggregates))
     assert {row.check for row in rows} == {
         readiness.METADEFS,
         readiness.VALIDATION,
