@@ -142,7 +142,7 @@ def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
     if field == "default":
         return "Horizon stores it when nothing was chosen"
     if field == "readonly":
-        return "Horizon does not let users set it"
+        return "Horizon lets nobody set it"
     return None
 
 

@@ -112,7 +112,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"Only a part was looked at: {run.scope}. Hosts may have other servers too."
     if run.command == "verify" or run.covered.guests:
         yield (
-            "Charts and hosts show what servers should have by policy. Findings report guests that"
+            "Charts and hosts show what servers should have, by policy. Findings report guests that"
             " have something else."
         )
 
