@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import time
-import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -15,20 +14,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osc_uniqserial.model.finding import SEVERITIES, Finding, ServerIds, Severity
+from osc_uniqserial.model.finding import SEVERITIES, Finding, Severity
 from osc_uniqserial.reports import baseline
 from osc_uniqserial.reports.baseline import BadBaseline, Entry, Standing
+from tests.unit.builders import servers
 
 TODAY = datetime.date(2026, 11, 23)
 DAY = datetime.timedelta(days=1)
 IDS = [id_ for id_, grave in SEVERITIES.items() if grave is not Severity.UNCHECKED]
-
-
-def servers(count: int) -> ServerIds:
-    held = ServerIds()
-    for number in range(count):
-        held.add_id(str(uuid.UUID(int=number)))
-    return held
 
 
 def finding(

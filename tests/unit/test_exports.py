@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import unicodedata
-import uuid
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,13 +29,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from osc_uniqserial.checks.check import ALL, AUDIT, VERIFY, Check, Severity
 from osc_uniqserial.effective.counts import OfHost
-from osc_uniqserial.model.finding import Covered, Finding, ServerIds
+from osc_uniqserial.model.finding import Covered, Finding
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports import html, junit, prometheus
 from osc_uniqserial.reports.baseline import Entry, Judged, Standing
 from osc_uniqserial.reports.files import Target
 from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import safe_text
+from tests.unit.builders import servers
 
 # --- a run in memory ------------------------------------------------------------
 
@@ -62,13 +62,6 @@ HOSTILE = {
 TEXT = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(
     [*HOSTILE.values()]
 )
-
-
-def servers(count: int) -> ServerIds:
-    held = ServerIds()
-    for number in range(count):
-        held.add_id(str(uuid.UUID(int=number)))
-    return held
 
 
 def found(
