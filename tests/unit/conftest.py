@@ -3,17 +3,30 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
 import requests_mock
+import stevedore
+from cliff import commandmanager
 
 from tests.unit.fake_cloud import FakeCloud
 
 # Machines are noisy: how long an example takes is no matter of right and wrong.
 hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_looked_up_once() -> Iterator[None]:
+    """Let the shells of all tests share what is installed: that does not change meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = SimpleNamespace(ExtensionManager=functools.cache(stevedore.ExtensionManager))
+        patch.setattr(commandmanager, "stevedore", once)
+        yield
 
 
 @pytest.fixture

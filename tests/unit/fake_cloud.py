@@ -7,9 +7,10 @@ import contextlib
 import dataclasses
 import io
 import json
+import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
@@ -62,6 +63,17 @@ class Result:
 #: What stores extra specs of any flavor, and what a stock Nova says to an unknown one.
 ANY_EXTRA_SPECS = re.compile(re.escape(f"{NOVA}/flavors/") + r"[0-9a-f-]{36}/os-extra_specs$")
 STOCK_VALIDATION = "extra spec 'hw:unique_serial' does not appear to be a valid extra spec."
+
+
+@contextlib.contextmanager
+def _own_log_handlers() -> Iterator[None]:
+    """Take the handlers away that a shell adds: the next one would log to all of them."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
 
 
 class FakeCloud:
@@ -324,7 +336,11 @@ class FakeCloud:
         for name, value in environment.items():
             self._monkeypatch.setenv(name, value)
         out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            _own_log_handlers(),
+        ):
             try:
                 code = shell.main(list(args))
             except SystemExit as stop:
