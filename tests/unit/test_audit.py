@@ -11,7 +11,7 @@ import re
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -22,104 +22,64 @@ from osc_uniqserial import metadefs, policy
 from osc_uniqserial.api import evidence, hosts
 from osc_uniqserial.checks import AUDIT
 from osc_uniqserial.checks.engine import Audit
-from osc_uniqserial.commands.findings import _LONG, COLUMNS
+from osc_uniqserial.commands.findings import _LONG
 from osc_uniqserial.effective.counts import Tally
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.effective.explanations import Reports
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.model.cloud import (
-    Aggregate,
-    Case,
     Configuration,
     Flavor,
     FlavorPart,
     Fleet,
     Host,
-    Hypervisor,
-    Image,
     ImagePart,
     Sighting,
     Unchecked,
 )
 from osc_uniqserial.model.finding import Finding, ServerIds, Severity
-from osc_uniqserial.policy import Evidence, HostInput, SerialSource, Setting, SettingInput
-from tests.unit.conftest import CINDER, GLANCE, KEYSTONE, NOVA, PLACEMENT, FakeCloud, Result
-from tests.unit.test_destinations import MODES, NODES, FakeRest, parts, read_fleet
-from tests.unit.test_destinations import Node as Kind
-from tests.unit.test_list import (
+from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, HostInput, SerialSource, Setting
+from tests.unit.builders import (
     AFTER,
+    DRIVER,
+    EVIL,
     HOST,
     IMAGE_FALSE,
     IMAGE_TRUE,
+    M_AUTO,
+    M_NONE,
+    M_OS,
+    M_UNIQUE,
+    NUMBERS,
+    OPEN,
     PLAIN,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
     TRUE,
-    Estate,
+    Json,
+    aggregate,
+    built_from,
+    configuration,
+    flavor,
+    host,
+    image,
     image_id,
     on,
     server_id,
+    sighting,
     volume_id,
 )
-from tests.unit.test_metadefs import BOOLEAN, MAIN, changed, definition
-from tests.unit.test_status import M_AUTO, M_NONE, M_OS, M_UNIQUE, OPEN, K, Node, U
+from tests.unit.clouds import FAULTS, AuditCloud, Node, deny_all_projects
+from tests.unit.fake_cloud import CINDER, GLANCE, KEYSTONE, NOVA, PLACEMENT, FakeCloud
+from tests.unit.glance import BOOLEAN, MAIN, changed, definition
+from tests.unit.strategies import MODES, NODES, FakeRest, parts, read_fleet
+from tests.unit.strategies import Node as Kind
 
-Json = dict[str, Any]
-
-DRIVER = (U, K, M_UNIQUE)
-REQUIRED = {f"trait:{U}": "required"}
-F, I = policy.FLAVOR_KEY, policy.IMAGE_KEY  # noqa: E741
+REQUIRED = {f"trait:{TRAIT_UNIQUE}": "required"}
 UNCHECKED = {id_ for id_, check in AUDIT.items() if check.severity is Severity.UNCHECKED}
 
 
 # --- a small cloud in memory ---------------------------------------------------
-
-
-def host(
-    name: str,
-    *traits: str,
-    unread: bool = False,
-    enabled: bool = True,
-    up: bool = True,
-    type: str = "QEMU",
-    mode: policy.HostMode | None = None,
-) -> Host:
-    hypervisor = Hypervisor(f"provider-{name}", name, name, enabled, up, type, "x86_64")
-    found = None if unread else frozenset(traits)
-    smbios = hypervisor.writes_sysinfo(None)
-    known = evidence.host_input(found, mode, declared=False, smbios=smbios)
-    return Host(hypervisor, known, found)
-
-
-def aggregate(name: str, hosts: Sequence[str] = ("a",), /, **metadata: str) -> Aggregate:
-    said = {key.replace("__", ":"): value for key, value in metadata.items()}
-    return Aggregate(name, name, None, said, frozenset(hosts))
-
-
-def flavor(name: str = "gold", /, **specs: str) -> Flavor:
-    return Flavor(f"id-{name}", name, specs)
-
-
-def image(
-    name: str = "debian",
-    visibility: str = "private",
-    snapshot: bool = False,
-    /,
-    **properties: str,
-) -> Image:
-    return Image(f"id-{name}", name, "owner", visibility, "2026", snapshot, properties)
-
-
-def configuration(
-    *fleet: Host,
-    aggregates: Sequence[Aggregate] = (),
-    flavors: Iterable[Flavor] | Unchecked = (),
-    images: Iterable[Image] | Unchecked = (),
-    **more: Any,
-) -> Configuration:
-    return Configuration(
-        Fleet(fleet, tuple(aggregates), **more),
-        flavors if isinstance(flavors, Unchecked) else tuple(flavors),
-        images if isinstance(images, Unchecked) else {each.id: each for each in images},
-    )
 
 
 def found_in(known: Configuration, definitions: Iterable[Comparison] = ()) -> list[Finding]:
@@ -128,46 +88,6 @@ def found_in(known: Configuration, definitions: Iterable[Comparison] = ()) -> li
 
 def told(findings: Iterable[Finding]) -> Counter[tuple[str, str | None]]:
     return Counter((each.id, each.resource_name) for each in findings)
-
-
-NUMBERS = iter(range(1, 1_000_000))
-
-
-def sighting(
-    on: Host | None,
-    specs: dict[str, str] | None = None,
-    image: ImagePart | None = None,
-    **changes: Any,
-) -> Sighting:
-    """Return a server; without a host it is shelved."""
-    flavor_now = changes.pop("flavor_now", None)
-    case = Case(
-        evidence.flavor_part(specs or {}, flavor_now),
-        image or built_from(None),
-        on.input if on else HostInput(),
-        host_visible=changes.pop("host_visible", True),
-        reachable=changes.pop("reachable", True),
-        pinned=changes.pop("pinned", False),
-        placed=on is not None,
-    )
-    number = next(NUMBERS)
-    about = Sighting(
-        str(uuid.UUID(int=number)),
-        f"web-{number}",
-        "p",
-        "ACTIVE" if on else "SHELVED_OFFLOADED",
-        on.hypervisor.host if on else None,
-        case,
-        "gold",
-        "id-debian",
-        on,
-    )
-    return dataclasses.replace(about, **changes)
-
-
-def built_from(raw: str | None, now: str | None = None, changed: bool = False) -> ImagePart:
-    used = SettingInput(policy.parse(raw), Evidence.FROZEN)
-    return ImagePart(used, policy.parse(now) if changed else None, bounded=False)
 
 
 def audited(*servers: Sighting, known: Configuration | None = None, **summary: Any) -> Audit:
@@ -196,15 +116,19 @@ CONFIGURATIONS: dict[str, tuple[str, str | None, Configuration]] = {
     "flavor with null": (
         "invalid-value",
         "gold",
-        configuration(GOOD, flavors=[flavor(**{F: "null"})]),
+        configuration(GOOD, flavors=[flavor(**{FLAVOR_KEY: "null"})]),
     ),
-    "blank flavor": ("invalid-value", "gold", configuration(flavors=[flavor(**{F: ""})])),
-    "image": ("invalid-value", "debian", configuration(images=[image(**{I: "banana"})])),
-    "aggregate": ("invalid-value", "r", configuration(aggregates=[aggregate("r", **{I: "x"})])),
+    "blank flavor": ("invalid-value", "gold", configuration(flavors=[flavor(**{FLAVOR_KEY: ""})])),
+    "image": ("invalid-value", "debian", configuration(images=[image(**{IMAGE_KEY: "banana"})])),
+    "aggregate": (
+        "invalid-value",
+        "r",
+        configuration(aggregates=[aggregate("r", **{IMAGE_KEY: "x"})]),
+    ),
     "image key on a flavor": (
         "misplaced-key",
         "gold",
-        configuration(flavors=[flavor(**{I: "true"})]),
+        configuration(flavors=[flavor(**{IMAGE_KEY: "true"})]),
     ),
     "near miss on a flavor": (
         "misplaced-key",
@@ -214,7 +138,7 @@ CONFIGURATIONS: dict[str, tuple[str, str | None, Configuration]] = {
     "flavor key on an image": (
         "misplaced-key",
         "debian",
-        configuration(images=[image(**{F: "true"})]),
+        configuration(images=[image(**{FLAVOR_KEY: "true"})]),
     ),
     "a flavor with a key that is close": (
         "misspelt-key",
@@ -234,22 +158,25 @@ CONFIGURATIONS: dict[str, tuple[str, str | None, Configuration]] = {
     "flavor contradicts itself": (
         "contradicting-request",
         "gold",
-        configuration(GOOD, flavors=[flavor(**{F: "false"}, **REQUIRED)]),
+        configuration(GOOD, flavors=[flavor(**{FLAVOR_KEY: "false"}, **REQUIRED)]),
     ),
     "image contradicts itself": (
         "contradicting-request",
         "debian",
-        configuration(host("a", U, K, M_OS), images=[image(**{I: "false"}, **REQUIRED)]),
+        configuration(
+            host("a", TRAIT_UNIQUE, TRAIT_KEYS, M_OS),
+            images=[image(**{IMAGE_KEY: "false"}, **REQUIRED)],
+        ),
     ),
     "no host gives unique": (
         "key-not-honoured",
         "gold",
-        configuration(STOCK, flavors=[flavor(**{F: "true"})]),
+        configuration(STOCK, flavors=[flavor(**{FLAVOR_KEY: "true"})]),
     ),
     "no host obeys": (
         "key-not-honoured",
         "debian",
-        configuration(STOCK, images=[image(**{I: "false"})]),
+        configuration(STOCK, images=[image(**{IMAGE_KEY: "false"})]),
     ),
     "no host has the trait": (
         "no-valid-host",
@@ -269,45 +196,55 @@ CONFIGURATIONS: dict[str, tuple[str, str | None, Configuration]] = {
     "nothing keeps servers from a stock host": (
         "not-steered",
         "gold",
-        configuration(GOOD, STOCK, flavors=[flavor(**{F: "true"})]),
+        configuration(GOOD, STOCK, flavors=[flavor(**{FLAVOR_KEY: "true"})]),
     ),
     "an image either": (
         "not-steered",
         "debian",
-        configuration(GOOD, STOCK, images=[image(**{I: "true"})]),
+        configuration(GOOD, STOCK, images=[image(**{IMAGE_KEY: "true"})]),
     ),
     "snapshot": (
         "inherited-key",
         "debian",
-        configuration(GOOD, images=[image("debian", "private", True, **{I: "true"})]),
+        configuration(GOOD, images=[image("debian", "private", True, **{IMAGE_KEY: "true"})]),
     ),
     "aggregate contradicts itself": (
         "aggregate-conflict",
         "r",
-        configuration(GOOD, aggregates=[aggregate("r", **{F: "true", I: "False"})]),
+        configuration(
+            GOOD, aggregates=[aggregate("r", **{FLAVOR_KEY: "true", IMAGE_KEY: "False"})]
+        ),
     ),
     "aggregate says too much": (
         "aggregate-host-mismatch",
         "r",
-        configuration(STOCK, aggregates=[aggregate("r", ["s"], **{F: "true"})]),
+        configuration(STOCK, aggregates=[aggregate("r", ["s"], **{FLAVOR_KEY: "true"})]),
     ),
     "aggregate says too little": (
         "aggregate-host-mismatch",
         "r",
-        configuration(GOOD, aggregates=[aggregate("r", **{F: "false"})]),
+        configuration(GOOD, aggregates=[aggregate("r", **{FLAVOR_KEY: "false"})]),
     ),
     "two modes": ("contradicting-traits", "h", configuration(host("h", M_AUTO, M_OS))),
     "a promise that the mode breaks": (
         "contradicting-traits",
         "h",
-        configuration(host("h", U, M_OS)),
+        configuration(host("h", TRAIT_UNIQUE, M_OS)),
     ),
-    "keys without a mode": ("incomplete-traits", "h", configuration(host("h", U, K))),
-    "keys without the promise": ("incomplete-traits", "h", configuration(host("h", K, M_OS))),
+    "keys without a mode": (
+        "incomplete-traits",
+        "h",
+        configuration(host("h", TRAIT_UNIQUE, TRAIT_KEYS)),
+    ),
+    "keys without the promise": (
+        "incomplete-traits",
+        "h",
+        configuration(host("h", TRAIT_KEYS, M_OS)),
+    ),
     "traits of a host without serials": (
         "wrong-traits",
         "h",
-        configuration(host("h", U, type="ironic")),
+        configuration(host("h", TRAIT_UNIQUE, type="ironic")),
     ),
     "open to images": ("image-may-show-host", "h", configuration(host("h", *DRIVER, OPEN))),
 }
@@ -321,55 +258,64 @@ def test_one_fault_makes_one_finding(case: tuple[str, str | None, Configuration]
 
 CLEAN: dict[str, Configuration] = {
     "nothing": configuration(),
-    "a flavor that asks": configuration(GOOD, flavors=[flavor(**{F: "True"})]),
+    "a flavor that asks": configuration(GOOD, flavors=[flavor(**{FLAVOR_KEY: "True"})]),
     "a flavor that is steered": configuration(
-        GOOD, STOCK, flavors=[flavor(**{F: "true"}, **REQUIRED)]
+        GOOD, STOCK, flavors=[flavor(**{FLAVOR_KEY: "true"}, **REQUIRED)]
     ),
     **{
         f"a flavor that {key} may keep from the other host": configuration(
-            GOOD, STOCK, flavors=[flavor(**{F: "true", key: value})]
+            GOOD, STOCK, flavors=[flavor(**{FLAVOR_KEY: "true", key: value})]
         )
         for key, value in (
             ("ssd", "true"),
             ("trait:CUSTOM_LICENSED", "required"),
             ("trait_group1:CUSTOM_LICENSED", "required"),
-            (f"aggregate_instance_extra_specs:{F}", "true"),
+            (f"aggregate_instance_extra_specs:{FLAVOR_KEY}", "true"),
         )
     },
     "an image that a trait of others may keep from the other host": configuration(
-        GOOD, STOCK, images=[image(**{I: "true", "trait:CUSTOM_LICENSED": "required"})]
+        GOOD, STOCK, images=[image(**{IMAGE_KEY: "true", "trait:CUSTOM_LICENSED": "required"})]
     ),
     "a stock host in mode unique gives it": configuration(
-        host("a", U, M_UNIQUE), flavors=[flavor(**{F: "true"})]
+        host("a", TRAIT_UNIQUE, M_UNIQUE), flavors=[flavor(**{FLAVOR_KEY: "true"})]
     ),
     "the other host is disabled": configuration(
-        GOOD, host("s", M_AUTO, enabled=False), flavors=[flavor(**{F: "true"})]
+        GOOD, host("s", M_AUTO, enabled=False), flavors=[flavor(**{FLAVOR_KEY: "true"})]
     ),
     "the other host is not known": configuration(
-        GOOD, host("s", unread=True), flavors=[flavor(**{F: "true"})]
+        GOOD, host("s", unread=True), flavors=[flavor(**{FLAVOR_KEY: "true"})]
     ),
     "a driver that is not known": configuration(
-        host("s", unread=True), flavors=[flavor(**{F: "true"})], traits_unread="no"
+        host("s", unread=True), flavors=[flavor(**{FLAVOR_KEY: "true"})], traits_unread="no"
     ),
-    "traits unread": configuration(host("s", unread=True), flavors=[flavor(**{F: "false"})]),
+    "traits unread": configuration(
+        host("s", unread=True), flavors=[flavor(**{FLAVOR_KEY: "false"})]
+    ),
     "hidden extra specs": configuration(flavors=[Flavor("1", "gold", None)]),
     "a snapshot without the key": configuration(images=[image("debian", "private", True)]),
     "a public image": configuration(
-        host("a", U, K, M_OS), images=[image("debian", "public", **{I: "false"})]
+        host("a", TRAIT_UNIQUE, TRAIT_KEYS, M_OS),
+        images=[image("debian", "public", **{IMAGE_KEY: "false"})],
     ),
     "aggregates agree": configuration(
-        GOOD, aggregates=[aggregate("r", **{F: "true"}), aggregate("q", **{I: "True"})]
+        GOOD,
+        aggregates=[aggregate("r", **{FLAVOR_KEY: "true"}), aggregate("q", **{IMAGE_KEY: "True"})],
     ),
     "aggregates apart": configuration(
         GOOD,
         STOCK,
-        aggregates=[aggregate("r", **{F: "true"}), aggregate("q", ["s"], **{F: "false"})],
+        aggregates=[
+            aggregate("r", **{FLAVOR_KEY: "true"}),
+            aggregate("q", ["s"], **{FLAVOR_KEY: "false"}),
+        ],
     ),
     "an aggregate of a host that is not known": configuration(
-        host("a"), aggregates=[aggregate("r", **{F: "true"})]
+        host("a"), aggregates=[aggregate("r", **{FLAVOR_KEY: "true"})]
     ),
     "ironic without traits": configuration(host("h", type="ironic")),
-    "open, and in a mode where it means nothing": configuration(host("h", U, K, M_OS, OPEN)),
+    "open, and in a mode where it means nothing": configuration(
+        host("h", TRAIT_UNIQUE, TRAIT_KEYS, M_OS, OPEN)
+    ),
     "open, and stock": configuration(host("h", M_UNIQUE, OPEN)),
 }
 
@@ -384,21 +330,26 @@ def test_a_declaration_of_an_aggregate_counts_as_in_the_list_of_hosts() -> None:
     known = evidence.host_input(frozenset(), None, declared=True, smbios=True)
     declared = dataclasses.replace(declared, input=dataclasses.replace(known, honours=None))
     assert declared.meets_unique is True
-    cloud = configuration(declared, STOCK, flavors=[flavor(**{F: "true"})])
+    cloud = configuration(declared, STOCK, flavors=[flavor(**{FLAVOR_KEY: "true"})])
     assert told(found_in(cloud)) == {("not-steered", "gold"): 1}
 
 
 def test_aggregates_that_contradict_each_other() -> None:
     known = configuration(
-        host("a"), aggregates=[aggregate("r", **{F: "true"}), aggregate("q", **{F: "no"})]
+        host("a"),
+        aggregates=[aggregate("r", **{FLAVOR_KEY: "true"}), aggregate("q", **{FLAVOR_KEY: "no"})],
     )
     assert told(found_in(known)) == {("aggregate-conflict", "r"): 1, ("aggregate-conflict", "q"): 1}
 
 
 @pytest.mark.parametrize("visibility", ["private", "shared", "community", "public"])
-@pytest.mark.parametrize("traits", [(*DRIVER, OPEN), DRIVER, (U, K, M_OS, OPEN), (M_UNIQUE, OPEN)])
+@pytest.mark.parametrize(
+    "traits", [(*DRIVER, OPEN), DRIVER, (TRAIT_UNIQUE, TRAIT_KEYS, M_OS, OPEN), (M_UNIQUE, OPEN)]
+)
 def test_an_image_of_a_tenant_that_shows_a_host(visibility: str, traits: tuple[str, ...]) -> None:
-    known = configuration(host("h", *traits), images=[image("x", visibility, **{I: "false"})])
+    known = configuration(
+        host("h", *traits), images=[image("x", visibility, **{IMAGE_KEY: "false"})]
+    )
     found = {each.id: each for each in found_in(known)}
     exposed = visibility != "public" and traits == (*DRIVER, OPEN)
     assert ("tenant-image-shows-host" in found) is exposed
@@ -411,7 +362,7 @@ def test_an_image_of_a_tenant_that_shows_a_host(visibility: str, traits: tuple[s
 @pytest.mark.parametrize("required", policy.TRAITS)
 def test_any_trait_of_ours_may_be_missing(required: str) -> None:
     rule = {f"trait:{required}": "required"}
-    without = host("h", *(trait for trait in (U, K) if trait != required))
+    without = host("h", *(trait for trait in (TRAIT_UNIQUE, TRAIT_KEYS) if trait != required))
     known = configuration(without, flavors=[flavor(**rule)])
     assert ("no-valid-host", "gold") in told(found_in(known))
     known = configuration(host("h", required), flavors=[flavor(**rule)])
@@ -471,11 +422,15 @@ def test_servers_that_show_the_host(count: int) -> None:
     [
         (LOSES, None, "Set [libvirt]sysinfo_serial = unique on the host"),
         # It is unique already: only the flavor or the image can be the cause.
-        (host("q", U, K, M_UNIQUE), "false", "Take hw:unique_serial=false out of their flavor"),
+        (
+            host("q", TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE),
+            "false",
+            "Take hw:unique_serial=false out of their flavor",
+        ),
     ],
 )
 def test_what_helps_servers_that_show_the_host(on: Host, asked: str | None, remedy: str) -> None:
-    specs = {F: asked} if asked else {}
+    specs = {FLAVOR_KEY: asked} if asked else {}
     found = of_servers(sighting(on, specs), sighting(on, specs))
     for id_ in ("serial-shared", "host-identity-shown"):
         assert str(found[id_].remedy).startswith(remedy)
@@ -546,10 +501,10 @@ def test_what_changed_since_boot(now: str | None, changed: bool) -> None:
 def test_flavor_and_image_that_ask_for_opposites() -> None:
     found = of_servers(
         sighting(GOOD, TRUE, built_from("false")),
-        sighting(GOOD, {F: "no"}, built_from("yes")),
+        sighting(GOOD, {FLAVOR_KEY: "no"}, built_from("yes")),
         sighting(GOOD, TRUE, built_from("true")),
         sighting(GOOD, TRUE),
-        sighting(GOOD, {F: "banana"}, built_from("false")),
+        sighting(GOOD, {FLAVOR_KEY: "banana"}, built_from("false")),
     )
     about = found["setting-conflict"].servers
     assert about is not None
@@ -558,8 +513,8 @@ def test_flavor_and_image_that_ask_for_opposites() -> None:
 
 def test_invalid_values_in_use() -> None:
     audit = audited(
-        sighting(GOOD, {F: "null"}),
-        sighting(GOOD, {F: "null"}),
+        sighting(GOOD, {FLAVOR_KEY: "null"}),
+        sighting(GOOD, {FLAVOR_KEY: "null"}),
         sighting(GOOD, image=built_from("x")),
     )
     found = [(each.id, each.type, len(each.servers or ())) for each in audit.summary()]
@@ -600,7 +555,11 @@ HIDDEN = dataclasses.replace(UNTOLD, input=HostInput())
             ["host-unknown"],
             "1 on a host that is hidden from this user",
         ),
-        (sighting(host("k", U, K, M_OS), image=ImagePart()), ["image-unreadable"], "1 image"),
+        (
+            sighting(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS), image=ImagePart()),
+            ["image-unreadable"],
+            "1 image",
+        ),
         (sighting(None, reachable=False, name=None), ["server-in-down-cell"], "1 in a down cell"),
     ],
 )
@@ -629,7 +588,7 @@ def test_hosts_of_which_nothing_is_known_without_a_server_that_tells() -> None:
 
 def test_a_known_serial_does_not_make_its_host_known() -> None:
     """A host with the keys' driver gives who asks a serial of his own, in whatever mode."""
-    modeless = host("m", U, K)
+    modeless = host("m", TRAIT_UNIQUE, TRAIT_KEYS)
     found = of_servers(sighting(modeless, TRUE))
     assert found["host-mode-unknown"].resource_name == "m"
 
@@ -649,7 +608,7 @@ def test_flavors_whose_extra_specs_are_hidden() -> None:
 
 
 def test_a_flavor_that_is_hidden() -> None:
-    server = sighting(host("k", U, K, M_OS))
+    server = sighting(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS))
     case = dataclasses.replace(server.case, flavor=FlavorPart())
     audit = audited(dataclasses.replace(server, case=case))
     assert [each.id for each in audit.summary()] == ["flavor-unreadable"]
@@ -657,7 +616,9 @@ def test_a_flavor_that_is_hidden() -> None:
 
 
 def test_a_root_volume_that_is_unknown() -> None:
-    server = dataclasses.replace(sighting(host("k", U, K, M_OS), image=ImagePart()), image=None)
+    server = dataclasses.replace(
+        sighting(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS), image=ImagePart()), image=None
+    )
     audit = audited(server)
     (found,) = audit.summary()
     assert (found.id, found.resource_name) == ("volume-unreadable", None)
@@ -806,35 +767,6 @@ def test_server_ids_are_small() -> None:
 # --- the command ------------------------------------------------------------------
 
 
-class AuditCloud(Estate):
-    """A cloud with two hosts of the driver, and servers, without any finding."""
-
-    def __init__(self, fake: FakeCloud) -> None:
-        super().__init__(fake)
-        self.hosts(a=Node(), b=Node())
-
-    def run(self, *options: str) -> Result:
-        result = self.fake.openstack("unique", "serial", "audit", *options)
-        assert all("os-extra_specs" in each for each in self.fake.writes())
-        self.notes = result.err
-        return result
-
-    def findings(self, *options: str, code: int = 3) -> list[Json]:
-        result = self.run("-f", "json", "--long", *options)
-        assert result.code == code, result.out + result.err
-        rows: list[Json] = result.json
-        assert all(list(row) == [name for name in COLUMNS if name != "baseline"] for row in rows)
-        return rows
-
-    def ids(self, *options: str, code: int = 3) -> list[str]:
-        return [row["id"] for row in self.findings(*options, code=code)]
-
-    @property
-    def last(self) -> str:
-        """The last line on standard error."""
-        return self.notes.splitlines()[-1]
-
-
 @pytest.fixture
 def cloud(fake: FakeCloud) -> AuditCloud:
     return AuditCloud(fake)
@@ -843,21 +775,8 @@ def cloud(fake: FakeCloud) -> AuditCloud:
 @pytest.fixture
 def faulty(cloud: AuditCloud) -> AuditCloud:
     """A finding of each severity."""
-    cloud.hosts(a=Node(), b=Node((U, K, M_UNIQUE, OPEN)), c=Node((M_AUTO,)))
-    cloud.flavor("typo", {"hw:unique_serial": "banana"})
-    cloud.server(1)
-    cloud.server(2, host="c")
+    cloud.add_faults()
     return cloud
-
-
-FAULTS = [
-    "unique-not-effective",
-    "invalid-value",
-    "changes-on-move",
-    "host-identity-shown",
-    "not-steered",
-    "image-may-show-host",
-]
 
 
 def test_a_clean_cloud(cloud: AuditCloud) -> None:
@@ -958,14 +877,14 @@ def test_a_part_that_cannot_be_read(cloud: AuditCloud, url: str, id_: str) -> No
 
 def test_volumes_that_cannot_be_read(cloud: AuditCloud) -> None:
     cloud.fake.http.get(f"{CINDER}/volumes/detail", status_code=403)
-    cloud.hosts(a=Node((U, K, M_OS)))
+    cloud.hosts(a=Node((TRAIT_UNIQUE, TRAIT_KEYS, M_OS)))
     cloud.server(1, flavor=PLAIN, image=None)
     assert cloud.ids(code=4) == ["volume-unreadable", "volumes-unreadable"]
     assert cloud.last == "0 of 1 servers checked; 1 with an unreadable root volume"
 
 
 @pytest.mark.parametrize(
-    ("key", "id_"), [("hw_unqiue_serial", "misspelt-key"), (F, "misplaced-key")]
+    ("key", "id_"), [("hw_unqiue_serial", "misspelt-key"), (FLAVOR_KEY, "misplaced-key")]
 )
 def test_a_root_volume_with_a_key_that_does_nothing(cloud: AuditCloud, key: str, id_: str) -> None:
     said = {key: "true"}
@@ -976,7 +895,7 @@ def test_a_root_volume_with_a_key_that_does_nothing(cloud: AuditCloud, key: str,
 
 
 def test_an_image_that_was_deleted(cloud: AuditCloud) -> None:
-    cloud.hosts(a=Node((U, K, M_OS)))
+    cloud.hosts(a=Node((TRAIT_UNIQUE, TRAIT_KEYS, M_OS)))
     cloud.server(1, flavor=PLAIN, image=9)
     (row,) = cloud.findings(code=4)
     assert (row["id"], row["resource_id"]) == ("image-unreadable", image_id(9))
@@ -1033,18 +952,6 @@ def test_no_progress_without_a_terminal(faulty: AuditCloud) -> None:
 
 
 # --- which servers ---------------------------------------------------------------
-
-FORBIDDEN = {"forbidden": {"code": 403, "message": "Policy doesn't allow get_all_tenants"}}
-
-
-def deny_all_projects(cloud: AuditCloud) -> None:
-    for path in ("servers", "servers/detail"):
-        cloud.fake.http.get(
-            f"{NOVA}/{path}?all_tenants=true",
-            status_code=403,
-            json=FORBIDDEN,
-            headers={"Content-Type": "application/json"},
-        )
 
 
 def test_all_projects_where_that_is_allowed(cloud: AuditCloud) -> None:
@@ -1117,8 +1024,6 @@ def test_the_requests_of_a_small_cloud_do_not_grow(cloud: AuditCloud) -> None:
 
 
 # --- how it looks ----------------------------------------------------------------
-
-EVIL = "=\x1b[2J\n\u202e$(id)`id`"
 
 
 @pytest.mark.parametrize("formatter", ["table", "csv", "value", "json", "yaml"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import sys
 import time
-import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,20 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osc_uniqserial.checks import ALL
-from osc_uniqserial.model.finding import Finding, ServerIds, Severity
+from osc_uniqserial.model.finding import Finding, Severity
 from osc_uniqserial.reports import baseline
 from osc_uniqserial.reports.baseline import BadBaseline, Entry, Standing
+from tests.unit.builders import servers
 
 TODAY = datetime.date(2026, 11, 23)
 DAY = datetime.timedelta(days=1)
+#: Lists in lists, more than Python can call functions in functions.
+TOO_DEEP = 2 * sys.getrecursionlimit()
 IDS = [id_ for id_, check in ALL.items() if check.severity is not Severity.UNCHECKED]
-
-
-def servers(count: int) -> ServerIds:
-    held = ServerIds()
-    for number in range(count):
-        held.add(str(uuid.UUID(int=number)))
-    return held
 
 
 def finding(
@@ -125,8 +121,8 @@ def test_nothing_is_accepted(text: str) -> None:
         ("? [a]\n: 1\n", "it is not YAML"),
         ("accepted: []\n---\naccepted: []", "it is not YAML"),
         ("accepted: !!python/object/apply:os.getcwd []", "it is not YAML"),
-        ("accepted: " + "[" * 10_000, "it is not YAML"),
-        ("accepted: " + "[" * 10_000 + "]" * 10_000, "it is not YAML"),
+        ("accepted: " + "[" * TOO_DEEP, "it is not YAML"),
+        ("accepted: " + "[" * TOO_DEEP + "]" * TOO_DEEP, "it is not YAML"),
         (GOOD.replace("2030-12-31", "2030-02-31"), "it is not YAML"),
         ("[]", "it has no list 'accepted'"),
         ("text", "it has no list 'accepted'"),

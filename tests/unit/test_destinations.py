@@ -4,23 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osc_uniqserial import policy
 from osc_uniqserial.api import evidence, hosts
-from osc_uniqserial.api.rest import Json, Rest
+from osc_uniqserial.api.rest import Json
 from osc_uniqserial.commands.show import COLUMNS
 from osc_uniqserial.effective import explanation
 from osc_uniqserial.effective.explanations import Reports
 from osc_uniqserial.effective.migration_targets import Destinations
 from osc_uniqserial.model.cloud import (
-    UNREADABLE,
     Case,
     FlavorPart,
     Fleet,
@@ -31,82 +28,8 @@ from osc_uniqserial.model.cloud import (
     Sighting,
 )
 from osc_uniqserial.policy import HostMode, SettingInput
-
-U, K = policy.TRAIT_UNIQUE, policy.TRAIT_KEYS
-M_UNIQUE, M_OS = policy.mode_trait(HostMode.UNIQUE), policy.mode_trait(HostMode.OS)
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """A compute host; an aggregate may declare that it gives a unique serial."""
-
-    traits: frozenset[str] = frozenset()
-    enabled: bool = True
-    type: str = "QEMU"
-    declared: bool = False
-
-
-class FakeRest(Rest):
-    """Nova and Placement with these hosts, named h0 and so on."""
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.nodes = nodes
-
-    def microversion(self, _service: str, wanted: str) -> str:
-        return wanted
-
-    def read(self, kind: Any, *about: Any) -> Any:
-        return msgspec.convert(self.get(*about), kind)
-
-    def get(
-        self, _service: str, path: str, params: Any = None, _microversion: str | None = None
-    ) -> Json:
-        query = list(params.items() if isinstance(params, Mapping) else params or ())
-        if path == "/os-hypervisors/detail":
-            return {"hypervisors": [_hypervisor(*pair) for pair in enumerate(self.nodes)]}
-        if path == "/os-aggregates":
-            return {"aggregates": [_aggregate(*pair) for pair in enumerate(self.nodes)]}
-        known = frozenset().union(*(node.traits for node in self.nodes))
-        if path == "/traits":
-            asked = dict(query)["name"].removeprefix("in:").split(",")
-            return {"traits": sorted(known & set(asked))}
-        assert path == "/resource_providers"
-        found = [
-            {"uuid": f"provider-{number}"}
-            for number, node in enumerate(self.nodes)
-            if all(_matches(wanted, node.traits, known) for _name, wanted in query)
-        ]
-        return {"resource_providers": found}
-
-
-def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
-    """Return the hosts of a cloud that tells all."""
-    fleet, _unlisted = hosts.read_hosts(rest, given)
-    assert isinstance(fleet, Fleet)
-    return fleet
-
-
-def _matches(wanted: str, has: frozenset[str], known: frozenset[str]) -> bool:
-    terms = wanted.removeprefix("in:").split(",")
-    assert {term.lstrip("!") for term in terms} <= known, "Placement answers 400"
-    found = [(term[1:] not in has) if term[0] == "!" else term in has for term in terms]
-    return any(found) if wanted.startswith("in:") else all(found)
-
-
-def _hypervisor(number: int, node: Node) -> Json:
-    return {
-        "id": f"provider-{number}",
-        "hypervisor_hostname": f"node-{number}",
-        "hypervisor_type": node.type,
-        "status": "enabled" if node.enabled else "disabled",
-        "service": {"host": f"h{number}"},
-        "cpu_info": {"arch": "x86_64"},
-    }
-
-
-def _aggregate(number: int, node: Node) -> Json:
-    metadata = {policy.FLAVOR_KEY: "true"} if node.declared else {}
-    return {"id": number, "name": f"a{number}", "hosts": [f"h{number}"], "metadata": metadata}
+from tests.unit.builders import M_OS, M_UNIQUE, OPEN, TRAIT_KEYS, TRAIT_UNIQUE
+from tests.unit.strategies import MODES, NODES, RARELY, FakeRest, Node, parts, read_fleet
 
 
 def case_of(
@@ -134,57 +57,6 @@ def sighting(case: Case, on: Host | None, number: int = 0, status: str = "ACTIVE
 
 # --- random clouds --------------------------------------------------------------
 
-SETTINGS = st.sampled_from(
-    [
-        UNREADABLE,
-        *(SettingInput(policy.parse(raw)) for raw in (None, "true", "false", "banana")),
-    ]
-)
-NEEDS = st.dictionaries(
-    st.sampled_from(policy.TRAITS), st.sampled_from(["required", "forbidden"]), max_size=2
-)
-OPEN = policy.TRAIT_IMAGE_MAY_SHOW_HOST
-#: What hosts report: nothing; a stock one that says its mode; the driver, open to images or not.
-TRAITS = st.one_of(
-    st.just(frozenset[str]()),
-    st.sampled_from(list(policy.MODE_TRAITS)).map(
-        lambda mode: frozenset({mode, U} if mode == M_UNIQUE else {mode})
-    ),
-    st.builds(
-        lambda mode, more: frozenset({U, K, mode, *more}),
-        st.sampled_from(list(policy.MODE_TRAITS)),
-        st.sampled_from([(), (OPEN,)]),
-    ),
-)
-NODES = st.lists(
-    st.builds(
-        Node,
-        TRAITS,
-        st.sampled_from([True, True, False]),
-        st.sampled_from(["QEMU", "QEMU", "KVM", "ironic"]),
-        st.booleans(),
-    ),
-    min_size=1,
-    max_size=5,
-)
-MODES = st.dictionaries(
-    st.sampled_from(["*", "h0", "h1", "h2", "h3"]), st.sampled_from(HostMode), max_size=3
-).map(GivenModes)
-RARELY = st.sampled_from([False, False, False, True])
-
-
-@st.composite
-def parts(draw: Any, known: Sequence[str]) -> tuple[FlavorPart, ImagePart]:
-    """Return a flavor and an image; what they require exists in Placement."""
-    flavor, image = (
-        tuple(sorted((k, need) for k, need in draw(NEEDS).items() if k in known or need[0] == "f"))
-        for _part in range(2)
-    )
-    return (
-        FlavorPart(draw(SETTINGS), None, flavor, draw(RARELY)),
-        ImagePart(draw(SETTINGS), None, image, draw(RARELY)),
-    )
-
 
 # --- examples -----------------------------------------------------------------
 
@@ -198,9 +70,9 @@ def flavor(setting: str | None = None, **specs: str) -> FlavorPart:
     return evidence.flavor_part({**wish, **specs}, None)
 
 
-DRIVER = Node(frozenset({U, K, M_UNIQUE}))
-OPEN_DRIVER = Node(frozenset({U, K, M_UNIQUE, OPEN}))
-UNIQUE = Node(frozenset({M_UNIQUE, U}))
+DRIVER = Node(frozenset({TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE}))
+OPEN_DRIVER = Node(frozenset({TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE, OPEN}))
+UNIQUE = Node(frozenset({M_UNIQUE, TRAIT_UNIQUE}))
 STOCK = Node(frozenset({M_OS}))
 UNTOLD = Node(frozenset())
 
@@ -221,7 +93,7 @@ UNTOLD = Node(frozenset())
         # A host that is disabled can be left.
         ("true", (Node(DRIVER.traits, enabled=False), STOCK), Moves(False, ("h1",))),
         (None, (UNIQUE, DRIVER), Moves(True)),
-        (None, (UNIQUE, Node(frozenset({U, K, M_OS}))), Moves(False, ("h1",))),
+        (None, (UNIQUE, Node(frozenset({TRAIT_UNIQUE, TRAIT_KEYS, M_OS}))), Moves(False, ("h1",))),
         ("false", (UNIQUE, DRIVER), Moves(False, ("h1",))),
         ("false", (UNIQUE, UNIQUE), Moves(True)),
     ],
@@ -277,15 +149,15 @@ def test_what_is_not_looked_at_may_keep_a_server_from_a_host(what: str) -> None:
 def test_a_required_trait_keeps_servers_where_it_is() -> None:
     fleet = fleet_of(DRIVER, STOCK, UNIQUE, Node(DRIVER.traits, enabled=False))
     own = fleet.hosts[0]
-    required = flavor("true", **{f"trait:{U}": "required"})
+    required = flavor("true", **{f"trait:{TRAIT_UNIQUE}": "required"})
     destinations = Destinations(fleet)
     assert destinations.moves(case_of(own, flavor=required), own) == Moves(True)
     ids = {host.hypervisor.host: host.hypervisor.id for host in fleet.hosts}
-    assert destinations.other_with(((U, "required"),), ids["h0"])
-    assert destinations.other_with(((U, "required"),), ids["h1"])
-    assert not destinations.other_with(((K, "required"),), ids["h0"])
+    assert destinations.other_with(((TRAIT_UNIQUE, "required"),), ids["h0"])
+    assert destinations.other_with(((TRAIT_UNIQUE, "required"),), ids["h1"])
+    assert not destinations.other_with(((TRAIT_KEYS, "required"),), ids["h0"])
     # A host that is disabled takes nobody, but its servers can go.
-    assert destinations.other_with(((K, "required"),), ids["h3"])
+    assert destinations.other_with(((TRAIT_KEYS, "required"),), ids["h3"])
     assert not destinations.other_with((("CUSTOM_NO_SUCH", "required"),), ids["h0"])
 
 

@@ -13,58 +13,23 @@ from hypothesis import strategies as st
 
 from osc_uniqserial.guests import domain_xml
 from osc_uniqserial.guests.domain_xml import BadDomain, Domain
-
-ID = "11111111-1111-4111-8111-111111111111"
-
-
-def xml(
-    id_: str = ID,
-    serial: str | None = ID,
-    sysinfo: str = "",
-    before: str = "",
-    after: str = "",
-    smbios: str = "<smbios mode='sysinfo'/>",
-) -> bytes:
-    """Return a domain as libvirt prints one that Nova made."""
-    entry = "" if serial is None else f"<entry name='serial'>{serial}</entry>"
-    return f"""<domain type='kvm' id='3'>
-  <name>instance-00000001</name>
-  <uuid>{id_}</uuid>
-  <metadata>
-    <nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1">
-      <nova:package version="34.0.0"/>
-      <nova:name>web</nova:name>
-      <nova:creationTime>2026-11-22 10:11:12</nova:creationTime>
-      <nova:ports>
-        <nova:port uuid="a"><nova:ip type="fixed" address="10.0.0.1"/></nova:port>
-        <nova:port uuid="b"><nova:ip type="fixed" address="10.0.0.2"/></nova:port>
-      </nova:ports>
-    </nova:instance>{before}
-  </metadata>
-  <sysinfo type='smbios'>
-    <system>
-      <entry name='manufacturer'>OpenStack Foundation</entry>
-      {entry}
-      <entry name='uuid'>{id_}</entry>
-    </system>{sysinfo}
-  </sysinfo>
-  <os><type arch='x86_64'>hvm</type>{smbios}</os>
-  <devices><disk/></devices>{after}
-</domain>
-""".encode()
+from tests.unit.builders import DOMAIN_ID, ENTITY, nova_domain
 
 
 def test_a_domain_that_nova_made() -> None:
-    expected = Domain(ID, "instance-00000001", ID, "2026-11-22 10:11:12", "34.0.0")
-    assert domain_xml.parse(xml()) == expected
+    expected = Domain(DOMAIN_ID, "instance-00000001", DOMAIN_ID, "2026-11-22 10:11:12", "34.0.0")
+    assert domain_xml.parse(nova_domain()) == expected
 
 
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (f"<domain><uuid>{ID}</uuid></domain>".encode(), Domain(ID, "")),
-        (f"<domain><name>x</name><uuid>{ID.upper()}</uuid></domain>".encode(), Domain(ID, "x")),
-        (xml(serial=None).replace(b"nova/1.1", b"nova/2.0"), None),
+        (f"<domain><uuid>{DOMAIN_ID}</uuid></domain>".encode(), Domain(DOMAIN_ID, "")),
+        (
+            f"<domain><name>x</name><uuid>{DOMAIN_ID.upper()}</uuid></domain>".encode(),
+            Domain(DOMAIN_ID, "x"),
+        ),
+        (nova_domain(serial=None).replace(b"nova/1.1", b"nova/2.0"), None),
     ],
 )
 def test_domains_of_others_and_of_other_novas(document: bytes, expected: Domain | None) -> None:
@@ -78,10 +43,9 @@ def test_domains_of_others_and_of_other_novas(document: bytes, expected: Domain 
 def test_a_serial_of_another_thing_is_none() -> None:
     board = "<baseBoard><entry name='serial'>board</entry></baseBoard>"
     disk = "<devices><disk><serial>disk</serial></disk></devices>"
-    assert domain_xml.parse(xml(serial=None, sysinfo=board, after=disk)).serial is None
+    assert domain_xml.parse(nova_domain(serial=None, sysinfo=board, after=disk)).serial is None
 
 
-ENTITY = b'<!DOCTYPE d [<!ENTITY a "aaaa">]>'
 OUTSIDE = b'<!DOCTYPE d SYSTEM "file:///etc/passwd">'
 
 
@@ -91,16 +55,16 @@ OUTSIDE = b'<!DOCTYPE d SYSTEM "file:///etc/passwd">'
         (b"", "no XML"),
         (b"<domain>", "no XML"),
         (b"<network/>", "<network>"),
-        (f"<domain><uuid>{ID}x</uuid></domain>".encode(), "no UUID"),
+        (f"<domain><uuid>{DOMAIN_ID}x</uuid></domain>".encode(), "no UUID"),
         (b"<domain/>", "no UUID"),
-        (ENTITY + xml(), "DTD or entities"),
-        (OUTSIDE + xml(), "DTD or entities"),
-        (f"<domain><uuid>{ID}</uuid><uuid>{ID}</uuid></domain>".encode(), "twice"),
-        (xml(before="<x>" * 50), "no XML"),
-        (xml(before="<x>" * (1 << 20)), "inside of each other"),
+        (ENTITY + nova_domain(), "DTD or entities"),
+        (OUTSIDE + nova_domain(), "DTD or entities"),
+        (f"<domain><uuid>{DOMAIN_ID}</uuid><uuid>{DOMAIN_ID}</uuid></domain>".encode(), "twice"),
+        (nova_domain(before="<x>" * 50), "no XML"),
+        (nova_domain(before="<x>" * (1 << 20)), "inside of each other"),
         (b"\xff\xfe\x00", "no XML"),
         (b"<?xml version='1.0' encoding='klingon'?><domain/>", "no XML"),
-        (xml(before="x" * (domain_xml.MAX_BYTES + 1)), "MiB"),
+        (nova_domain(before="x" * (domain_xml.MAX_BYTES + 1)), "MiB"),
     ],
 )
 def test_documents_that_are_refused(document: bytes, why: str) -> None:
@@ -119,7 +83,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), ma
 
 @given(TEXT)
 def test_any_text_may_be_a_serial(text: str) -> None:
-    assert domain_xml.parse(xml(serial=escape(text))).serial == text.strip()
+    assert domain_xml.parse(nova_domain(serial=escape(text))).serial == text.strip()
 
 
 @given(
@@ -128,7 +92,7 @@ def test_any_text_may_be_a_serial(text: str) -> None:
 def test_a_stream_comes_apart_where_domains_end(serials: list[str], between: str) -> None:
     ids = [str(uuid.UUID(int=number + 1)) for number in range(len(serials))]
     stream = between.encode().join(
-        xml(id_, escape(serial)) for id_, serial in zip(ids, serials, strict=True)
+        nova_domain(id_, escape(serial)) for id_, serial in zip(ids, serials, strict=True)
     )
     found = [domain_xml.parse(each) for each in domain_xml.documents(stream.splitlines(True))]
     assert [each.id for each in found] == ids
@@ -144,8 +108,8 @@ def test_a_document_without_an_end_does_not_take_the_memory() -> None:
 
 def test_a_document_that_breaks_off_does_not_take_the_next_one_with_it() -> None:
     first, second, third = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
-    cut = xml(first).partition(b"</devices>")[0]
-    broken = cut + xml(second) + xml(third)
+    cut = nova_domain(first).partition(b"</devices>")[0]
+    broken = cut + nova_domain(second) + nova_domain(third)
     found = [domain_xml.parse(each).id for each in domain_xml.documents([broken])]
     assert found == [first, second, third]
     # Those that begin like others do.
@@ -154,7 +118,7 @@ def test_a_document_that_breaks_off_does_not_take_the_next_one_with_it() -> None
 
 
 def test_a_domain_inside_of_something_else_is_none() -> None:
-    saved = b"<domainsnapshot><name>x</name>" + xml() + b"</domainsnapshot>"
+    saved = b"<domainsnapshot><name>x</name>" + nova_domain() + b"</domainsnapshot>"
     for document in domain_xml.documents([saved]):
         with pytest.raises(BadDomain):
             domain_xml.parse(document)
@@ -162,9 +126,9 @@ def test_a_domain_inside_of_something_else_is_none() -> None:
 
 @pytest.mark.parametrize("smbios", ["", "<smbios mode='emulate'/>", "<smbios/>"])
 def test_sysinfo_counts_only_where_smbios_says_so(smbios: str) -> None:
-    assert domain_xml.parse(xml(smbios=smbios)).serial is None
+    assert domain_xml.parse(nova_domain(smbios=smbios)).serial is None
 
 
 def test_smbios_of_the_host_tells_no_serial() -> None:
     with pytest.raises(BadDomain, match="a copy of the host's"):
-        domain_xml.parse(xml(smbios="<smbios mode='host'/>"))
+        domain_xml.parse(nova_domain(smbios="<smbios mode='host'/>"))

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import unicodedata
-import uuid
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,7 +32,7 @@ from osc_uniqserial.checks import ALL, AUDIT, VERIFY
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.commands.findings import COLUMNS
 from osc_uniqserial.effective.counts import OfHost
-from osc_uniqserial.model.finding import Covered, Finding, Remedy, ServerIds, Severity
+from osc_uniqserial.model.finding import Covered, Finding, Remedy, Severity
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports import html, junit, prometheus
 from osc_uniqserial.reports import json as json_report
@@ -41,6 +40,7 @@ from osc_uniqserial.reports.baseline import Assessed, Entry, Standing
 from osc_uniqserial.reports.files import Target
 from osc_uniqserial.reports.run import Run
 from osc_uniqserial.text import safe_text
+from tests.unit.builders import servers
 
 # --- a run in memory ------------------------------------------------------------
 
@@ -66,13 +66,6 @@ HOSTILE = {
 TEXT = st.text(st.characters(exclude_categories=()), max_size=30) | st.sampled_from(
     [*HOSTILE.values()]
 )
-
-
-def servers(count: int) -> ServerIds:
-    held = ServerIds()
-    for number in range(count):
-        held.add(str(uuid.UUID(int=number)))
-    return held
 
 
 def command(text: str, more: str = "") -> Remedy:

@@ -13,7 +13,7 @@ import pytest
 
 from osc_uniqserial import hooks
 from osc_uniqserial.policy import IMAGE_KEY, Setting
-from tests.unit.conftest import (
+from tests.unit.fake_cloud import (
     CINDER,
     FLAVOR_ID,
     GLANCE,

@@ -16,22 +16,20 @@ from osc_uniqserial import policy
 from osc_uniqserial.checks import readiness
 from osc_uniqserial.commands import hosts as command
 from osc_uniqserial.model.cloud import Fleet, Host
-from tests.unit.conftest import NOVA, PLACEMENT, FakeCloud
-from tests.unit.test_status import (
+from tests.unit.builders import (
     DRIVER,
     M_AUTO,
     M_NONE,
     M_OS,
     M_UNIQUE,
     OPEN,
-    K,
-    Node,
-    StatusCloud,
-    U,
-    hosts,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    Json,
 )
-
-Json = dict[str, Any]
+from tests.unit.clouds import Node, StatusCloud
+from tests.unit.fake_cloud import NOVA, PLACEMENT, FakeCloud
+from tests.unit.strategies import hosts
 
 LIST = ("unique", "serial", "host", "list")
 SHORT = [
@@ -114,15 +112,27 @@ def test_every_column(cloud: HostCloud) -> None:
 @pytest.mark.parametrize(
     ("node", "options", "expected"),
     [
-        (Node((U, K, OPEN, M_AUTO)), "", ("auto", True, True, True, ("trait", "trait", "trait"))),
-        (Node((U, K, M_NONE)), "", ("none", True, True, False, ("trait", "trait", "trait"))),
-        (Node((U, K)), "", (None, True, True, False, (None, "trait", "trait"))),
         (
-            Node((U, M_UNIQUE)),
+            Node((TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_AUTO)),
+            "",
+            ("auto", True, True, True, ("trait", "trait", "trait")),
+        ),
+        (
+            Node((TRAIT_UNIQUE, TRAIT_KEYS, M_NONE)),
+            "",
+            ("none", True, True, False, ("trait", "trait", "trait")),
+        ),
+        (Node((TRAIT_UNIQUE, TRAIT_KEYS)), "", (None, True, True, False, (None, "trait", "trait"))),
+        (
+            Node((TRAIT_UNIQUE, M_UNIQUE)),
             "",
             ("unique", False, True, None, ("trait", "trait-absent", "trait")),
         ),
-        (Node((U,)), "", ("unique", False, True, None, ("trait", "trait-absent", "trait"))),
+        (
+            Node((TRAIT_UNIQUE,)),
+            "",
+            ("unique", False, True, None, ("trait", "trait-absent", "trait")),
+        ),
         # Means nothing on a host that ignores the keys.
         (Node((OPEN, M_OS)), "", ("os", False, False, None, ("trait", "trait-absent", None))),
         (Node((M_NONE,)), "", ("none", False, False, None, ("trait", "trait-absent", None))),
@@ -217,11 +227,14 @@ def test_aggregates_are_sorted(cloud: HostCloud) -> None:
     ("node", "problem"),
     [
         (Node((M_UNIQUE, M_AUTO)), f"contradicting traits: {M_AUTO}, {M_UNIQUE}"),
-        (Node((U, M_OS)), f"contradicting traits: {M_OS}, {U}"),
-        (Node((U, K, M_AUTO, M_OS)), f"contradicting traits: {M_AUTO}, {M_OS}"),
-        (Node((K, M_AUTO)), f"incomplete traits: {M_AUTO}, {K}"),
-        (Node((U, K)), f"incomplete traits: {U}, {K}"),
-        (Node((U,), IRONIC), f"wrong traits, its guests have no serial number: {U}"),
+        (Node((TRAIT_UNIQUE, M_OS)), f"contradicting traits: {M_OS}, {TRAIT_UNIQUE}"),
+        (Node((TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO, M_OS)), f"contradicting traits: {M_AUTO}, {M_OS}"),
+        (Node((TRAIT_KEYS, M_AUTO)), f"incomplete traits: {M_AUTO}, {TRAIT_KEYS}"),
+        (Node((TRAIT_UNIQUE, TRAIT_KEYS)), f"incomplete traits: {TRAIT_UNIQUE}, {TRAIT_KEYS}"),
+        (
+            Node((TRAIT_UNIQUE,), IRONIC),
+            f"wrong traits, its guests have no serial number: {TRAIT_UNIQUE}",
+        ),
         (Node(None), "it has no resource provider in Placement"),
     ],
 )
@@ -272,7 +285,7 @@ def test_an_aggregate_that_says_no_boolean(cloud: HostCloud) -> None:
         (Node(()), "", False),
         (Node(()), "a=unique", False),
         (Node((M_UNIQUE,)), "", False),
-        (Node((U, K, M_AUTO)), "", False),
+        (Node((TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO)), "", False),
         (Node(None), "a=os", False),
     ],
 )
@@ -324,7 +337,9 @@ def test_a_host_that_is_not_there(cloud: HostCloud, name: str) -> None:
 
 
 def test_only_problems(cloud: HostCloud) -> None:
-    cloud.hosts(a=Node(), b=Node((M_AUTO, M_UNIQUE)), c=Node((U, K)), d=Node(()))
+    cloud.hosts(
+        a=Node(), b=Node((M_AUTO, M_UNIQUE)), c=Node((TRAIT_UNIQUE, TRAIT_KEYS)), d=Node(())
+    )
     assert cloud.names("--problems") == ["b", "c"]
     assert cloud.names("--problems", "--host", "b") == ["b"]
     assert cloud.names("--problems", "--host", "a") == []
@@ -471,7 +486,12 @@ def test_a_column_can_be_chosen_without_long(cloud: HostCloud, name: str, value:
 
 
 def test_a_table_is_short(cloud: HostCloud) -> None:
-    cloud.hosts(a=Node(), b=Node((U, K, M_AUTO, M_OS)), c=Node(()), d=Node((U, M_UNIQUE)))
+    cloud.hosts(
+        a=Node(),
+        b=Node((TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO, M_OS)),
+        c=Node(()),
+        d=Node((TRAIT_UNIQUE, M_UNIQUE)),
+    )
     cloud.fake.aggregates(
         {"hosts": ["a", "c"], "metadata": TRUE}, {"hosts": ["a", "b"], "metadata": FALSE}
     )
@@ -552,4 +572,4 @@ def test_what_meets_unique_is_what_the_rules_say(host: Host) -> None:
         for mode, honours in itertools.product(modes, drivers)
     }
     assert said is (met.pop() if len(met) == 1 else None)
-    assert said is not True or traits is None or K in traits or known.mode
+    assert said is not True or traits is None or TRAIT_KEYS in traits or known.mode

@@ -5,255 +5,41 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import parse_qs, urlparse
 
 import pytest
 
 from osc_uniqserial.commands.servers import _BRIEF
 from osc_uniqserial.commands.show import COLUMNS
-from tests.unit.conftest import (
+from tests.unit.builders import (
+    AFTER,
+    EVIL,
+    FALSE,
+    HOST,
+    IMAGE_FALSE,
+    IMAGE_TRUE,
+    M_AUTO,
+    PLAIN,
+    TRAIT_UNIQUE,
+    TRUE,
+    Json,
+    image_id,
+    on,
+    server_id,
+    volume_id,
+)
+from tests.unit.clouds import Estate, Node
+from tests.unit.fake_cloud import (
     CINDER,
     GLANCE,
     KEYSTONE,
     NOVA,
     PLACEMENT,
-    PROJECT_ID,
     STOCK_VALIDATION,
     FakeCloud,
 )
-from tests.unit.test_status import M_AUTO, Node, StatusCloud, U
-
-Json = dict[str, Any]
 
 LIST = ("unique", "serial", "list")
-GOLD, PLAIN = "gold", "plain"
-TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
-IMAGE_TRUE, IMAGE_FALSE = {"hw_unique_serial": "true"}, {"hw_unique_serial": "false"}
-BEFORE, AFTER = "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"
-HOST = "OS-EXT-SRV-ATTR:host"
-UUID = "[0-9a-f]{8}-[0-9a-f-]{27}"
-
-
-def server_id(number: int) -> str:
-    """Return the ID of a server; they are spread over all that is possible."""
-    return f"{number * 0x01000000:08x}-0000-4000-8000-{number:012x}"
-
-
-def image_id(number: int) -> str:
-    return f"22222222-2222-4222-8222-{number:012x}"
-
-
-def volume_id(number: int) -> str:
-    return f"66666666-6666-4666-8666-{number:012x}"
-
-
-def on(volumes: list[Json]) -> Json:
-    """Return what a server of these volumes has."""
-    return {"os-extended-volumes:volumes_attached": volumes}
-
-
-class Estate(StatusCloud):
-    """A cloud with many servers, as Nova, Glance and Cinder list them.
-
-    :ivar page: how many servers Nova gives at most
-    :ivar down: minimal records of servers whose cell is down
-    :ivar events: what was asked of the list of servers: a marker, "first" or "bare"
-    :ivar refuse: what a page fails with, by such an event: status and message
-    """
-
-    def __init__(self, fake: FakeCloud) -> None:
-        super().__init__(fake)
-        self.records: list[Json] = []
-        self.flavors: dict[str, Json] = {}
-        self.images: dict[str, Json] = {}
-        self.volumes: list[Json] = []
-        self.down: list[Json] = []
-        self.page = 1000
-        self.events: list[str] = []
-        self.refuse: dict[str, tuple[int, str]] = {}
-        http = fake.http
-        http.get(f"{NOVA}/servers", json=self._bare)
-        http.get(f"{NOVA}/servers/detail", json=self._detail)
-        http.get(re.compile(re.escape(f"{NOVA}/servers/") + UUID + "$"), json=self._server)
-        http.get(re.compile(f"{NOVA}/servers/{UUID}/os-volume_attachments"), json=self._attached)
-        http.get(f"{NOVA}/flavors/detail", json=lambda *_: {"flavors": [*self.flavors.values()]})
-        http.get(f"{GLANCE}/v2/images", json=self._images)
-        http.get(re.compile(f"{GLANCE}/v2/images/{UUID}$"), json=self._image)
-        http.get(f"{NOVA}/os-services", json={"services": []})
-        http.get(f"{CINDER}/volumes/detail", json=lambda *_: {"volumes": self.volumes})
-        http.get(re.compile(f"{CINDER}/volumes/{UUID}$"), json=self._volume)
-        self.flavor(GOLD, TRUE)
-        self.flavor(PLAIN)
-        self.image(1)
-
-    # --- what there is ----------------------------------------------------
-
-    def flavor(self, name: str, specs: Mapping[str, str] | None = None) -> None:
-        """Add a flavor, or change it."""
-        self.flavors[name] = {"id": f"id-{name}", "name": name, "extra_specs": {**(specs or {})}}
-
-    def image(self, number: int, updated: str = BEFORE, **properties: str) -> None:
-        """Add an image, or change it."""
-        self.images[image_id(number)] = {
-            "id": image_id(number),
-            "name": f"image-{number}",
-            "owner": PROJECT_ID,
-            "visibility": "public",
-            "updated_at": updated,
-            **properties,
-        }
-
-    def server(
-        self,
-        number: int,
-        *,
-        flavor: str = GOLD,
-        specs: Mapping[str, str] | None = None,
-        image: int | None = 1,
-        frozen: Mapping[str, str] | None = None,
-        host: str | None = "a",
-        **changes: Any,
-    ) -> Json:
-        """Add a server; ``frozen`` is None where Nova shows no image properties."""
-        if specs is None:
-            specs = self.flavors[flavor]["extra_specs"]
-        shown = {} if frozen is None else {"properties": {**frozen}}
-        record: Json = {
-            "id": server_id(number),
-            "name": f"web-{number}",
-            "tenant_id": PROJECT_ID,
-            "status": "ACTIVE" if host else "SHELVED_OFFLOADED",
-            "created": "2026-01-02T00:00:00Z",
-            "hostId": "h" if host else "",
-            "pinned_availability_zone": None,
-            HOST: host,
-            "OS-EXT-SRV-ATTR:hypervisor_hostname": host and f"{host}.example.org",
-            "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
-            "os-extended-volumes:volumes_attached": [],
-            "flavor": {"original_name": flavor, "extra_specs": {**specs}},
-            "image": "" if image is None else {"id": image_id(image), **shown},
-            **changes,
-        }
-        self.records.append(record)
-        return record
-
-    def volume(
-        self, number: int, device: str = "/dev/vda", said: Mapping[str, str] | None = None
-    ) -> Json:
-        """Add a volume that is attached, and return how its server tells of it."""
-        volume = {
-            "id": volume_id(number),
-            "attachments": [{"device": device}],
-            "volume_image_metadata": {**(said or {})},
-        }
-        self.volumes.append(volume)
-        return {"id": volume["id"]}
-
-    # --- what is answered -------------------------------------------------
-
-    def _bare(self, request: Any, context: Any) -> Json:
-        return self._fails("bare", context) or self._page([*self.down, *self.records], self.page)
-
-    def _detail(self, request: Any, context: Any) -> Json:
-        query = {key: found[0] for key, found in parse_qs(urlparse(request.url).query).items()}
-        found = sorted(self.records, key=lambda each: str(each["id"]))
-        if "name" in query:
-            return {"servers": [each for each in found if f"^{each['name']}$" == query["name"]]}
-        refusal = self._fails(query.get("marker", "first"), context)
-        if refusal:
-            return refusal
-        if "marker" in query:
-            ids = [each["id"] for each in found]
-            if query["marker"] not in ids:
-                context.status_code = 400
-                message = f"marker [{query['marker']}] not found"
-                return {"badRequest": {"code": 400, "message": message}}
-            found = found[ids.index(query["marker"]) + 1 :]
-        if query.get("host"):
-            found = [each for each in found if each.get(HOST) == query["host"]]
-        if query.get("project_id"):
-            found = [each for each in found if each["tenant_id"] == query["project_id"]]
-        if query.get("flavor"):
-            name = query["flavor"].removeprefix("id-")
-            found = [each for each in found if each["flavor"]["original_name"] == name]
-        if query.get("image"):
-            found = [
-                each for each in found if each["image"] and each["image"]["id"] == query["image"]
-            ]
-        return self._page(found, min(self.page, int(query.get("limit", self.page))))
-
-    def _fails(self, event: str, context: Any) -> Json | None:
-        self.events.append(event)
-        if event not in self.refuse:
-            return None
-        context.status_code, message = self.refuse[event]
-        context.headers["Content-Type"] = "application/json"
-        return {"x": {"message": message}}
-
-    @staticmethod
-    def _page(found: list[Json], limit: int) -> Json:
-        links = [{"rel": "next", "href": "x"}] if len(found) >= limit else []
-        return {"servers": found[:limit], "servers_links": links}
-
-    def _server(self, request: Any, context: Any) -> Json:
-        wanted = request.path.rpartition("/")[2]
-        return {"server": next(each for each in self.records if each["id"] == wanted)}
-
-    def _attached(self, request: Any, context: Any) -> Json:
-        return {
-            "volumeAttachments": [
-                {"volumeId": each["id"], "device": each["attachments"][0]["device"]}
-                for each in self.volumes
-            ]
-        }
-
-    def _images(self, request: Any, context: Any) -> Json:
-        query = parse_qs(urlparse(request.url).query)
-        first = query["visibility"] == ["all"] and "os_hidden" not in query
-        return {"images": [*self.images.values()] if first else []}
-
-    def _image(self, request: Any, context: Any) -> Json:
-        found = self.images.get(request.path.rpartition("/")[2])
-        context.status_code = 200 if found else 404
-        return found or {}
-
-    def _volume(self, request: Any, context: Any) -> Json:
-        wanted = request.path.rpartition("/")[2]
-        found = [each for each in self.volumes if each["id"] == wanted]
-        context.status_code = 200 if found else 404
-        return {"volume": found[0]} if found else {}
-
-    # --- runs -------------------------------------------------------------
-
-    def listed(self, *options: str, code: int = 0) -> list[Json]:
-        """Return the rows of a list."""
-        result = self.fake.openstack(*LIST, "-f", "json", *options)
-        assert result.code == code, result.out + result.err
-        self.notes = result.err
-        # The probe of the validator cannot write.
-        assert all("os-extra_specs" in each for each in self.fake.writes())
-        rows: list[Json] = result.json
-        return rows
-
-    def numbers(self, *options: str, code: int = 0) -> list[int]:
-        """Return which servers a list has, in its order."""
-        return [int(row["id"][-12:], 16) for row in self.listed(*options, code=code)]
-
-    def one(self, *options: str) -> Json:
-        """Return the only server, as ``show`` and ``list`` both tell of it."""
-        (row,) = self.listed("--long", *options)
-        assert row == self.shown(row["id"], *options)
-        return row
-
-    def shown(self, wanted: str, *options: str) -> Json:
-        """Return what ``show`` tells of a server."""
-        result = self.fake.openstack("unique", "serial", "show", wanted, "-f", "json", *options)
-        assert result.code == 0, result.err
-        told: Json = result.json
-        return told
 
 
 @pytest.fixture
@@ -329,7 +115,7 @@ CHANGES: dict[str, Json] = {
     "asks on a stock host": {"host": "b"},
     "asks for the host's own": {"flavor": PLAIN, "specs": FALSE},
     "invalid": {"specs": {"hw:unique_serial": "null"}},
-    "required": {"specs": {**TRUE, f"trait:{U}": "required"}},
+    "required": {"specs": {**TRUE, f"trait:{TRAIT_UNIQUE}": "required"}},
     "another trait": {"specs": {**TRUE, "trait:HW_X": "required"}},
     "pinned": {"pinned_availability_zone": "z"},
     "not told whether pinned": {"pinned_availability_zone": "unknown"},
@@ -360,7 +146,7 @@ def test_a_server_as_a_plain_tenant_sees_it(cloud: Estate) -> None:
     del record[HOST], record["OS-EXT-SRV-ATTR:hypervisor_hostname"]
     row = cloud.one()
     assert (row["host"], row["serial_source"]) == (None, "unknown")
-    record["flavor"]["extra_specs"][f"trait:{U}"] = "required"
+    record["flavor"]["extra_specs"][f"trait:{TRAIT_UNIQUE}"] = "required"
     row = cloud.one()
     assert row["serial_source"] == "instance-uuid"
     assert row["evidence"]["host_meets_unique"] == "required-trait"
@@ -489,7 +275,7 @@ def mixed(cloud: Estate) -> Estate:
     cloud.server(4, flavor=PLAIN, host="b", image=9)
     cloud.server(5, flavor=PLAIN, frozen=IMAGE_FALSE, image=2)
     cloud.server(6, host=None)
-    cloud.server(7, tenant_id="p2", specs={**TRUE, f"trait:{U}": "required"})
+    cloud.server(7, tenant_id="p2", specs={**TRUE, f"trait:{TRAIT_UNIQUE}": "required"})
     return cloud
 
 
@@ -708,8 +494,6 @@ def test_what_servers_rest_on_and_cannot_be_read(
 
 
 # --- hostile text ---------------------------------------------------------------
-
-EVIL = "=\x1b[2J\n\u202e$(id)`id`"
 
 
 @pytest.mark.parametrize("formatter", ["table", "csv", "value", "json", "yaml"])

@@ -20,7 +20,7 @@ from osc_uniqserial.guests.files import Facts, SavedDomains
 from osc_uniqserial.guests.libvirt import Libvirt
 from osc_uniqserial.guests.source import Source
 from osc_uniqserial.model.guest import HostSeen, Reading, Unread
-from tests.unit.test_domains import ENTITY, ID, xml
+from tests.unit.builders import DOMAIN_ID, ENTITY, nova_domain
 
 OTHER = "21111111-1111-4111-8111-111111111111"
 
@@ -39,16 +39,16 @@ def unread(source: Source) -> list[str]:
 
 def test_a_folder_whatever_its_files_are_called(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
-    (tmp_path / "below" / "x").write_bytes(xml())
-    (tmp_path / "y.txt").write_bytes(xml(OTHER, None))
-    assert serials(SavedDomains(str(tmp_path))) == {ID: ID, OTHER: None}
+    (tmp_path / "below" / "x").write_bytes(nova_domain())
+    (tmp_path / "y.txt").write_bytes(nova_domain(OTHER, None))
+    assert serials(SavedDomains(str(tmp_path))) == {DOMAIN_ID: DOMAIN_ID, OTHER: None}
 
 
 def test_files_that_cannot_be_read_do_not_hide_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b", "c"):
-        (tmp_path / name).write_bytes(xml())
+        (tmp_path / name).write_bytes(nova_domain())
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path)
 
@@ -72,7 +72,9 @@ def test_files_that_cannot_be_read_do_not_hide_others(
 
 def test_one_file_with_several_domains_some_of_them_broken(tmp_path: Path) -> None:
     file = tmp_path / "all"
-    file.write_bytes(xml() + b"<domain></domain>\n" + ENTITY + xml() + xml(OTHER, "x"))
+    file.write_bytes(
+        nova_domain() + b"<domain></domain>\n" + ENTITY + nova_domain() + nova_domain(OTHER, "x")
+    )
     found = list(SavedDomains(str(file)))
     assert [type(each) for each in found] == [Reading, Unread, Unread, Reading]
     assert unread(SavedDomains(str(file))) == [
@@ -82,8 +84,10 @@ def test_one_file_with_several_domains_some_of_them_broken(tmp_path: Path) -> No
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(xml() + xml(OTHER, "x"))))
-    assert serials(SavedDomains("-")) == {ID: ID, OTHER: "x"}
+    monkeypatch.setattr(
+        "sys.stdin", io.TextIOWrapper(io.BytesIO(nova_domain() + nova_domain(OTHER, "x")))
+    )
+    assert serials(SavedDomains("-")) == {DOMAIN_ID: DOMAIN_ID, OTHER: "x"}
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
@@ -96,17 +100,17 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 def test_facts(tmp_path: Path) -> None:
     file = tmp_path / "facts"
     lines = [
-        {"uuid": ID.upper(), "serial": " S ", "more": 1},
+        {"uuid": DOMAIN_ID.upper(), "serial": " S ", "more": 1},
         {"uuid": OTHER, "serial": None},
         {"uuid": "x", "serial": "y"},
-        {"uuid": ID},
-        {"uuid": ID, "serial": 5},
+        {"uuid": DOMAIN_ID},
+        {"uuid": DOMAIN_ID, "serial": 5},
         [],
     ]
     text = "\n".join(map(json.dumps, lines))
     file.write_text(f"{text}\n\nno json\n")
     source = Facts(str(file))
-    assert serials(source) == {ID: "S", OTHER: None}
+    assert serials(source) == {DOMAIN_ID: "S", OTHER: None}
     assert unread(source) == ["no uuid and serial in lines 3, 4, 5 and 2 more"]
 
 
@@ -208,11 +212,18 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_the_guests_of_a_host(connections: dict[str, Any]) -> None:
     connections["a"] = Connection(
-        "a.example", Guest(xml()), Guest(xml(OTHER, OTHER), xml(OTHER, "new"))
+        "a.example",
+        Guest(nova_domain()),
+        Guest(nova_domain(OTHER, OTHER), nova_domain(OTHER, "new")),
     )
     one, two, host = Libvirt({"a": None}, 5, {"a.example": "a"})
     assert isinstance(one, Reading)
-    assert (one.id, one.serial, one.host, one.generated) == (ID, ID, "a", "2026-11-22 10:11:12")
+    assert (one.id, one.serial, one.host, one.generated) == (
+        DOMAIN_ID,
+        DOMAIN_ID,
+        "a",
+        "2026-11-22 10:11:12",
+    )
     assert isinstance(two, Reading)
     assert (two.serial, two.persistent) == (OTHER, "new")
     assert host == HostSeen("a", "a", (OTHER,))
@@ -220,14 +231,16 @@ def test_the_guests_of_a_host(connections: dict[str, Any]) -> None:
 
 
 def test_a_host_whose_guests_were_not_all_read_is_not_whole(connections: dict[str, Any]) -> None:
-    connections["a"] = Connection("a", Guest(xml()), Guest(b"<domain/>"))
+    connections["a"] = Connection("a", Guest(nova_domain()), Guest(b"<domain/>"))
     found = list(Libvirt({"a": "a"}, 5))
     assert [type(each) for each in found] == [Reading, Unread]
 
 
 def test_a_host_that_hangs_keeps_nobody_waiting(connections: dict[str, Any]) -> None:
     hangs = threading.Event()
-    connections.update({"a": Connection("a", Guest(xml())), "b": hangs, "c": "Permission denied"})
+    connections.update(
+        {"a": Connection("a", Guest(nova_domain())), "b": hangs, "c": "Permission denied"}
+    )
     found = list(Libvirt({"b": "b", "a": "a", "c": "c"}, 0.3))
     hangs.set()
     assert {type(each) for each in found} == {Reading, HostSeen, Unread}
@@ -249,7 +262,7 @@ def test_more_hosts_than_are_read_at_once(
 
 
 def test_one_guest(connections: dict[str, Any]) -> None:
-    connections["a"] = Connection("a", Guest(xml()), Guest(xml(OTHER, OTHER)))
+    connections["a"] = Connection("a", Guest(nova_domain()), Guest(nova_domain(OTHER, OTHER)))
     assert serials(Libvirt({"a": "a"}, 5, only=OTHER)) == {OTHER: OTHER}
     there = list(Libvirt({"a": "a"}, 5, only="31111111-1111-4111-8111-111111111111"))
     assert [type(each) for each in there] == [HostSeen]
@@ -308,7 +321,7 @@ def test_standard_input_that_is_closed(
 
 
 def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(xml())
+    (tmp_path / "a").write_bytes(nova_domain())
     (tmp_path / "b").symlink_to(tmp_path / "gone")
     good, bad = SavedDomains(str(tmp_path))
     assert isinstance(good, Reading)
@@ -328,7 +341,7 @@ def test_what_agents_say_of_a_guest_without_a_serial_number(
     told: str | None, tmp_path: Path
 ) -> None:
     path = tmp_path / "facts.jsonl"
-    path.write_text(json.dumps({"uuid": ID, "serial": told}))
+    path.write_text(json.dumps({"uuid": DOMAIN_ID, "serial": told}))
     (found,) = Facts(str(path))
     assert isinstance(found, Reading)
     assert found.serial is None

@@ -3,104 +3,26 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlparse
 
 import pytest
 import requests
 import requests_mock
 
 from osc_uniqserial import metadefs
-from tests.unit.conftest import GLANCE, FakeCloud, Result
-from tests.unit.test_metadefs import (
+from tests.unit.builders import Json
+from tests.unit.fake_cloud import FakeCloud
+from tests.unit.glance import (
     AGGREGATE,
+    BASE,
     BOOLEAN,
     MAIN,
     MAIN_SPARE,
     OURS,
-    Glance,
+    HttpGlance,
     changed,
     definition,
 )
-
-Json = dict[str, Any]
-
-BASE = f"{GLANCE}/v2"
-
-
-class HttpGlance(Glance):
-    """The model of Glance, over HTTP.
-
-    :ivar fail: number of the write that fails, from 1; 0 for none
-    :ivar how: its status, or the exception that the connection ends with
-    :ivar carried_out: the failing write has its effect all the same
-    :ivar meanwhile: what somebody else does right before a write, by its number
-    """
-
-    def __init__(self, fake: FakeCloud) -> None:
-        super().__init__()
-        self.fake = fake
-        self.fail = 0
-        self.how: int | Exception = 500
-        self.carried_out = False
-        self.meanwhile: dict[int, Callable[[], object]] = {}
-        self.page = 1000
-        self._writes = 0
-        pattern = re.compile(re.escape(BASE + metadefs.COLLECTION))
-        fake.http.register_uri(requests_mock.ANY, pattern, text=self._answer)
-
-    def _answer(self, request: Any, context: Any) -> str:
-        url = urlparse(request.url)
-        path = unquote(url.path).removeprefix("/v2")
-        if request.method == "GET" and path == metadefs.COLLECTION:
-            return json.dumps(self._list(parse_qs(url.query)))
-        if request.method != "GET":
-            self._writes += 1
-            self.meanwhile.pop(self._writes, lambda: None)()
-            if self._writes == self.fail:
-                if self.carried_out:
-                    self.request(request.method, path, request.text and request.json())
-                if isinstance(self.how, Exception):
-                    raise self.how
-                context.status_code = self.how
-                context.headers["Content-Type"] = "text/html"
-                return "<html><h1>X</h1>\n Not&nbsp;today.<br /></html>"
-        context.status_code, answer = self.request(
-            request.method, path, request.text and request.json()
-        )
-        return json.dumps(answer)
-
-    def _list(self, query: dict[str, list[str]]) -> Json:
-        types = set(query["resource_types"][0].split(","))
-        found = [
-            {field: value for field, value in stored.items() if field != "properties"}
-            for _name, stored in sorted(self.stored.items())
-            if types & {entry["name"] for entry in stored.get("resource_type_associations", [])}
-        ]
-        names = [each["namespace"] for each in found]
-        start = names.index(query["marker"][0]) + 1 if "marker" in query else 0
-        page = found[start : start + self.page]
-        # Like Glance: a full page promises another one.
-        return {"namespaces": page, **({"next": "/v2/x"} if len(page) == self.page else {})}
-
-    def hold(self, *documents: Json) -> None:
-        """Store namespaces."""
-        for document in documents:
-            self.stored[document["namespace"]] = document
-
-    def run(self, *args: str) -> Result:
-        """Run one of the commands."""
-        return self.fake.openstack("unique", "serial", "metadef", *args)
-
-    def rows(self, *args: str) -> list[Json]:
-        """Run one of the commands and return its rows."""
-        result = self.run(*args, "-f", "json")
-        assert result.code in (0, 3, 4), result.err
-        rows: list[Json] = result.json
-        return rows
 
 
 @pytest.fixture

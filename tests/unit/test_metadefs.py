@@ -8,7 +8,6 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from hypothesis import assume, given
@@ -26,100 +25,17 @@ from osc_uniqserial.metadefs import (
     Result,
     Step,
 )
-
-Json = dict[str, Any]
-
-OURS = metadefs.load()
-MAIN, AGGREGATE = OURS
-MAIN_SPARE = MAIN.name + REPLACEMENT
-
-
-class Glance:
-    """What Glance does with namespaces, as measured on Glance 33.
-
-    PUT wipes what it is not given; deletions in a protected namespace are
-    403; the name that PUT on a property needs is stored in its definition.
-    """
-
-    def __init__(self, *documents: Json) -> None:
-        self.stored: dict[str, Json] = {}
-        for document in documents:
-            assert self.request("POST", metadefs.COLLECTION, document)[0] == 201
-
-    def request(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
-        """Return the status and the answer to one request."""
-        body = copy.deepcopy(body)
-        if path == metadefs.COLLECTION:
-            assert method == "POST"
-            assert body is not None
-            return self._create(body)
-        name = unquote(path.removeprefix(metadefs.COLLECTION + "/"))
-        if name not in self.stored:
-            return 404, {}
-        if method == "GET":
-            return 200, copy.deepcopy(self.stored[name])
-        if method == "DELETE":
-            if self.stored[name]["protected"]:
-                return 403, {}
-            del self.stored[name]
-            return 204, {}
-        assert body is not None
-        return self._put(name, body)
-
-    def _create(self, body: Json) -> tuple[int, Json]:
-        assert not body.keys() & {"self", "schema", "created_at", "updated_at"}
-        if body["namespace"] in self.stored:
-            return 409, {}
-        read_only = {"created_at": "2026", "updated_at": "2026", "self": "/", "schema": "/"}
-        body = {"visibility": "private", "protected": False, "owner": "p1", **read_only, **body}
-        for part in ("resource_type_associations", "objects"):
-            for entry in body.get(part, []):
-                assert "created_at" not in entry
-                entry.update(created_at="2026", updated_at="2026")
-        self.stored[body["namespace"]] = body
-        return 201, body
-
-    def _put(self, name: str, body: Json) -> tuple[int, Json]:
-        assert not body.keys() & {"self", "schema", "created_at", "updated_at"}
-        if body["namespace"] != name and body["namespace"] in self.stored:
-            return 409, {}
-        document = self.stored.pop(name)
-        for field in ("display_name", "description"):
-            document.pop(field, None)
-        document |= {"visibility": "private", "protected": False, "owner": "caller"} | body
-        self.stored[body["namespace"]] = document
-        return 200, document
-
-    def carry_out(self, plan: Plan, stop_before: int | None = None) -> None:
-        """Take the steps of a plan; none may fail, nor meet what it was not made for."""
-        for step in plan.steps[:stop_before]:
-            assert self.changes(step) == []
-            status, _answer = self.request(step.method, step.path, step.body)
-            assert status < 300, (status, step)
-
-    def changes(self, step: Step) -> list[str]:
-        """Return what a step was not made for."""
-        return [
-            item
-            for seen in step.seen
-            for item in (
-                map(str, metadefs.changes(seen, Namespace.parse(self.stored[seen.name])))
-                if seen.name in self.stored
-                else [f"{seen.name} is gone"]
-            )
-        ]
-
-    def namespaces(self) -> dict[str, Namespace]:
-        """Return what a reader of our names gets."""
-        return {
-            name: Namespace.parse(self.stored[name])
-            for name in metadefs.names(OURS)
-            if name in self.stored
-        }
-
-    def plan(self) -> Plan:
-        """Plan an installation on what is stored now."""
-        return metadefs.plan_install(OURS, self.namespaces())
+from tests.unit.builders import Json
+from tests.unit.glance import (
+    AGGREGATE,
+    BOOLEAN,
+    MAIN,
+    MAIN_SPARE,
+    OURS,
+    Glance,
+    changed,
+    definition,
+)
 
 
 def actions(plan: Plan) -> dict[str, str]:
@@ -163,8 +79,8 @@ def test_each_resource_type_gets_its_keys_and_canonical_values() -> None:
 
 def test_every_offered_value_is_understood() -> None:
     for each in OURS:
-        for definition in each.properties.values():
-            said = [policy.parse(value).setting for value in definition["enum"]]
+        for offered in each.properties.values():
+            said = [policy.parse(value).setting for value in offered["enum"]]
             assert said == [policy.Setting.UNIQUE, policy.Setting.HOST]
 
 
@@ -219,11 +135,6 @@ def test_an_answer_that_is_no_namespace_is_refused(document: object) -> None:
 # --- what differs ---------------------------------------------------------
 
 
-def changed(**fields: Any) -> Json:
-    """Return our first namespace as Glance has it, with other fields."""
-    return copy.deepcopy(MAIN.document()) | fields
-
-
 def found(document: Json) -> dict[str, metadefs.Comparison]:
     """Compare the first namespace, by item."""
     return {str(each.item): each for each in metadefs.compare(MAIN, Namespace.parse(document))}
@@ -250,13 +161,6 @@ def test_a_namespace_that_is_not_there_is_one_difference() -> None:
 def test_a_field_of_the_namespace(field: str, value: object) -> None:
     (detail,) = found(changed(**{field: value}))["namespace"].details
     assert (detail.field, detail.stored, detail.expected) == (field, value, getattr(MAIN, field))
-
-
-def definition(**fields: Any) -> Json:
-    """Return our first namespace with other fields in its property."""
-    document = changed()
-    document["properties"]["unique_serial"] |= fields
-    return document
 
 
 @pytest.mark.parametrize(
@@ -400,9 +304,6 @@ def rival(association: Json, properties: Json | None = None, **fields: Any) -> N
         "properties": properties or {},
     }
     return Namespace.parse(document | fields)
-
-
-BOOLEAN = {"type": "boolean", "title": "Unique"}
 
 
 @pytest.mark.parametrize(

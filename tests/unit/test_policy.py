@@ -22,6 +22,7 @@ from osc_uniqserial.policy import (
     SettingInput,
     Value,
 )
+from tests.unit.builders import TRAIT_KEYS, TRAIT_UNIQUE
 
 # Columns: flavor, image, requested | the driver honours the keys: host mode
 # unique, os, hardware, auto, none, unknown | it does not | nobody knows.
@@ -263,9 +264,6 @@ def test_parse_keeps_the_raw_text(
 
 # --- hosts ---------------------------------------------------------------
 
-U, K = policy.TRAIT_UNIQUE, policy.TRAIT_KEYS
-T = Evidence.TRAIT
-
 
 def mode_trait(mode: str) -> str:
     return f"CUSTOM_SYSINFO_SERIAL_{mode}"
@@ -274,7 +272,7 @@ def mode_trait(mode: str) -> str:
 @pytest.mark.parametrize("mode", list(HostMode))
 def test_one_mode_trait_is_the_mode(mode: HostMode) -> None:
     host = policy.host_from_traits({mode_trait(mode.name), "HW_CPU_X86_AVX"})
-    assert (host.mode, host.mode_evidence) == (mode, T)
+    assert (host.mode, host.mode_evidence) == (mode, Evidence.TRAIT)
     assert (host.honours, host.honours_evidence) == (False, Evidence.TRAIT_ABSENT)
     assert host.meets_unique is (mode is HostMode.UNIQUE)
 
@@ -287,14 +285,14 @@ def test_no_trait_tells_only_that_the_keys_are_not_honoured() -> None:
 
 @pytest.mark.parametrize("mode", list(HostMode))
 def test_a_driver_meets_unique_in_every_mode(mode: HostMode) -> None:
-    host = policy.host_from_traits({U, K, mode_trait(mode.name)})
+    host = policy.host_from_traits({TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(mode.name)})
     assert (host.mode, host.honours, host.meets_unique) == (mode, True, True)
     assert host.contradiction == ()
 
 
 @pytest.mark.parametrize("open_to_images", [True, False])
 def test_a_driver_tells_whether_an_image_may_show_its_host(open_to_images: bool) -> None:
-    traits = {U, K, mode_trait("AUTO")}
+    traits = {TRAIT_UNIQUE, TRAIT_KEYS, mode_trait("AUTO")}
     if open_to_images:
         traits.add(policy.TRAIT_IMAGE_MAY_SHOW_HOST)
     assert policy.host_from_traits(traits).image_may_show_host is open_to_images
@@ -314,7 +312,7 @@ def test_an_unknown_driver_needs_no_third_value_of_its_option(
 
 
 def test_a_stock_host_that_meets_unique_is_in_mode_unique() -> None:
-    host = policy.host_from_traits({U})
+    host = policy.host_from_traits({TRAIT_UNIQUE})
     assert (host.mode, host.honours, host.contradiction) == (HostMode.UNIQUE, False, ())
 
 
@@ -325,7 +323,7 @@ def test_a_stock_host_that_meets_unique_is_in_mode_unique() -> None:
             {mode_trait("AUTO"), mode_trait("UNIQUE")},
             (mode_trait("AUTO"), mode_trait("UNIQUE")),
         ),
-        ({U, mode_trait("AUTO")}, (U, mode_trait("AUTO"))),
+        ({TRAIT_UNIQUE, mode_trait("AUTO")}, (TRAIT_UNIQUE, mode_trait("AUTO"))),
     ],
 )
 def test_traits_that_contradict_each_other_tell_no_mode(
@@ -337,7 +335,7 @@ def test_traits_that_contradict_each_other_tell_no_mode(
 
 
 def test_a_driver_with_two_modes_still_meets_unique() -> None:
-    host = policy.host_from_traits({U, K, mode_trait("AUTO"), mode_trait("OS")})
+    host = policy.host_from_traits({TRAIT_UNIQUE, TRAIT_KEYS, mode_trait("AUTO"), mode_trait("OS")})
     assert (host.mode, host.honours, host.meets_unique) == (None, True, True)
     assert len(host.contradiction) == 2
     unique = policy.resolve(said("true"), said("unset"), host)
@@ -362,7 +360,7 @@ def test_what_aggregates_declare(metadata: list[dict[str, str]], expected: bool)
 
 @pytest.mark.parametrize(("value", "expected"), [("required", True), ("forbidden", False)])
 def test_required_trait(value: str, expected: bool) -> None:
-    assert policy.requires_unique({f"trait:{U}": value}) is expected
+    assert policy.requires_unique({f"trait:{TRAIT_UNIQUE}": value}) is expected
     assert policy.requires_unique({"trait:CUSTOM_OTHER": value}) is False
 
 
@@ -396,7 +394,7 @@ def test_keys_that_are_close(key: str) -> None:
         policy.FLAVOR_KEY,
         policy.IMAGE_KEY,
         *(f"trait:{trait}" for trait in policy.TRAITS),
-        f"trait_group1:{U}",
+        f"trait_group1:{TRAIT_UNIQUE}",
         f"aggregate_instance_extra_specs:{policy.FLAVOR_KEY}",
         "hw:serial_port_count",
         "hw_serial_port_count",

@@ -15,17 +15,15 @@ import requests
 import osc_uniqserial
 from osc_uniqserial import CloudError, GuestSources, Scope
 from osc_uniqserial.policy import HostMode, SerialSource
-from tests.unit.conftest import KEYSTONE, NOVA, PROJECT_ID, FakeCloud
-from tests.unit.test_audit import AuditCloud, deny_all_projects
-from tests.unit.test_list import server_id
-from tests.unit.test_reporting import QuietCloud
-from tests.unit.test_status import M_AUTO, M_UNIQUE, K, Node, U
+from tests.unit.builders import DRIVER, M_AUTO, server_id
+from tests.unit.clouds import AuditCloud, Node, QuietCloud, deny_all_projects
+from tests.unit.fake_cloud import KEYSTONE, NOVA, PROJECT_ID, FakeCloud
 
 
 @pytest.fixture
 def cloud(fake: FakeCloud) -> AuditCloud:
     made = QuietCloud(fake)
-    made.hosts(a=Node((U, K, M_UNIQUE)), b=Node((M_AUTO,)), c=Node(()))
+    made.hosts(a=Node(DRIVER), b=Node((M_AUTO,)), c=Node(()))
     made.server(1)
     made.server(2, host="b")
     made.server(3, host="c")

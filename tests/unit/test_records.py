@@ -12,8 +12,7 @@ import pytest
 from osc_uniqserial.api import records
 from osc_uniqserial.api.records import OneServer, ServerList, ServerRecord
 from osc_uniqserial.api.rest import _decoded
-
-HOST = "OS-EXT-SRV-ATTR:host"
+from tests.unit.builders import HOST
 
 
 def record(**fields: Any) -> ServerRecord:

@@ -23,36 +23,20 @@ from osc_uniqserial.commands.findings import COLUMNS
 from osc_uniqserial.model.guest import GuestSource
 from osc_uniqserial.reports import html
 from osc_uniqserial.reports.files import Target
-from tests.unit.conftest import GLANCE, NOVA, PROJECT_ID, FakeCloud, Result
-from tests.unit.test_audit import FAULTS, AuditCloud, deny_all_projects
-from tests.unit.test_domains import xml
-from tests.unit.test_list import PLAIN, server_id
-from tests.unit.test_status import M_AUTO, M_UNIQUE, OPEN, K, Node, U
-
-Json = dict[str, Any]
+from tests.unit.builders import M_AUTO, PLAIN, Json, nova_domain, server_id
+from tests.unit.clouds import FAULTS, AuditCloud, Node, QuietCloud, deny_all_projects
+from tests.unit.fake_cloud import GLANCE, NOVA, PROJECT_ID, FakeCloud, Result
 
 FORMATS = ("html", "junit", "prometheus", "json")
 LIBRARIES = {"html": "jinja2", "junit": "junitparser", "prometheus": "prometheus_client"}
 UTC_TODAY = datetime.datetime.now(datetime.UTC).date()
 
 
-class QuietCloud(AuditCloud):
-    """One in which no server changes while it is looked at."""
-
-    def _bare(self, request: Any, context: Any) -> Json:
-        if "changes-since" in request.url:
-            return {"servers": []}
-        return super()._bare(request, context)
-
-
 @pytest.fixture
 def cloud(fake: FakeCloud) -> AuditCloud:
     """A finding of each severity."""
     made = QuietCloud(fake)
-    made.hosts(a=Node(), b=Node((U, K, M_UNIQUE, OPEN)), c=Node((M_AUTO,)))
-    made.flavor("typo", {"hw:unique_serial": "banana"})
-    made.server(1)
-    made.server(2, host="c")
+    made.add_faults()
     return made
 
 
@@ -210,7 +194,7 @@ def test_an_audit_with_guests_reports_both(cloud: AuditCloud, folder: Path) -> N
 def test_what_was_not_looked_for_passes_no_test(cloud: AuditCloud, folder: Path) -> None:
     """What no server is can be told only by who sees all servers."""
     saved = folder / "saved.xml"
-    saved.write_bytes(xml())
+    saved.write_bytes(nova_domain())
     for there in (True, False):
         if not there:
             deny_all_projects(cloud)

@@ -11,7 +11,20 @@ import pytest
 import requests
 
 from osc_uniqserial.commands.output import safe_cell
-from tests.unit.conftest import (
+from tests.unit.builders import (
+    FALSE,
+    IMAGE_TRUE,
+    M_AUTO,
+    M_NONE,
+    M_OS,
+    M_UNIQUE,
+    OPEN,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    TRUE,
+    Json,
+)
+from tests.unit.fake_cloud import (
     ANY_EXTRA_SPECS,
     CINDER,
     GLANCE,
@@ -22,21 +35,17 @@ from tests.unit.conftest import (
     SERVER_ID,
     VOLUME_ID,
     FakeCloud,
-    Json,
 )
-
-U, K = "CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS"
-OPEN = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
-M_UNIQUE, M_AUTO, M_OS, M_NONE = (
-    f"CUSTOM_SYSINFO_SERIAL_{mode}" for mode in ("UNIQUE", "AUTO", "OS", "NONE")
-)
-TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
-IMAGE_TRUE = {"hw_unique_serial": "true"}
 
 
 def test_flavor_asks_and_the_host_honours(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(U, K, M_AUTO, others=[[U, K, M_OS], [U, M_UNIQUE]])
+    fake.hosts(
+        TRAIT_UNIQUE,
+        TRAIT_KEYS,
+        M_AUTO,
+        others=[[TRAIT_UNIQUE, TRAIT_KEYS, M_OS], [TRAIT_UNIQUE, M_UNIQUE]],
+    )
     assert fake.show() == {
         "id": SERVER_ID,
         "name": "web",
@@ -83,7 +92,7 @@ def test_flavor_asks_but_the_host_is_stock(fake: FakeCloud) -> None:
 
 def test_image_false_supersedes_a_unique_host(fake: FakeCloud) -> None:
     fake.server(frozen={"hw_unique_serial": "false"}, image={"hw_unique_serial": "false"})
-    fake.hosts(U, K, OPEN, M_UNIQUE)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_UNIQUE)
     shown = fake.show()
     assert (shown["requested"], shown["serial_source"], shown["decided_by"]) == (
         "host",
@@ -96,7 +105,7 @@ def test_image_false_supersedes_a_unique_host(fake: FakeCloud) -> None:
 
 def test_a_host_may_keep_images_from_showing_it(fake: FakeCloud) -> None:
     fake.server(frozen={"hw_unique_serial": "false"}, image={"hw_unique_serial": "false"})
-    fake.hosts(U, K, M_UNIQUE)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE)
     shown = fake.show()
     assert (shown["requested"], shown["serial_source"], shown["decided_by"]) == (
         "unset",
@@ -109,7 +118,7 @@ def test_a_host_may_keep_images_from_showing_it(fake: FakeCloud) -> None:
 
 def test_the_frozen_image_counts_and_a_rebuild_is_pending(fake: FakeCloud) -> None:
     fake.server(frozen={"hw_unique_serial": "True"}, image={"hw_unique_serial": "false"})
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     shown = fake.show()
     assert shown["image_value"] == "True"
     assert shown["serial_source"] == "instance-uuid"
@@ -124,7 +133,7 @@ def test_an_image_marked_after_boot_is_not_taken_for_what_the_guest_has(
     fake: FakeCloud, frozen: dict[str, str] | None
 ) -> None:
     fake.server(frozen=frozen, image={**IMAGE_TRUE, "updated_at": "2026-03-01T00:00:00Z"})
-    fake.hosts(U, K, OPEN, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_OS)
     shown = fake.show()
     if frozen:
         assert (shown["requested"], shown["serial_source"]) == ("host", "host-os")
@@ -160,7 +169,7 @@ def test_a_changed_flavor_waits_for_a_resize(fake: FakeCloud) -> None:
 
 def test_a_deleted_flavor_leaves_the_servers_copy(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     fake.http.get(f"{NOVA}/flavors/detail", json={"flavors": []})
     shown = fake.show()
     assert (shown["flavor_value"], shown["serial_source"]) == ("true", "instance-uuid")
@@ -171,7 +180,7 @@ def test_hidden_extra_specs_are_unreadable_not_unset(fake: FakeCloud) -> None:
     record = fake.server()
     del record["flavor"]["extra_specs"]
     fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     shown = fake.show()
     assert shown["requested"] is None
     assert shown["serial_source"] == "unknown"
@@ -196,7 +205,7 @@ def test_no_frozen_value_means_none_where_nova_would_show_it(
 ) -> None:
     """Which is where an API server knows the extra spec: both are parts of nova-uniqserial."""
     fake.server(image={"hw_unique_serial": "true", "updated_at": "2026-01-03T00:00:00Z"})
-    fake.hosts(U, K, M_AUTO)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO)
     if deleted:
         fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", status_code=404)
     text = "Flavor {} could not be found"
@@ -216,7 +225,7 @@ def test_no_frozen_value_means_none_where_nova_would_show_it(
 
 def test_a_deleted_image_is_unreadable_unless_frozen(fake: FakeCloud) -> None:
     fake.server()
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     fake.http.get(f"{GLANCE}/v2/images/{IMAGE_ID}", status_code=404)
     shown = fake.show()
     assert shown["evidence"]["image"] == "unreadable"
@@ -252,7 +261,7 @@ def test_a_volume_backed_server_takes_its_root_volume(
         f"{CINDER}/volumes/{VOLUME_ID}",
         json={"volume": {"id": VOLUME_ID, "volume_image_metadata": IMAGE_TRUE}},
     )
-    fake.hosts(U, K, M_OS, others=[[M_OS], []])
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS, others=[[M_OS], []])
     shown = fake.show()
     assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "volume")
     assert (shown["serial_source"], shown["decided_by"]) == ("instance-uuid", "image")
@@ -264,7 +273,7 @@ def test_a_volume_that_cannot_be_read(fake: FakeCloud) -> None:
     record["image"] = ""
     fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
     fake.http.get(f"{CINDER}/volumes/{VOLUME_ID}", status_code=404)
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     shown = fake.show()
     assert shown["evidence"]["image"] == "unreadable"
     assert "root volume could not be read: Cinder (block storage) answered 404" in fake.notes
@@ -305,7 +314,7 @@ def test_a_plain_tenant_sees_what_is_unreadable(fake: FakeCloud) -> None:
 
 
 def test_a_required_trait_tells_even_a_plain_tenant(fake: FakeCloud) -> None:
-    fake.server(flavor={**TRUE, f"trait:{U}": "required"}, changes=TENANT)
+    fake.server(flavor={**TRUE, f"trait:{TRAIT_UNIQUE}": "required"}, changes=TENANT)
     shown = fake.show()
     assert shown["serial_source"] == "instance-uuid"
     assert shown["expected_serial"] == SERVER_ID
@@ -320,16 +329,16 @@ def test_a_required_trait_tells_even_a_plain_tenant(fake: FakeCloud) -> None:
 def test_the_image_trait_counts_if_the_image_is_as_it_was_at_boot(
     fake: FakeCloud, updated: str, source: str
 ) -> None:
-    image = {**IMAGE_TRUE, f"trait:{U}": "required", "updated_at": updated}
+    image = {**IMAGE_TRUE, f"trait:{TRAIT_UNIQUE}": "required", "updated_at": updated}
     fake.server(image=image, changes=TENANT)
     assert fake.show()["serial_source"] == source
 
 
-@pytest.mark.parametrize("traits", [[], [U, M_AUTO]])
+@pytest.mark.parametrize("traits", [[], [TRAIT_UNIQUE, M_AUTO]])
 def test_a_required_trait_does_not_outrank_the_traits_that_were_read(
     fake: FakeCloud, traits: list[str]
 ) -> None:
-    fake.server(flavor={**TRUE, f"trait:{U}": "required"})
+    fake.server(flavor={**TRUE, f"trait:{TRAIT_UNIQUE}": "required"})
     fake.hosts(*traits)
     shown = fake.show()
     assert shown["serial_source"] == "unknown"
@@ -337,7 +346,7 @@ def test_a_required_trait_does_not_outrank_the_traits_that_were_read(
 
 
 def test_a_guest_that_is_not_x86_has_no_serial_for_a_tenant_either(fake: FakeCloud) -> None:
-    specs = {**TRUE, f"trait:{U}": "required"}
+    specs = {**TRUE, f"trait:{TRAIT_UNIQUE}": "required"}
     fake.server(flavor=specs, frozen={"hw_architecture": "aarch64"}, changes=TENANT)
     assert fake.show()["serial_source"] == "absent"
 
@@ -351,7 +360,10 @@ def test_a_tenants_server_without_a_host(fake: FakeCloud) -> None:
 
 def test_a_required_trait_says_nothing_of_a_server_without_a_host(fake: FakeCloud) -> None:
     fake.server(
-        flavor={**TRUE, f"trait:{U}": "required"}, status="ERROR", hostId="", changes=TENANT
+        flavor={**TRUE, f"trait:{TRAIT_UNIQUE}": "required"},
+        status="ERROR",
+        hostId="",
+        changes=TENANT,
     )
     assert fake.show()["serial_source"] == "unknown"
 
@@ -529,7 +541,7 @@ def test_bad_host_mode_files(fake: FakeCloud, tmp_path: Path, content: str, mess
 
 def test_an_aggregate_that_declares_it(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(others=[[U, K, M_OS]])
+    fake.hosts(others=[[TRAIT_UNIQUE, TRAIT_KEYS, M_OS]])
     declaring = {"hosts": ["compute-1", "other-1"], "metadata": {"hw:unique_serial": "true"}}
     fake.aggregates(declaring)
     shown = fake.show()
@@ -550,10 +562,10 @@ def test_an_aggregate_says_nothing_of_servers_that_do_not_ask(fake: FakeCloud) -
 # --- moves ---------------------------------------------------------------
 
 PROMISING: dict[str, list[str]] = {
-    "driver": [U, K, M_OS],
-    "stock-unique": [U, M_UNIQUE],
+    "driver": [TRAIT_UNIQUE, TRAIT_KEYS, M_OS],
+    "stock-unique": [TRAIT_UNIQUE, M_UNIQUE],
     "only-mode": [M_UNIQUE],
-    "only-promise": [U],
+    "only-promise": [TRAIT_UNIQUE],
     "stock-auto": [M_AUTO],
     "stock-os": [M_OS],
     "silent": [],
@@ -612,7 +624,9 @@ def test_survives_move(
 def test_the_requests_do_not_grow_with_the_hosts(fake: FakeCloud) -> None:
     fake.server(flavor=TRUE)
     kinds = [*PROMISING.values(), [OPEN], ["CUSTOM_SYSINFO_SERIAL_HARDWARE"], [M_NONE]]
-    fake.hosts(U, K, M_OS, others=[kinds[number % len(kinds)] for number in range(120)])
+    fake.hosts(
+        TRAIT_UNIQUE, TRAIT_KEYS, M_OS, others=[kinds[number % len(kinds)] for number in range(120)]
+    )
     assert fake.show()["survives_move"] is False
     assert len(fake.reads()) == 15
 
@@ -620,12 +634,12 @@ def test_the_requests_do_not_grow_with_the_hosts(fake: FakeCloud) -> None:
 @pytest.mark.parametrize(
     ("flavor", "other", "survives"),
     [
-        ({}, [U, K, M_UNIQUE], True),
+        ({}, [TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE], True),
         # It has the mode that keeps the serial and a driver that changes it.
-        ({}, [U, K, OPEN, M_UNIQUE], False),
-        ({}, [U, K, M_AUTO], False),
-        ({}, [U, M_UNIQUE], True),
-        (FALSE, [U, K, M_UNIQUE], False),
+        ({}, [TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_UNIQUE], False),
+        ({}, [TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO], False),
+        ({}, [TRAIT_UNIQUE, M_UNIQUE], True),
+        (FALSE, [TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE], False),
     ],
 )
 def test_only_some_hosts_let_an_image_show_them(
@@ -634,21 +648,21 @@ def test_only_some_hosts_let_an_image_show_them(
     """The image asks for the host's own serial, and the present stock host gives the UUID."""
     image = {"hw_unique_serial": "false"}
     fake.server(flavor=flavor, frozen=image, image=image)
-    fake.hosts(U, M_UNIQUE, others=[other])
+    fake.hosts(TRAIT_UNIQUE, M_UNIQUE, others=[other])
     shown = fake.show()
     assert (shown["serial_source"], shown["survives_move"]) == ("instance-uuid", survives)
 
 
 def test_a_required_trait_steers_every_move(fake: FakeCloud) -> None:
-    fake.server(flavor={**TRUE, f"trait:{U}": "required"})
-    fake.hosts(U, K, M_OS, others=[[M_OS], []])
+    fake.server(flavor={**TRUE, f"trait:{TRAIT_UNIQUE}": "required"})
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS, others=[[M_OS], []])
     assert fake.show()["survives_move"] is True
 
 
 def test_a_trait_that_an_image_got_later_steers_nothing(fake: FakeCloud) -> None:
-    image = {f"trait:{U}": "required", "updated_at": "2026-02-01T00:00:00Z"}
+    image = {f"trait:{TRAIT_UNIQUE}": "required", "updated_at": "2026-02-01T00:00:00Z"}
     fake.server(frozen=IMAGE_TRUE, image={**IMAGE_TRUE, **image})
-    fake.hosts(U, K, M_OS, others=[[M_AUTO]])
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS, others=[[M_AUTO]])
     assert fake.show()["survives_move"] is None
 
 
@@ -662,7 +676,7 @@ def test_given_modes_count_for_moves(fake: FakeCloud) -> None:
 
 @pytest.mark.parametrize(
     ("other", "given", "survives"),
-    [([M_AUTO], "*=unique", False), ([U], "*=auto", True), ([M_UNIQUE], "*=auto", True)],
+    [([M_AUTO], "*=unique", False), ([TRAIT_UNIQUE], "*=auto", True), ([M_UNIQUE], "*=auto", True)],
 )
 def test_given_modes_do_not_outrank_the_traits_of_other_hosts(
     fake: FakeCloud, other: list[str], given: str, survives: bool | None
@@ -706,7 +720,7 @@ def test_disabled_and_foreign_hypervisors_are_no_target(
 @pytest.mark.parametrize("missing", ["image", "placement"])
 def test_a_service_that_is_not_in_the_catalog(fake: FakeCloud, missing: str) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     fake.catalog(*({"identity", "compute", "image", "placement"} - {missing}))
     shown = fake.show()
     part = "image" if missing == "image" else "host_mode"
@@ -721,7 +735,7 @@ def test_a_service_that_is_not_in_the_catalog(fake: FakeCloud, missing: str) -> 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_read_that_fails_once_is_repeated(fake: FakeCloud, url: str, status: int) -> None:
     fake.server(flavor=TRUE, frozen={})
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     good = requests.get(url, timeout=5).json()
     fake.http.get(url, [{"status_code": status}, {"json": good}])
     shown = fake.show()
@@ -732,7 +746,7 @@ def test_a_read_that_fails_once_is_repeated(fake: FakeCloud, url: str, status: i
 @pytest.mark.parametrize("url", [GLANCE, PLACEMENT])
 def test_a_service_that_is_down_is_told(fake: FakeCloud, url: str) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     path = f"/v2/images/{IMAGE_ID}" if url == GLANCE else "/traits"
     down = fake.http.get(url + path, exc=requests.exceptions.ConnectionError)
     shown = fake.show()
@@ -764,7 +778,7 @@ def test_answers_of_an_unexpected_form_are_unreadable(
     fake: FakeCloud, url: str, answer: object, evidence: str | None
 ) -> None:
     fake.server(flavor=TRUE)
-    fake.hosts(U, K, M_OS)
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
     fake.http.get(url, json=answer)
     shown = fake.show()
     assert "answered with" in fake.notes
@@ -847,7 +861,7 @@ def test_all_projects(fake: FakeCloud) -> None:
 @pytest.mark.parametrize("raw", ["banana", "", "null"])
 def test_an_invalid_stored_value_counts_as_unset_and_is_told(fake: FakeCloud, raw: str) -> None:
     fake.server(flavor={"hw:unique_serial": raw})
-    fake.hosts(M_OS, K, U)
+    fake.hosts(M_OS, TRAIT_KEYS, TRAIT_UNIQUE)
     shown = fake.show()
     assert (shown["requested"], shown["flavor_value"]) == ("unset", raw)
     assert f"{raw!r} is no boolean and counts as unset" in fake.notes

@@ -20,18 +20,35 @@ from osc_uniqserial.commands.show import COLUMNS
 from osc_uniqserial.effective.explanations import Reports
 from osc_uniqserial.model.cloud import Fleet, GivenModes
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, HostMode
-from tests.unit.conftest import GLANCE, KEYSTONE, NOVA, PLACEMENT, STOCK_VALIDATION, FakeCloud
-from tests.unit.test_list import AFTER, BEFORE, HOST, Estate, image_id, on, volume_id
-from tests.unit.test_status import Node
-
-Json = dict[str, Any]
-U, K = policy.TRAIT_UNIQUE, policy.TRAIT_KEYS
-OPEN = policy.TRAIT_IMAGE_MAY_SHOW_HOST
-M_UNIQUE = policy.mode_trait(HostMode.UNIQUE)
+from tests.unit.builders import (
+    AFTER,
+    BEFORE,
+    DRIVER,
+    HOST,
+    M_UNIQUE,
+    OPEN,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    Json,
+    image_id,
+    on,
+    volume_id,
+)
+from tests.unit.clouds import Estate, Node
+from tests.unit.fake_cloud import (
+    GLANCE,
+    KEYSTONE,
+    NOVA,
+    PLACEMENT,
+    STOCK_VALIDATION,
+    FakeCloud,
+)
 
 TEXTS = st.sampled_from(["true", "false", "banana", "True", "0"])
 NEEDS = st.dictionaries(
-    st.sampled_from([f"trait:{U}", f"trait:{M_UNIQUE}", f"trait:{K}", "trait:HW_X"]),
+    st.sampled_from(
+        [f"trait:{TRAIT_UNIQUE}", f"trait:{M_UNIQUE}", f"trait:{TRAIT_KEYS}", "trait:HW_X"]
+    ),
     st.sampled_from(["required", "forbidden"]),
     max_size=1,
 )
@@ -64,8 +81,8 @@ IMAGE = joined(said(IMAGE_KEY), NEEDS, ARCHITECTURES)
 TRAITS = st.one_of(
     st.sampled_from([None, ()]),
     st.lists(st.sampled_from(policy.TRAITS), unique=True, max_size=3).map(tuple),
-    st.sampled_from([(U, K, M_UNIQUE), (U, K, M_UNIQUE, OPEN), (U, M_UNIQUE), (M_UNIQUE,)]),
-    st.sampled_from([(U, K, M_UNIQUE), (U, K, M_UNIQUE, OPEN), (U, M_UNIQUE), (M_UNIQUE,)]),
+    st.sampled_from([DRIVER, (*DRIVER, OPEN), (TRAIT_UNIQUE, M_UNIQUE), (M_UNIQUE,)]),
+    st.sampled_from([DRIVER, (*DRIVER, OPEN), (TRAIT_UNIQUE, M_UNIQUE), (M_UNIQUE,)]),
 )
 CHANGES = st.sampled_from(
     [

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,94 +14,23 @@ from hypothesis import strategies as st
 from osc_uniqserial import policy
 from osc_uniqserial.checks import readiness
 from osc_uniqserial.checks.readiness import Result
-from osc_uniqserial.model.cloud import Aggregate, Fleet, Host, Hypervisor, Unchecked, Validator
+from osc_uniqserial.model.cloud import Fleet, Host, Hypervisor, Unchecked, Validator
 from osc_uniqserial.policy import HostInput, HostMode, Setting, SettingInput, Value
-from tests.unit.conftest import ANY_EXTRA_SPECS, NOVA, PLACEMENT, FakeCloud, other_provider
-from tests.unit.test_metadef_commands import HttpGlance
-from tests.unit.test_metadefs import AGGREGATE, BOOLEAN, MAIN, OURS, changed, definition
-
-Json = dict[str, Any]
-
-U, K = "CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS"
-OPEN = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
-M_UNIQUE, M_AUTO, M_OS, M_NONE = (
-    f"CUSTOM_SYSINFO_SERIAL_{mode}" for mode in ("UNIQUE", "AUTO", "OS", "NONE")
+from tests.unit.builders import (
+    DRIVER,
+    M_AUTO,
+    M_NONE,
+    M_OS,
+    M_UNIQUE,
+    OPEN,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    Json,
 )
-#: What the driver reports on a host in mode unique whose operator closed it for images.
-DRIVER = (U, K, M_UNIQUE)
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """A compute node; ``traits`` is None where it has no resource provider."""
-
-    traits: tuple[str, ...] | None = DRIVER
-    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-class StatusCloud:
-    """A cloud on which all is well, until a test changes that."""
-
-    def __init__(self, fake: FakeCloud) -> None:
-        self.fake = fake
-        self.glance = HttpGlance(fake)
-        self.glance.hold(*(each.document() for each in OURS))
-        self.knows_the_key()
-        self.hosts(a=Node())
-        self.fake.aggregates()
-
-    def knows_the_key(self) -> None:
-        def answer(request: Any, context: Any) -> Json:
-            context.status_code = 404
-            flavor = request.path.split("/")[3]
-            return {"itemNotFound": {"message": f"Flavor {flavor} could not be found."}}
-
-        self.fake.http.post(ANY_EXTRA_SPECS, json=answer)
-
-    def answers_the_probe(self, code: int, message: str) -> None:
-        self.fake.http.post(
-            ANY_EXTRA_SPECS,
-            status_code=code,
-            json={"x": {"message": message}},
-            headers={"Content-Type": "application/json"},
-        )
-
-    def hosts(self, **nodes: Node) -> None:
-        ids = {name: other_provider(number) for number, name in enumerate(nodes, 1)}
-        hypervisors = [
-            {
-                "id": ids[name],
-                "hypervisor_hostname": f"{name}.example.org",
-                "hypervisor_type": "QEMU",
-                "state": "up",
-                "status": "enabled",
-                "service": {"host": name},
-                "cpu_info": {"arch": "x86_64"},
-                **node.changes,
-            }
-            for name, node in nodes.items()
-        ]
-        self.fake.http.get(f"{NOVA}/os-hypervisors/detail", json={"hypervisors": hypervisors})
-        providers = {
-            ids[name]: set(node.traits) for name, node in nodes.items() if node.traits is not None
-        }
-        # Nested providers, of a device and of storage; they are no hosts.
-        names = {ids[name]: f"{name}.example.org" for name in nodes}
-        self.fake.placement({**providers, "nested": {U, K}, "elsewhere": {"HW_X"}}, names)
-
-    def rows(self, *options: str, code: int) -> list[Json]:
-        result = self.fake.openstack("unique", "serial", "status", "-f", "json", *options)
-        assert result.code == code, result.out + result.err
-        self.notes = result.err
-        rows: list[Json] = result.json
-        assert all(list(row) == ["Check", "Result", "Details"] for row in rows)
-        assert all(list(row["Details"]) == ["id", "message", "remedy", "hosts"] for row in rows)
-        return rows
-
-    def found(self, *options: str, code: int) -> dict[str, tuple[str, list[str]]]:
-        """Return the result and the hosts of each row, by what was found."""
-        rows = self.rows(*options, code=code)
-        return {row["Details"]["id"]: (row["Result"], row["Details"]["hosts"]) for row in rows}
+from tests.unit.clouds import Node, StatusCloud
+from tests.unit.fake_cloud import NOVA, PLACEMENT, FakeCloud
+from tests.unit.glance import AGGREGATE, BOOLEAN, MAIN, OURS, changed, definition
+from tests.unit.strategies import NAMES, hosts
 
 
 @pytest.fixture
@@ -240,10 +168,10 @@ def test_a_nova_that_validates_nothing_is_not_asked(well: StatusCloud) -> None:
 def test_hosts_by_driver_and_mode(well: StatusCloud) -> None:
     well.hosts(
         d=Node((M_OS,)),
-        c=Node((U, M_UNIQUE)),
-        b=Node((U, K, OPEN, M_AUTO)),
+        c=Node((TRAIT_UNIQUE, M_UNIQUE)),
+        b=Node((TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_AUTO)),
         a=Node(DRIVER),
-        e=Node((U, K, M_NONE)),
+        e=Node((TRAIT_UNIQUE, TRAIT_KEYS, M_NONE)),
     )
     rows = [row for row in well.rows(code=0) if row["Check"] == readiness.HOSTS]
     assert [
@@ -283,10 +211,10 @@ def test_hosts_by_driver_and_mode(well: StatusCloud) -> None:
     [
         (Node(()), 3, "unknown-mode", "Warning"),
         (Node((M_AUTO, M_UNIQUE)), 3, "contradicting-traits", "Warning"),
-        (Node((U, M_AUTO)), 3, "contradicting-traits", "Warning"),
-        (Node((U, K, M_AUTO, M_OS)), 3, "contradicting-traits", "Warning"),
-        (Node((K, M_AUTO)), 3, "incomplete-traits", "Warning"),
-        (Node((U, K)), 3, "incomplete-traits", "Warning"),
+        (Node((TRAIT_UNIQUE, M_AUTO)), 3, "contradicting-traits", "Warning"),
+        (Node((TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO, M_OS)), 3, "contradicting-traits", "Warning"),
+        (Node((TRAIT_KEYS, M_AUTO)), 3, "incomplete-traits", "Warning"),
+        (Node((TRAIT_UNIQUE, TRAIT_KEYS)), 3, "incomplete-traits", "Warning"),
         (Node(None), 4, "no-resource-provider", "Unknown"),
         (Node(DRIVER, {"state": "down"}), 3, "host-down", "Warning"),
         (Node(DRIVER, {"state": "down", "status": "disabled"}), 0, "host-disabled", "Info"),
@@ -294,7 +222,7 @@ def test_hosts_by_driver_and_mode(well: StatusCloud) -> None:
         (Node((), {"hypervisor_type": "ironic"}), 0, "no-serial-number", "Info"),
         (Node((), {"cpu_info": {"arch": "aarch64"}}), 0, "no-serial-number", "Info"),
         (Node(None, {"hypervisor_type": "VMware vCenter Server"}), 0, "no-serial-number", "Info"),
-        (Node((U,), {"hypervisor_type": "ironic"}), 3, "wrong-traits", "Warning"),
+        (Node((TRAIT_UNIQUE,), {"hypervisor_type": "ironic"}), 3, "wrong-traits", "Warning"),
     ],
 )
 def test_a_host_that_is_not_as_it_should_be(
@@ -305,11 +233,16 @@ def test_a_host_that_is_not_as_it_should_be(
 
 
 def test_contradictions_are_named(well: StatusCloud) -> None:
-    well.hosts(a=Node(), b=Node((M_AUTO, M_UNIQUE)), c=Node((M_AUTO, M_UNIQUE)), d=Node((U, M_OS)))
+    well.hosts(
+        a=Node(),
+        b=Node((M_AUTO, M_UNIQUE)),
+        c=Node((M_AUTO, M_UNIQUE)),
+        d=Node((TRAIT_UNIQUE, M_OS)),
+    )
     rows = [row for row in well.rows(code=3) if row["Details"]["id"] == "contradicting-traits"]
     assert [row["Details"]["hosts"] for row in rows] == [["b", "c"], ["d"]]
     assert rows[0]["Details"]["message"].endswith(f": {M_AUTO}, {M_UNIQUE}")
-    assert rows[1]["Details"]["message"].endswith(f": {U}, {M_OS}")
+    assert rows[1]["Details"]["message"].endswith(f": {TRAIT_UNIQUE}, {M_OS}")
 
 
 def test_no_host_at_all(well: StatusCloud) -> None:
@@ -365,13 +298,13 @@ def test_hosts_that_aggregates_declare(well: StatusCloud) -> None:
 @pytest.mark.parametrize(
     ("traits", "exposed"),
     [
-        ((U, K, OPEN, M_UNIQUE), True),
-        ((U, K, M_UNIQUE), False),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_UNIQUE), True),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE), False),
         # Its guests show the host's identity whatever the image says.
-        ((U, K, OPEN, M_AUTO), False),
-        ((U, K, OPEN, M_NONE), False),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_AUTO), False),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_NONE), False),
         # A stock host ignores the image.
-        ((U, OPEN, M_UNIQUE), False),
+        ((TRAIT_UNIQUE, OPEN, M_UNIQUE), False),
     ],
 )
 def test_images(well: StatusCloud, traits: tuple[str, ...], exposed: bool) -> None:
@@ -384,12 +317,14 @@ def test_images(well: StatusCloud, traits: tuple[str, ...], exposed: bool) -> No
 
 
 def test_images_where_the_mode_is_not_known(well: StatusCloud) -> None:
-    well.hosts(a=Node(), b=Node((U, K, OPEN)), c=Node((U, K)))
+    well.hosts(
+        a=Node(), b=Node((TRAIT_UNIQUE, TRAIT_KEYS, OPEN)), c=Node((TRAIT_UNIQUE, TRAIT_KEYS))
+    )
     assert well.found(code=3)["image-may-show-host"] == ("Warning", ["b"])
 
 
 def test_images_on_stock_hosts(well: StatusCloud) -> None:
-    well.hosts(a=Node((U, M_UNIQUE)))
+    well.hosts(a=Node((TRAIT_UNIQUE, M_UNIQUE)))
     assert well.found(code=0)["image-is-ignored"] == ("Info", [])
 
 
@@ -414,13 +349,13 @@ def test_scheduling(well: StatusCloud) -> None:
     off, down = {"status": "disabled"}, {"state": "down"}
     well.hosts(
         a=Node(),
-        b=Node((U, M_UNIQUE)),
+        b=Node((TRAIT_UNIQUE, M_UNIQUE)),
         c=Node((M_UNIQUE,)),
         d=Node((M_AUTO,)),
         e=Node(DRIVER, off),
         f=Node((M_OS,), down),
         # The trait without what it promises.
-        g=Node((U, M_OS)),
+        g=Node((TRAIT_UNIQUE, M_OS)),
         h=Node((), {"hypervisor_type": "ironic"}),
     )
     found = well.found(code=3)
@@ -481,7 +416,7 @@ def test_traits_that_cannot_be_read(well: StatusCloud, path: str, answer: Json) 
 
 
 def test_other_traits_are_not_asked_for(well: StatusCloud) -> None:
-    odd: list[Any] = [U, K, M_UNIQUE, "HW_X", {}, None]
+    odd: list[Any] = [TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE, "HW_X", {}, None]
     well.fake.http.get(f"{PLACEMENT}/traits", json={"traits": odd})
     assert well.found(code=0)["honours-keys"] == ("Success", ["a"])
     asked = [path for path in well.fake.reads() if path.startswith("/resource_providers")]
@@ -593,23 +528,6 @@ def test_columns_can_be_chosen(well: StatusCloud) -> None:
 
 
 # --- invariants -------------------------------------------------------------
-
-NAMES = st.text("abc", min_size=1, max_size=2)
-
-
-@st.composite
-def hosts(draw: Callable[..., Any]) -> Host:
-    kind = draw(st.sampled_from(["QEMU", "QEMU", "ironic", None]))
-    architecture = draw(st.sampled_from(["x86_64", "aarch64", None]))
-    name = draw(NAMES)
-    enabled, up, declared = (draw(st.sampled_from([True, False, None])) for _ in range(3))
-    hypervisor = Hypervisor(name, name, name, enabled, up, kind, architecture)
-    traits = draw(st.none() | st.frozensets(st.sampled_from(policy.TRAITS)))
-    known = HostInput() if traits is None else policy.host_from_traits(traits)
-    known = dataclasses.replace(known, smbios=hypervisor.writes_sysinfo(None))
-    metadata = {policy.FLAVOR_KEY: "true"} if declared else {}
-    aggregate = Aggregate("1", "rack", None, metadata, frozenset({name}))
-    return Host(hypervisor, known, traits, (aggregate,))
 
 
 @given(

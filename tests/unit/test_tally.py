@@ -15,11 +15,19 @@ from osc_uniqserial.effective.counts import OfHost, Tally
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.model.cloud import Fleet, Host, Sighting
 from osc_uniqserial.policy import HostMode, SerialSource, Setting
-from tests.unit.test_audit import built_from, host, sighting
-from tests.unit.test_status import M_AUTO, M_NONE, M_UNIQUE, K, U
+from tests.unit.builders import (
+    M_AUTO,
+    M_NONE,
+    M_UNIQUE,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    built_from,
+    host,
+    sighting,
+)
 
 HOSTS = [
-    host("driver", U, K, M_UNIQUE),
+    host("driver", TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE),
     host("auto", M_AUTO),
     host("none", M_NONE),
     host("untold"),

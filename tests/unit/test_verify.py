@@ -17,20 +17,18 @@ from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ImagePart, Si
 from osc_uniqserial.model.finding import Finding
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import TRAIT_KEYS, TRAIT_UNIQUE, HostMode, mode_trait, resolve
-from tests.unit.test_audit import built_from, host, sighting
+from tests.unit.builders import FALSE, TRUE, built_from, host, sighting
 
-U, K = TRAIT_UNIQUE, TRAIT_KEYS
-TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
 EARLY, NOON, LATE = (f"2026-11-22 {hour}:00:00" for hour in ("08", "12", "16"))
 MACHINE_ID, HARDWARE = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "ab")
 
-DRIVER = host("a", U, K, mode_trait(HostMode.AUTO))
-DRIVER_UNIQUE = host("a", U, K, mode_trait(HostMode.UNIQUE))
-STOCK_UNIQUE = host("a", U, mode_trait(HostMode.UNIQUE))
+DRIVER = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.AUTO))
+DRIVER_UNIQUE = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.UNIQUE))
+STOCK_UNIQUE = host("a", TRAIT_UNIQUE, mode_trait(HostMode.UNIQUE))
 STOCK = host("a", mode_trait(HostMode.AUTO))
 NOTHING = host("a", mode_trait(HostMode.NONE))
 UNTOLD = host("a")
-NO_SMBIOS = host("a", U, K, mode_trait(HostMode.AUTO), type="ironic")
+NO_SMBIOS = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.AUTO), type="ironic")
 
 
 def server(on: Host | None, specs: dict[str, str] | None = None, **changes: Any) -> Sighting:
@@ -177,8 +175,8 @@ def test_an_empty_host_whose_guests_all_left() -> None:
 @pytest.mark.parametrize(
     ("on", "specs", "mine"),
     [
-        (host("a", U, K, mode_trait(HostMode.HARDWARE)), FALSE, MACHINE_ID),
-        (host("a", U, K, mode_trait(HostMode.HARDWARE)), {}, MACHINE_ID),
+        (host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE)), FALSE, MACHINE_ID),
+        (host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE)), {}, MACHINE_ID),
         (DRIVER, TRUE, "own"),
         (host("a", mode_trait(HostMode.HARDWARE)), {}, MACHINE_ID),
         (STOCK_UNIQUE, {}, "own"),
@@ -262,7 +260,7 @@ def test_hosts_that_are_clones_of_each_other() -> None:
 
 def test_the_identity_of_a_host_changed() -> None:
     """The mode went from os to hardware; one guest was restarted since."""
-    hardware = host("a", U, K, mode_trait(HostMode.HARDWARE))
+    hardware = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE))
     old, new = server(hardware), server(hardware)
     guests = [(old, reading(old, MACHINE_ID, EARLY)), (new, reading(new, HARDWARE, LATE))]
     pending, shown = found(guests, HostSeen("uri", "a", (HARDWARE,)))
@@ -278,7 +276,7 @@ def test_the_identity_of_a_host_changed() -> None:
 def test_the_hardware_uuid_tells_whose_identity_it_is() -> None:
     """The mode went from auto to hardware; nobody was restarted."""
     for specs in ({}, FALSE):
-        one = server(host("a", U, K, mode_trait(HostMode.HARDWARE)), specs)
+        one = server(host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE)), specs)
         (row,) = found([(one, reading(one, MACHINE_ID))], HostSeen("uri", "a", (HARDWARE,)))
         assert (row.id, list(row.servers or ())) == ("pending-restart", [one.id])
         assert "another identity than its host gives" in row.evidence
@@ -475,7 +473,7 @@ def test_one_server(
 def test_one_server_beside_what_is_known_of_its_host(
     mode: HostMode, serial: str, matches: bool | None
 ) -> None:
-    one = server(host("a", U, K, mode_trait(mode)))
+    one = server(host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(mode)))
     expected = resolve(one.case.flavor.used, one.case.image.used, one.case.host)
     seen: list[Seen] = [reading(one, serial), HostSeen("uri", "a", (HARDWARE,))]
     assert of_one(expected, "a", seen).matches is matches
