@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 from osc_uniqserial import checks, metadefs
 from osc_uniqserial.api import background
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
-from osc_uniqserial.api.server import Cloud as ServerReader
-from osc_uniqserial.api.servers import Servers, Survey
+from osc_uniqserial.api.server import ServerReader
+from osc_uniqserial.api.servers import CloudReader, Servers
 from osc_uniqserial.checks.check import Check, by_severity, found_in
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import Audit, guest_findings
 from osc_uniqserial.checks.live import Readings, Verification
 from osc_uniqserial.checks.unread import ServersRead
-from osc_uniqserial.effective.counts import Tally
-from osc_uniqserial.effective.explanation import ServerReport
-from osc_uniqserial.effective.explanations import Reports
+from osc_uniqserial.effective.counts import ServerCounts
+from osc_uniqserial.effective.explanation import Explanation
+from osc_uniqserial.effective.explanations import Explanations
 from osc_uniqserial.guests.options import CannotOpen, GuestSources
 from osc_uniqserial.metadefs.catalog import Catalog
-from osc_uniqserial.model.cloud import Fleet, GivenModes, Sighting
+from osc_uniqserial.model.cloud import Fleet, GivenModes, ServerFacts
 from osc_uniqserial.model.finding import Covered, Finding
 from osc_uniqserial.model.guest import Seen
 from osc_uniqserial.policy import HostMode
@@ -55,7 +55,7 @@ class Scope:
     project_id: str | None = None
     all_projects: bool | None = None
 
-    def filters(self, survey: Survey) -> tuple[dict[str, str], str]:
+    def filters(self, survey: CloudReader) -> tuple[dict[str, str], str]:
         """Return the filters for Nova's list of servers, and their description.
 
         :returns: the description is empty when the list has the servers of all projects
@@ -83,7 +83,7 @@ class Explained:
     :ivar notes: messages about unreadable or wrong inputs
     """
 
-    explanation: ServerReport
+    explanation: Explanation
     notes: Sequence[str]
 
 
@@ -105,7 +105,7 @@ def explain(
     reader = ServerReader(Rest(connection))
     record = reader.find_server(server, all_projects)
     about, fleet = reader.read_server(record, GivenModes(host_modes or {}))
-    return Explained(Reports(fleet).of(about), reader.notes)
+    return Explained(Explanations(fleet).of(about), reader.notes)
 
 
 class _CloudRun(abc.ABC):
@@ -120,7 +120,7 @@ class _CloudRun(abc.ABC):
 
     def __init__(
         self,
-        survey: Survey,
+        survey: CloudReader,
         which: Scope,
         wanted: Mapping[str, Check],
         sources: GuestSources,
@@ -131,7 +131,7 @@ class _CloudRun(abc.ABC):
         self._survey = survey
         self.configuration = survey.configuration
         self.checks = wanted
-        self.counts = Tally()
+        self.counts = ServerCounts()
         self.covered: Covered | None = None
         fleet = self.configuration.fleet
         self.fleet = fleet if isinstance(fleet, Fleet) else None
@@ -157,10 +157,10 @@ class _CloudRun(abc.ABC):
     def __iter__(self) -> Iterator[Finding]:
         """Yield the findings."""
 
-    def _pages(self) -> Iterator[Sequence[Sighting]]:
+    def _pages(self) -> Iterator[Sequence[ServerFacts]]:
         read = 0
         for servers in self._servers:
-            self.counts.see(servers)
+            self.counts.add(servers)
             if self._guests:
                 self._guests.verification.add(servers)
             yield servers
@@ -179,7 +179,7 @@ class _CloudRun(abc.ABC):
 class _Guests:
     """Live serial numbers, read before the servers that they are compared with."""
 
-    def __init__(self, survey: Survey, seen: Iterator[Seen]) -> None:
+    def __init__(self, survey: CloudReader, seen: Iterator[Seen]) -> None:
         self._survey = survey
         self._began = datetime.datetime.now(datetime.UTC)
         self.verification = Verification(Readings(seen))
@@ -294,7 +294,7 @@ def audit(
     except metadefs.Malformed as error:
         raise CloudError(str(error)) from error
     definitions = background.start(Catalog(connection).survey, ours)
-    survey = Survey(rest, given)
+    survey = CloudReader(rest, given)
     sources = sources or GuestSources()
     run = AuditRun(survey, scope or Scope(), audit_checks(sources), sources, workers, progress)
     run.audit = Audit(survey.configuration, definitions.result().comparisons)
@@ -319,5 +319,5 @@ def verify(
     """
     if not sources:
         raise ValueError("there is no source of live serial numbers to compare with")
-    survey = Survey(Rest(connection), GivenModes(host_modes or {}))
+    survey = CloudReader(Rest(connection), GivenModes(host_modes or {}))
     return VerifyRun(survey, scope or Scope(), verify_checks(sources), sources, workers, progress)

@@ -26,7 +26,7 @@ from osc_uniqserial.model.cloud import (
     Host,
     Image,
     ImagePart,
-    Sighting,
+    ServerFacts,
     bounds_hosts,
     has_sysinfo,
     joined_needs,
@@ -303,7 +303,7 @@ class ServerEvidence:
         self._by_parts: dict[object, Case] = {}
         self._cases: dict[_Key, tuple[Host | None, Case]] = {}
 
-    def facts(self, record: ServerRecord) -> Sighting:
+    def facts(self, record: ServerRecord) -> ServerFacts:
         """Return the facts of one server."""
         # The one place that runs for each server: every lookup counts.
         host = record.host or None
@@ -330,7 +330,7 @@ class ServerEvidence:
         found = self._cases.get(key)
         if found is None:
             found = self._case(key, flavor, image)
-        return Sighting(
+        return ServerFacts(
             record.id,
             record.name or None,
             record.project_id,

@@ -175,7 +175,7 @@ def _fleet(rest: Rest, listed: Iterable[Hypervisor], around: _Around, given: Giv
         around.aggregates,
         unread,
         around.aggregates_unread,
-        (*notes, *strangers(given, hypervisors)),
+        (*notes, *unknown_hosts(given, hypervisors)),
     )
 
 
@@ -303,7 +303,7 @@ def _hypervisor(item: Json) -> Hypervisor:
     )
 
 
-def strangers(given: GivenModes, hypervisors: Iterable[Hypervisor]) -> list[str]:
+def unknown_hosts(given: GivenModes, hypervisors: Iterable[Hypervisor]) -> list[str]:
     """Note the modes that were given for hosts that are not there."""
     hosts = {hypervisor.host for hypervisor in hypervisors}
     if not hosts:

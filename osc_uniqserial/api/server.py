@@ -23,7 +23,7 @@ from osc_uniqserial.model.cloud import (
     GivenModes,
     Image,
     ImagePart,
-    Sighting,
+    ServerFacts,
     Unchecked,
     Validator,
     requires_unique,
@@ -34,7 +34,7 @@ from osc_uniqserial.policy import Setting
 COMPUTE_NO_FROZEN = "2.97"
 
 
-class Cloud:
+class ServerReader:
     """Reads one server.
 
     :ivar notes: what could not be read or looks wrong, in words for people
@@ -102,7 +102,9 @@ class Cloud:
     def _read_server(self, path: str, microversion: str) -> ServerRecord:
         return self._rest.read(records.OneServer, "compute", path, microversion=microversion).server
 
-    def read_server(self, record: ServerRecord, given: GivenModes) -> tuple[Sighting, Fleet | None]:
+    def read_server(
+        self, record: ServerRecord, given: GivenModes
+    ) -> tuple[ServerFacts, Fleet | None]:
         """Read what decides the serial of one server, the independent parts at once.
 
         :returns: its facts, and every host; None where no host of it is shown
@@ -189,7 +191,7 @@ def _shows_frozen(rest: Rest) -> bool:
 
 
 def _flavor_notes(
-    facts: Sighting, record: ServerRecord, flavors: tuple[Flavor, ...] | Unchecked
+    facts: ServerFacts, record: ServerRecord, flavors: tuple[Flavor, ...] | Unchecked
 ) -> Iterator[str]:
     copy = record.flavor or FlavorCopy()
     name = copy.original_name
@@ -211,7 +213,7 @@ def _flavor_notes(
         yield _invalid("flavor", value.raw)
 
 
-def _image_notes(facts: Sighting, record: ServerRecord, image: _ImageRead) -> Iterator[str]:
+def _image_notes(facts: ServerFacts, record: ServerRecord, image: _ImageRead) -> Iterator[str]:
     value = facts.case.image.used.value
     if value is None and record.image == "":
         yield f"the root volume could not be read: {image.unread}"
@@ -234,7 +236,7 @@ def _invalid(what: str, raw: str | None) -> str:
 
 
 def _host_notes(
-    facts: Sighting,
+    facts: ServerFacts,
     traits: frozenset[str] | None,
     fleet: Fleet | Unchecked | None,
     unlisted: UnlistedHosts | None,

@@ -24,7 +24,7 @@ from osc_uniqserial.model.cloud import (
     Configuration,
     Fleet,
     GivenModes,
-    Sighting,
+    ServerFacts,
     Unchecked,
     Validator,
     Volume,
@@ -36,8 +36,8 @@ class Servers:
 
     def __init__(
         self,
-        survey: Survey,
-        pages: ServerPages[Sequence[Sighting]],
+        survey: CloudReader,
+        pages: ServerPages[Sequence[ServerFacts]],
         volumes: inventory.Volumes,
     ) -> None:
         self._survey = survey
@@ -45,7 +45,7 @@ class Servers:
         self._volumes = volumes
         self._down: tuple[str, ...] | None = ()
 
-    def __iter__(self) -> Iterator[Sequence[Sighting]]:
+    def __iter__(self) -> Iterator[Sequence[ServerFacts]]:
         """Yield all servers in the order of their IDs, some at a time.
 
         Those of cells that are down come last.
@@ -89,7 +89,7 @@ class Servers:
         return self._volumes.with_wrong_keys
 
 
-class Survey:
+class CloudReader:
     """Reads a cloud, or a part of it.
 
     :ivar configuration: hosts, flavors and images
@@ -174,7 +174,7 @@ class Survey:
                 )
             )
 
-    def digest(self, items: Sequence[ServerRecord]) -> Sequence[Sighting]:
+    def digest(self, items: Sequence[ServerRecord]) -> Sequence[ServerFacts]:
         """Return what records of servers tell."""
         facts = self._evidence.facts
         return [facts(record) for record in items]

@@ -32,7 +32,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from types import MappingProxyType
 from typing import Any
 
-from osc_uniqserial.model.cloud import Sighting
+from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import CLOUD, Finding, Remedy, Resource, ServerIds, Severity
 from osc_uniqserial.model.guest import GuestSource
 
@@ -75,7 +75,7 @@ class Shared(enum.Enum):
     FLAVOR_AND_IMAGE = "flavor and image"
     CLOUD = "cloud"
 
-    def key(self, server: Sighting) -> tuple[str, str]:
+    def key(self, server: ServerFacts) -> tuple[str, str]:
         """Return the host, flavor or image of a server; for FLAVOR_AND_IMAGE both."""
         if self is Shared.HOST:
             return server.host or "", ""
@@ -116,7 +116,7 @@ class Detail:
 
     cause: tuple[Hashable, ...] = ()
     example: Any = None
-    applies: Callable[[Sighting], bool] | None = None
+    applies: Callable[[ServerFacts], bool] | None = None
     shared: Shared | None = None
 
 

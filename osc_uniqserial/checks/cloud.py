@@ -9,7 +9,7 @@ import functools
 from collections.abc import Collection, Iterable, Sequence
 
 from osc_uniqserial import policy
-from osc_uniqserial.effective.migration_targets import Destinations
+from osc_uniqserial.effective.migration_targets import MigrationTargets
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.model.cloud import (
     Case,
@@ -45,7 +45,7 @@ class Cloud:
         self.definitions = tuple(definitions)
         fleet = configuration.fleet
         self.fleet = fleet if isinstance(fleet, Fleet) else Fleet(())
-        self.targets = Destinations(self.fleet)
+        self.targets = MigrationTargets(self.fleet)
 
     @functools.cached_property
     def able(self) -> Sequence[Host]:

@@ -15,7 +15,7 @@ from osc_uniqserial.checks.check import Check, Detail, Group, Shared, found_in, 
 from osc_uniqserial.checks.cloud import Assessment, Cloud
 from osc_uniqserial.checks.live import Verification
 from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, faults
-from osc_uniqserial.model.cloud import Case, Configuration, Sighting, Unchecked, Volume
+from osc_uniqserial.model.cloud import Case, Configuration, ServerFacts, Unchecked, Volume
 from osc_uniqserial.model.finding import CLOUD, Coverage, Finding, Resource
 from osc_uniqserial.text import counted
 
@@ -38,7 +38,7 @@ class Groups:
     def __init__(self) -> None:
         self._groups: dict[tuple[Check, Shared, tuple[str, str], tuple[object, ...]], Group] = {}
 
-    def add(self, check: Check, shared: Shared, detail: Detail, server: Sighting) -> None:
+    def add(self, check: Check, shared: Shared, detail: Detail, server: ServerFacts) -> None:
         """Add a server to its group."""
         key = (check, shared, shared.key(server), detail.cause)
         group = self._groups.get(key)
@@ -113,7 +113,7 @@ class Audit:
         for host in cloud.fleet.hosts:
             yield from found_in(host, cloud, host.resource)
 
-    def add(self, servers: Iterable[Sighting]) -> None:
+    def add(self, servers: Iterable[ServerFacts]) -> None:
         """Check servers and add them to their groups."""
         coverage = self.coverage
         for server in servers:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
 from osc_uniqserial.checks.live import Cause, Verification
-from osc_uniqserial.model.cloud import Sighting
+from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
 from osc_uniqserial.model.guest import GuestSource, Reading
 from osc_uniqserial.text import NAMES_SHOWN
@@ -18,7 +18,7 @@ _GUESTS = (Part.GUESTS,)
 #: SMBIOS allows longer serial numbers, but nobody reads them.
 _LONGEST = 64
 
-_Found = Iterator[tuple[Sighting, Detail]]
+_Found = Iterator[tuple[ServerFacts, Detail]]
 
 
 def _short(serial: str) -> str:

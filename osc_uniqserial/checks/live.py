@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from osc_uniqserial import policy
 from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.model.cloud import Case, Sighting
+from osc_uniqserial.model.cloud import Case, ServerFacts
 from osc_uniqserial.model.finding import Remedy
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import (
@@ -97,7 +97,7 @@ class Cause(enum.Enum):
 class Compared:
     """A server with the reading of its guest and its effective policy."""
 
-    sighting: Sighting
+    sighting: ServerFacts
     reading: Reading
     expected: EffectivePolicy
     kind: Kind
@@ -134,7 +134,7 @@ class Verdict:
     :ivar text: the evidence
     """
 
-    server: Sighting
+    server: ServerFacts
     cause: Cause
     text: str
     remedy: Remedy | None = None
@@ -186,7 +186,7 @@ class Readings:
         for readings in self._by_id.values():
             yield readings[0]
 
-    def of(self, sighting: Sighting) -> Reading | None:
+    def of(self, sighting: ServerFacts) -> Reading | None:
         """Return the reading of a server; of several the one from its host."""
         found = self._by_id.get(sighting.id, ())
         # Next best is a reading without a host, from a file.
@@ -262,8 +262,8 @@ class Verification:
 
     def __init__(self, readings: Readings) -> None:
         self.readings = readings
-        self.without_domain: list[tuple[Sighting, str | None]] = []
-        self.unread: list[Sighting] = []
+        self.without_domain: list[tuple[ServerFacts, str | None]] = []
+        self.unread: list[ServerFacts] = []
         self._known: set[str] = set()
         self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
@@ -292,7 +292,7 @@ class Verification:
         """Number of servers that should have a guest with a serial number."""
         return len(self._known) - self._nowhere - self._without_smbios
 
-    def add(self, servers: Iterable[Sighting]) -> None:
+    def add(self, servers: Iterable[ServerFacts]) -> None:
         """Compare servers with the readings."""
         for sighting in servers:
             self._known.add(sighting.id)
@@ -309,7 +309,7 @@ class Verification:
             else:
                 self._without(sighting)
 
-    def _is_elsewhere(self, sighting: Sighting, reading: Reading) -> bool:
+    def _is_elsewhere(self, sighting: ServerFacts, reading: Reading) -> bool:
         """Return whether another host has the server's domain and its own host has none."""
         return (
             reading.host not in (None, sighting.host)
@@ -317,7 +317,7 @@ class Verification:
             and sighting.status not in _MOVING
         )
 
-    def _compare(self, sighting: Sighting, reading: Reading) -> None:
+    def _compare(self, sighting: ServerFacts, reading: Reading) -> None:
         case = sighting.case
         expected = self._policies.get(case)
         if expected is None:
@@ -338,7 +338,7 @@ class Verification:
         if compared.kind is Kind.HOST and sighting.host:
             self._of_hosts[sighting.host].append(compared)
 
-    def _without(self, sighting: Sighting) -> None:
+    def _without(self, sighting: ServerFacts) -> None:
         if not sighting.case.placed or sighting.status in _WITHOUT_DOMAIN:
             self._nowhere += 1
         elif sighting.host in self.readings.hosts:
@@ -527,7 +527,7 @@ class Verification:
         return homes
 
 
-def _has_traits(sighting: Sighting) -> bool:
+def _has_traits(sighting: ServerFacts) -> bool:
     """Return whether the traits were read that declare whether the host honours the keys."""
     evidence = sighting.case.host.honours_evidence
     return sighting.on is not None and evidence is not Evidence.UNREADABLE
@@ -543,7 +543,7 @@ def _unknown(about: Compared) -> Verdict:
     )
 
 
-def _pending(sighting: Sighting, what: str, since: str = "") -> Verdict:
+def _pending(sighting: ServerFacts, what: str, since: str = "") -> Verdict:
     text = f"the guest has {what} when it is next started{since and '; '}{since}"
     return Verdict(sighting, Cause.PENDING, text, _RESTART)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
 from osc_uniqserial.checks.cloud import Assessment, Cloud
 from osc_uniqserial.effective.explanation import HOST_SOURCES, pending_changes
-from osc_uniqserial.model.cloud import Sighting
+from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.policy import SerialSource, Setting
 from osc_uniqserial.text import conjugated, quoted, some
@@ -134,7 +134,7 @@ def changes_on_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
     outlook = cloud.targets.outlook(server.case)
     if outlook and outlook.changing:
 
-        def applies(found: Sighting) -> bool:
+        def applies(found: ServerFacts) -> bool:
             return found.on is not None and outlook.changes(found.on.hypervisor.id)
 
         names = some(sorted({host.name for host in outlook.changing.values()}))
@@ -167,7 +167,7 @@ def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
     required = server.required
     if required:
 
-        def applies(found: Sighting) -> bool:
+        def applies(found: ServerFacts) -> bool:
             on = found.on
             return on is not None and not cloud.targets.other_with(required, on.hypervisor.id)
 
@@ -196,7 +196,7 @@ def host_lacks_trait(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     needed = tuple(trait for trait, _need in server.required)
     if needed:
 
-        def applies(found: Sighting) -> bool:
+        def applies(found: ServerFacts) -> bool:
             on = found.on
             return on is not None and on.traits is not None and not on.traits.issuperset(needed)
 

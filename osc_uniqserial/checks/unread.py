@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
 from osc_uniqserial.checks.cloud import Assessment, Cloud, Missing
-from osc_uniqserial.model.cloud import Sighting, Unchecked
+from osc_uniqserial.model.cloud import ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.text import some
 
@@ -132,7 +132,7 @@ def image_unreadable(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
         yield Detail(applies=_has_image)
 
 
-def _has_image(server: Sighting) -> bool:
+def _has_image(server: ServerFacts) -> bool:
     return bool(server.image)
 
 

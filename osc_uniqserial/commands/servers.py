@@ -17,7 +17,7 @@ from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.api.servers import Servers
-    from osc_uniqserial.effective.explanation import ServerReport
+    from osc_uniqserial.effective.explanation import Explanation
     from osc_uniqserial.model.cloud import Configuration
 
 #: What is shown without --long.
@@ -115,11 +115,11 @@ class ListUniqueSerials(output.Lister):
         """Read what the servers rest on; their rows are made while they are read."""
         # The shell imports the modules of all commands at every start.
         from osc_uniqserial.api.rest import CloudError, Rest
-        from osc_uniqserial.api.servers import Survey
+        from osc_uniqserial.api.servers import CloudReader
 
         given = host_modes.given(parsed_args)
         try:
-            survey = Survey(Rest(self.app.client_manager.sdk_connection), given)
+            survey = CloudReader(Rest(self.app.client_manager.sdk_connection), given)
         except CloudError as error:
             raise exceptions.CommandError(safe_text(str(error))) from error
         known = survey.configuration
@@ -161,12 +161,12 @@ class ListUniqueSerials(output.Lister):
 
     def _reports(
         self, parsed_args: argparse.Namespace, servers: Servers, known: Configuration
-    ) -> Iterator[ServerReport]:
+    ) -> Iterator[Explanation]:
         """Yield what is wanted; tell at the end, or where enough were found, what is missing."""
-        from osc_uniqserial.effective.explanations import Reports
+        from osc_uniqserial.effective.explanations import Explanations
         from osc_uniqserial.model.cloud import Fleet
 
-        reports = Reports(known.fleet if isinstance(known.fleet, Fleet) else None)
+        reports = Explanations(known.fleet if isinstance(known.fleet, Fleet) else None)
         wanted, left = _wanted(parsed_args), parsed_args.limit
         progress = output.Progress(among_rows=parsed_args.formatter in ("csv", "value"))
         read, hidden = 0, False
@@ -222,13 +222,13 @@ def _unread(known: Configuration) -> Iterator[str]:
     yield from (f"the {what} could not be read: {reason}" for what, reason in parts if reason)
 
 
-def _wanted(parsed_args: argparse.Namespace) -> Callable[[ServerReport], bool] | None:
+def _wanted(parsed_args: argparse.Namespace) -> Callable[[Explanation], bool] | None:
     """Return which reports are wanted; None where all are."""
     source, wish, host = parsed_args.serial_source, parsed_args.requested, parsed_args.host
     if not (source or wish or host or parsed_args.at_risk):
         return None
 
-    def test(about: ServerReport) -> bool:
+    def test(about: Explanation) -> bool:
         asked = about.policy.requested
         return (
             (source is None or about.policy.source.value == source)

@@ -16,7 +16,7 @@ from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.live import LiveSerial
-    from osc_uniqserial.effective.explanation import ServerReport
+    from osc_uniqserial.effective.explanation import Explanation
     from osc_uniqserial.policy import SettingInput
 
 
@@ -28,7 +28,7 @@ def _raw(used: SettingInput) -> str | None:
     return used.value.raw if used.value else None
 
 
-def _evidence(about: ServerReport) -> dict[str, str | None]:
+def _evidence(about: Explanation) -> dict[str, str | None]:
     return {
         "flavor": _text(about.server.case.flavor.used.evidence),
         "image": _text(about.server.case.image.used.evidence),
@@ -39,7 +39,7 @@ def _evidence(about: ServerReport) -> dict[str, str | None]:
 
 
 #: Key and getter of each column. The keys are an interface: scripts read them.
-COLUMNS: dict[str, Callable[[ServerReport], Any]] = {
+COLUMNS: dict[str, Callable[[Explanation], Any]] = {
     "id": lambda about: about.server.id,
     "name": lambda about: about.server.name,
     "project_id": lambda about: about.server.project_id,
@@ -121,7 +121,7 @@ class ShowUniqueSerial(output.ShowOne):
         return tuple(row), row.values()
 
 
-def _live(uri: str, about: ServerReport) -> LiveSerial:
+def _live(uri: str, about: Explanation) -> LiveSerial:
     from osc_uniqserial.checks import live
     from osc_uniqserial.guests import libvirt
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 
 from osc_uniqserial import policy
 from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.model.cloud import Case, Fleet, Host, Sighting
+from osc_uniqserial.model.cloud import Case, Fleet, Host, ServerFacts
 from osc_uniqserial.policy import HostMode, SerialSource, Setting
 
 
 @dataclasses.dataclass(slots=True)
-class OfHost:
+class HostCounts:
     """What there is on a host.
 
     :ivar name: None: on no host, or on one that is hidden
@@ -56,19 +56,19 @@ class OfHost:
         return self.showing if self.name is not None and self.showing > 1 else 0
 
 
-class Tally:
+class ServerCounts:
     """Counts servers while they are read."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str | None, Case]] = Counter()
 
-    def see(self, sightings: Iterable[Sighting]) -> None:
+    def add(self, sightings: Iterable[ServerFacts]) -> None:
         """Count servers."""
         self._counts.update([(each.host, each.case) for each in sightings])
 
-    def by_host(self, fleet: Fleet | None) -> list[OfHost]:
+    def by_host(self, fleet: Fleet | None) -> list[HostCounts]:
         """Return what there is on each host, those without servers too, by name."""
-        hosts: dict[tuple[str | None, bool], OfHost] = {}
+        hosts: dict[tuple[str | None, bool], HostCounts] = {}
         for host in fleet.hosts if fleet else ():
             hosts.setdefault((host.hypervisor.host, True), _of(host))
         for (name, case), count in self._counts.items():
@@ -76,7 +76,7 @@ class Tally:
             about = hosts.get(key)
             if about is None:
                 known = case.host
-                about = hosts[key] = OfHost(name, known.mode, known.honours, key[1])
+                about = hosts[key] = HostCounts(name, known.mode, known.honours, key[1])
             effective = policy.resolve(case.flavor.used, case.image.used, case.host)
             about.sources[effective.source] += count
             about.requested[effective.requested] += count
@@ -85,6 +85,6 @@ class Tally:
         )
 
 
-def _of(host: Host) -> OfHost:
+def _of(host: Host) -> HostCounts:
     known = host.input
-    return OfHost(host.hypervisor.host, known.mode, known.honours, smbios=known.smbios)
+    return HostCounts(host.hypervisor.host, known.mode, known.honours, smbios=known.smbios)

@@ -6,7 +6,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from osc_uniqserial.model.cloud import Case, FlavorPart, ImagePart, Moves, Sighting, requires_unique
+from osc_uniqserial.model.cloud import (
+    Case,
+    FlavorPart,
+    ImagePart,
+    Moves,
+    ServerFacts,
+    requires_unique,
+)
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -60,10 +67,10 @@ class Pending:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ServerReport:
+class Explanation:
     """The answer about one server, as ``show`` prints it."""
 
-    server: Sighting
+    server: ServerFacts
     policy: EffectivePolicy
     survives_move: bool | None
     pending: tuple[Pending, ...]
@@ -104,7 +111,7 @@ def needs_other_hosts(case: Case, policy: EffectivePolicy) -> bool:
     )
 
 
-def build(server: Sighting, moves: Moves | None) -> ServerReport:
+def build(server: ServerFacts, moves: Moves | None) -> Explanation:
     """Judge one server.
 
     :param moves: what the other hosts would do; None when that is unknown
@@ -124,10 +131,10 @@ def build(server: Sighting, moves: Moves | None) -> ServerReport:
     second = _outlook(policy, survives, moves, pending)
     if second:
         sentences.append(second)
-    return ServerReport(server, policy, survives, pending, " ".join(sentences))
+    return Explanation(server, policy, survives, pending, " ".join(sentences))
 
 
-def _decision(server: Sighting, policy: EffectivePolicy) -> str:
+def _decision(server: ServerFacts, policy: EffectivePolicy) -> str:
     """Say in one sentence where the serial comes from and what decided it."""
     case, host = server.case, server.case.host
     where = f"host {server.host}" if server.host else "the host"
@@ -201,7 +208,7 @@ def _askers(case: Case, wish: Setting) -> str:
     return f"{said[0] if said else 'server'} asks"
 
 
-def _unknown(server: Sighting) -> str:
+def _unknown(server: ServerFacts) -> str:
     """Say what is missing and how to make it known."""
     case, host = server.case, server.case.host
     if not case.reachable:

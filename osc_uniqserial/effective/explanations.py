@@ -7,22 +7,22 @@ import dataclasses
 
 from osc_uniqserial import policy
 from osc_uniqserial.effective import explanation
-from osc_uniqserial.effective.explanation import ServerReport
-from osc_uniqserial.effective.migration_targets import Destinations
-from osc_uniqserial.model.cloud import Fleet, Sighting
+from osc_uniqserial.effective.explanation import Explanation
+from osc_uniqserial.effective.migration_targets import MigrationTargets
+from osc_uniqserial.model.cloud import Fleet, ServerFacts
 
 #: How many are kept to be used again.
 _KEPT = 5_000
 
 
-class Reports:
+class Explanations:
     """Judges servers over a fleet."""
 
     def __init__(self, fleet: Fleet | None) -> None:
-        self._destinations = None if fleet is None else Destinations(fleet)
-        self._made: dict[object, ServerReport] = {}
+        self._destinations = None if fleet is None else MigrationTargets(fleet)
+        self._made: dict[object, Explanation] = {}
 
-    def of(self, sighting: Sighting) -> ServerReport:
+    def of(self, sighting: ServerFacts) -> Explanation:
         """Return the report about a server, as ``show`` prints it."""
         # The words name the host, or the status where there is none.
         key = (sighting.case, sighting.host or (sighting.status,), id(sighting.on))
@@ -33,7 +33,7 @@ class Reports:
             made = self._made[key] = self._make(sighting)
         return dataclasses.replace(made, server=sighting)
 
-    def _make(self, sighting: Sighting) -> ServerReport:
+    def _make(self, sighting: ServerFacts) -> Explanation:
         case = sighting.case
         effective = policy.resolve(case.flavor.used, case.image.used, case.host)
         moves = None

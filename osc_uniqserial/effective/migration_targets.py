@@ -45,7 +45,7 @@ class Outlook:
         return Moves(True)
 
 
-class Destinations:
+class MigrationTargets:
     """The hosts of a fleet, as targets of a cold move."""
 
     def __init__(self, fleet: Fleet) -> None:

@@ -534,7 +534,7 @@ class Case:
 
 
 @dataclasses.dataclass(slots=True)
-class Sighting:
+class ServerFacts:
     """A server as Nova shows it, with the case that decides its serial.
 
     :ivar name: None for a server of a cell that is down

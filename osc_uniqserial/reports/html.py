@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from osc_uniqserial.checks.check import Check
-from osc_uniqserial.effective.counts import OfHost
+from osc_uniqserial.effective.counts import HostCounts
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.model.finding import Severity
 from osc_uniqserial.policy import HostMode, SerialSource
@@ -212,7 +212,7 @@ def _chart(title: str, bars: Sequence[tuple[str, int, str]]) -> Mapping[str, Any
     }
 
 
-def _hosts_by_mode(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
+def _hosts_by_mode(hosts: Sequence[HostCounts]) -> Mapping[str, Any]:
     named = [host for host in hosts if host.name]
     # Host modes have no effect on hosts that write no serial numbers.
     counts = Counter(host.mode for host in named if host.smbios)
@@ -245,7 +245,7 @@ _KEYS = {
 }
 
 
-def _kind(host: OfHost) -> str:
+def _kind(host: HostCounts) -> str:
     if host.sharing:
         return "shared"
     if host.showing:
@@ -255,7 +255,7 @@ def _kind(host: OfHost) -> str:
     return "own" if host.servers else "empty"
 
 
-def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
+def _map(hosts: Sequence[HostCounts]) -> Mapping[str, Any]:
     kinds = list(_KEYS)
     named = [(host, _kind(host)) for host in hosts if host.name]
     # The worst first: the limits cut off the others.
@@ -296,17 +296,17 @@ def _map(hosts: Sequence[OfHost]) -> Mapping[str, Any]:
     }
 
 
-def _named(host: OfHost) -> str:
+def _named(host: HostCounts) -> str:
     if host.name:
         return _clip(host.name, _NAME)
     return "(hosts that are hidden)" if host.placed else f"({_NOWHERE})"
 
 
-def _mode(host: OfHost) -> str:
+def _mode(host: HostCounts) -> str:
     return host.mode.value if host.mode else "unknown"
 
 
-def _row(host: OfHost) -> Mapping[str, Any]:
+def _row(host: HostCounts) -> Mapping[str, Any]:
     return {
         "name": _named(host),
         "mode": _mode(host) if host.name else "",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from osc_uniqserial.checks.check import Check
-from osc_uniqserial.effective.counts import OfHost
+from osc_uniqserial.effective.counts import HostCounts
 from osc_uniqserial.reports.baseline import Assessed, Entry
 from osc_uniqserial.reports.run import Run
 
@@ -89,7 +89,7 @@ def _entry(entry: Entry) -> Mapping[str, Any]:
     return fields | {"expires": entry.expires.isoformat() if entry.expires else None}
 
 
-def _host(host: OfHost) -> Mapping[str, Any]:
+def _host(host: HostCounts) -> Mapping[str, Any]:
     return {
         "name": host.name,
         "placed": host.placed,

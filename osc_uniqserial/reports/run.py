@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from osc_uniqserial.checks.check import Check, Part
-from osc_uniqserial.effective.counts import OfHost
+from osc_uniqserial.effective.counts import HostCounts
 from osc_uniqserial.model.finding import Covered, Severity
 from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.reports.baseline import Assessed, Entry, Standing
@@ -54,7 +54,7 @@ class Run:
     checks: Mapping[str, Check]
     fatal: Collection[Severity]
     assessed: Sequence[Assessed]
-    hosts: Sequence[OfHost]
+    hosts: Sequence[HostCounts]
     baseline: str | None = None
     unmet: Sequence[Entry] = ()
 

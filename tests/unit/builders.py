@@ -24,7 +24,7 @@ from osc_uniqserial.model.cloud import (
     Hypervisor,
     Image,
     ImagePart,
-    Sighting,
+    ServerFacts,
     Unchecked,
 )
 from osc_uniqserial.model.finding import ServerIds
@@ -154,7 +154,7 @@ def sighting(
     specs: dict[str, str] | None = None,
     image: ImagePart | None = None,
     **changes: Any,
-) -> Sighting:
+) -> ServerFacts:
     """Return a server; without a host it is shelved. ``changes`` are fields of it or its case."""
     flavor_now = changes.pop("flavor_now", None)
     case = Case(
@@ -167,7 +167,7 @@ def sighting(
         placed=on is not None,
     )
     number = next(NUMBERS)
-    about = Sighting(
+    about = ServerFacts(
         str(uuid.UUID(int=number)),
         f"web-{number}",
         "p",

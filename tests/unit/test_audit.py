@@ -23,9 +23,9 @@ from osc_uniqserial.api import evidence, hosts
 from osc_uniqserial.checks import AUDIT
 from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import _LONG
-from osc_uniqserial.effective.counts import Tally
+from osc_uniqserial.effective.counts import ServerCounts
 from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.effective.explanations import Reports
+from osc_uniqserial.effective.explanations import Explanations
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.model.cloud import (
     Configuration,
@@ -34,7 +34,7 @@ from osc_uniqserial.model.cloud import (
     Fleet,
     Host,
     ImagePart,
-    Sighting,
+    ServerFacts,
     Unchecked,
 )
 from osc_uniqserial.model.finding import Finding, ServerIds, Severity
@@ -90,7 +90,7 @@ def told(findings: Iterable[Finding]) -> Counter[tuple[str, str | None]]:
     return Counter((each.id, each.resource_name) for each in findings)
 
 
-def audited(*servers: Sighting, known: Configuration | None = None, **summary: Any) -> Audit:
+def audited(*servers: ServerFacts, known: Configuration | None = None, **summary: Any) -> Audit:
     """Return an audit that saw these servers; :attr:`found` is what it says of them."""
     if known is None:
         seen = {each.on.hypervisor.id: each.on for each in servers if each.on}
@@ -100,7 +100,7 @@ def audited(*servers: Sighting, known: Configuration | None = None, **summary: A
     return audit
 
 
-def of_servers(*servers: Sighting, **options: Any) -> dict[str, Finding]:
+def of_servers(*servers: ServerFacts, **options: Any) -> dict[str, Finding]:
     """Return what is found about servers; each ID once."""
     found = list(audited(*servers, **options).summary())
     assert len({each.id for each in found}) == len(found)
@@ -563,7 +563,7 @@ HIDDEN = dataclasses.replace(UNTOLD, input=HostInput())
         (sighting(None, reachable=False, name=None), ["server-in-down-cell"], "1 in a down cell"),
     ],
 )
-def test_servers_whose_serial_is_unknown(server: Sighting, ids: list[str], note: str) -> None:
+def test_servers_whose_serial_is_unknown(server: ServerFacts, ids: list[str], note: str) -> None:
     audit = audited(server)
     assert [each.id for each in audit.summary()] == ids
     assert str(audit.coverage).startswith("0 of 1 servers checked; ")
@@ -660,7 +660,7 @@ def test_every_finding_has_a_test() -> None:
 
 
 @st.composite
-def cloud_of(draw: Any) -> tuple[Fleet, list[Sighting]]:
+def cloud_of(draw: Any) -> tuple[Fleet, list[ServerFacts]]:
     """Return a fleet with servers of all kinds on it, some of them alike."""
     nodes: list[Kind] = draw(NODES)
     rest = FakeRest(nodes)
@@ -684,15 +684,15 @@ def ids_of(found: Iterable[Finding], id_: str) -> set[str]:
 
 @given(cloud_of())
 @settings(max_examples=100)
-def test_the_audit_judges_as_list_does(cloud: tuple[Fleet, list[Sighting]]) -> None:
+def test_the_audit_judges_as_list_does(cloud: tuple[Fleet, list[ServerFacts]]) -> None:
     fleet, servers = cloud
     audit = Audit(Configuration(fleet, (), {}))
     audit.add(servers)
-    reports = Reports(fleet)
+    reports = Explanations(fleet)
     said = {each.id: reports.of(each) for each in servers}
     sources = Counter(about.policy.source for about in said.values())
-    tally = Tally()
-    tally.see(servers)
+    tally = ServerCounts()
+    tally.add(servers)
     counted = sum((each.sources for each in tally.by_host(fleet)), Counter[SerialSource]())
     assert counted == sources
     found = list(audit.summary())
@@ -728,7 +728,9 @@ def test_the_audit_judges_as_list_does(cloud: tuple[Fleet, list[Sighting]]) -> N
 
 @given(cloud_of(), st.integers(2, 5))
 @settings(max_examples=50)
-def test_findings_do_not_grow_with_servers(cloud: tuple[Fleet, list[Sighting]], times: int) -> None:
+def test_findings_do_not_grow_with_servers(
+    cloud: tuple[Fleet, list[ServerFacts]], times: int
+) -> None:
     """More servers of the same kinds are in the same findings."""
     fleet, servers = cloud
     # The second one of each is what makes a serial shared.

@@ -15,8 +15,8 @@ from osc_uniqserial.api import evidence, hosts
 from osc_uniqserial.api.rest import Json
 from osc_uniqserial.commands.show import COLUMNS
 from osc_uniqserial.effective import explanation
-from osc_uniqserial.effective.explanations import Reports
-from osc_uniqserial.effective.migration_targets import Destinations
+from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.migration_targets import MigrationTargets
 from osc_uniqserial.model.cloud import (
     Case,
     FlavorPart,
@@ -25,7 +25,7 @@ from osc_uniqserial.model.cloud import (
     Host,
     ImagePart,
     Moves,
-    Sighting,
+    ServerFacts,
 )
 from osc_uniqserial.policy import HostMode, SettingInput
 from tests.unit.builders import M_OS, M_UNIQUE, OPEN, TRAIT_KEYS, TRAIT_UNIQUE
@@ -50,9 +50,11 @@ def case_of(
     )
 
 
-def sighting(case: Case, on: Host | None, number: int = 0, status: str = "ACTIVE") -> Sighting:
+def sighting(case: Case, on: Host | None, number: int = 0, status: str = "ACTIVE") -> ServerFacts:
     host = on.hypervisor.host if on else None
-    return Sighting(f"server-{number}", f"web-{number}", "p", status, host, case, "gold", "i", on)
+    return ServerFacts(
+        f"server-{number}", f"web-{number}", "p", status, host, case, "gold", "i", on
+    )
 
 
 # --- random clouds --------------------------------------------------------------
@@ -103,7 +105,7 @@ def test_what_a_move_would_do(
 ) -> None:
     fleet = fleet_of(*nodes)
     own = fleet.hosts[0]
-    assert Destinations(fleet).moves(case_of(own, flavor=flavor(setting)), own) == expected
+    assert MigrationTargets(fleet).moves(case_of(own, flavor=flavor(setting)), own) == expected
 
 
 @pytest.mark.parametrize(("node", "keeps"), [(DRIVER, True), (OPEN_DRIVER, False)])
@@ -111,7 +113,7 @@ def test_a_host_may_overrule_an_image(node: Node, keeps: bool) -> None:
     fleet = fleet_of(UNIQUE, node)
     own = fleet.hosts[0]
     image = ImagePart(SettingInput(policy.parse("false")), bounded=False)
-    moved = Destinations(fleet).moves(case_of(own, image=image), own)
+    moved = MigrationTargets(fleet).moves(case_of(own, image=image), own)
     assert moved
     assert moved.keeps is keeps
 
@@ -130,7 +132,7 @@ def test_given_modes_count_where_traits_do_not_tell(
 ) -> None:
     fleet = fleet_of(DRIVER, UNTOLD, modes=GivenModes(mode))
     own = fleet.hosts[0]
-    assert Destinations(fleet).moves(case_of(own, flavor=flavor("true")), own) == expected
+    assert MigrationTargets(fleet).moves(case_of(own, flavor=flavor("true")), own) == expected
 
 
 @pytest.mark.parametrize("what", ["pinned", "flavor", "image"])
@@ -143,14 +145,14 @@ def test_what_is_not_looked_at_may_keep_a_server_from_a_host(what: str) -> None:
         image=ImagePart(SettingInput(), bounded=what == "image"),
         pinned=what == "pinned",
     )
-    assert Destinations(fleet).moves(case, own) == Moves(None, ("h1",))
+    assert MigrationTargets(fleet).moves(case, own) == Moves(None, ("h1",))
 
 
 def test_a_required_trait_keeps_servers_where_it_is() -> None:
     fleet = fleet_of(DRIVER, STOCK, UNIQUE, Node(DRIVER.traits, enabled=False))
     own = fleet.hosts[0]
     required = flavor("true", **{f"trait:{TRAIT_UNIQUE}": "required"})
-    destinations = Destinations(fleet)
+    destinations = MigrationTargets(fleet)
     assert destinations.moves(case_of(own, flavor=required), own) == Moves(True)
     ids = {host.hypervisor.host: host.hypervisor.id for host in fleet.hosts}
     assert destinations.other_with(((TRAIT_UNIQUE, "required"),), ids["h0"])
@@ -164,7 +166,7 @@ def test_a_required_trait_keeps_servers_where_it_is() -> None:
 def test_an_own_host_that_is_not_known() -> None:
     fleet = fleet_of(DRIVER, STOCK)
     case = case_of(fleet.hosts[0], flavor=flavor("true"))
-    assert Destinations(fleet).moves(case, None) is None
+    assert MigrationTargets(fleet).moves(case, None) is None
 
 
 # --- one report a case ----------------------------------------------------------
@@ -172,7 +174,7 @@ def test_an_own_host_that_is_not_known() -> None:
 STATUSES = st.sampled_from(["ACTIVE", "ERROR", "SHELVED_OFFLOADED"])
 
 
-def shown(about: explanation.ServerReport) -> Json:
+def shown(about: explanation.Explanation) -> Json:
     return {name: getter(about) for name, getter in COLUMNS.items()}
 
 
@@ -195,13 +197,13 @@ def test_a_report_of_many_is_the_report_of_one(
             for case in inputs.values()
         ]
     nowhere = dataclasses.replace(cases[0], host=policy.HostInput(), placed=False)
-    made = Reports(fleet)
+    made = Explanations(fleet)
     for number in range(20):
         on = data.draw(st.sampled_from([None, *fleet.hosts]))
         fitting = [case for case in cases if on and case.host == on.input] or [nowhere]
         case = data.draw(st.sampled_from(fitting))
         about = sighting(case, on, number, data.draw(STATUSES))
-        moved = Destinations(fleet).moves(case, on)
+        moved = MigrationTargets(fleet).moves(case, on)
         expected = explanation.build(about, moved)
         assert shown(made.of(about)) == shown(expected)
 
@@ -209,7 +211,7 @@ def test_a_report_of_many_is_the_report_of_one(
 def test_reports_without_a_fleet() -> None:
     own = fleet_of(DRIVER).hosts[0]
     about = sighting(case_of(own, flavor=flavor("true")), own)
-    said = Reports(None).of(about)
+    said = Explanations(None).of(about)
     assert shown(said) == shown(explanation.build(about, None))
     assert said.survives_move is None
 
@@ -217,7 +219,7 @@ def test_reports_without_a_fleet() -> None:
 def test_few_reports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("osc_uniqserial.effective.explanations._KEPT", 3)
     own = fleet_of(DRIVER, STOCK).hosts[0]
-    made = Reports(fleet_of(DRIVER, STOCK))
+    made = Explanations(fleet_of(DRIVER, STOCK))
     for number in range(10):
         case = case_of(own, flavor=flavor("true", **{f"x:{number}": "y"}))
         said = made.of(sighting(case, own, number))

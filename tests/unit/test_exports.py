@@ -31,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from osc_uniqserial.checks import ALL, AUDIT, VERIFY
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.commands.findings import COLUMNS
-from osc_uniqserial.effective.counts import OfHost
+from osc_uniqserial.effective.counts import HostCounts
 from osc_uniqserial.model.finding import Covered, Finding, Remedy, Severity
 from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports import html, junit, prometheus
@@ -92,10 +92,10 @@ def found(
     return Assessed(finding, standing, entry)
 
 
-def host(name: str | None, mode: HostMode | None = None, **sources: int) -> OfHost:
+def host(name: str | None, mode: HostMode | None = None, **sources: int) -> HostCounts:
     """Return a host; ``instance_uuid`` and so on tell how many servers are of which source."""
     counts = {SerialSource[source.upper()]: count for source, count in sources.items()}
-    return OfHost(name, mode, None, sources=Counter(counts))
+    return HostCounts(name, mode, None, sources=Counter(counts))
 
 
 HOSTS = [
@@ -608,7 +608,7 @@ def test_the_charts_are_those_of_the_run() -> None:
 
 
 def test_a_mode_that_has_no_effect_is_not_counted() -> None:
-    other = OfHost("vmware", HostMode.UNIQUE, smbios=False)
+    other = HostCounts("vmware", HostMode.UNIQUE, smbios=False)
     told = page(run(hosts=[*HOSTS, other])).one("chart-1-text").text
     before = page(run()).one("chart-1-text").text
     assert told == f"{before}, writes no serials: 1"
@@ -1073,7 +1073,7 @@ def test_the_policy_is_no_metric_of_guests() -> None:
 
 
 def test_servers_on_no_host_are_counted_by_themselves() -> None:
-    waiting = OfHost(None, placed=False, sources=Counter({SerialSource.ABSENT: 5}))
+    waiting = HostCounts(None, placed=False, sources=Counter({SerialSource.ABSENT: 5}))
     read = samples(run(hosts=[*HOSTS, waiting]))["servers"]
     assert read["not-placed",] == 5
     assert read["absent",] == samples(run())["servers"]["absent",]

@@ -13,7 +13,7 @@ from osc_uniqserial.api import evidence
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import guest_findings
 from osc_uniqserial.checks.live import LiveSerial, Readings, Verification, of_one
-from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ImagePart, Sighting
+from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ImagePart, ServerFacts
 from osc_uniqserial.model.finding import Finding
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import TRAIT_KEYS, TRAIT_UNIQUE, HostMode, mode_trait, resolve
@@ -31,7 +31,7 @@ UNTOLD = host("a")
 NO_SMBIOS = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.AUTO), type="ironic")
 
 
-def server(on: Host | None, specs: dict[str, str] | None = None, **changes: Any) -> Sighting:
+def server(on: Host | None, specs: dict[str, str] | None = None, **changes: Any) -> ServerFacts:
     return sighting(on, specs, built_from(None), **changes)
 
 
@@ -41,7 +41,7 @@ def declared(on: Host) -> Host:
     return dataclasses.replace(on, input=known)
 
 
-def reading(of: Sighting, serial: str | None = "own", when: str = NOON, **more: Any) -> Reading:
+def reading(of: ServerFacts, serial: str | None = "own", when: str = NOON, **more: Any) -> Reading:
     text = of.id if serial == "own" else serial
     return Reading(of.id, text, "test", more.pop("host", of.host), when, **more)
 
@@ -52,7 +52,7 @@ def findings_of(verification: Verification, *, everything: bool) -> Iterator[Fin
 
 
 def found(
-    guests: Iterable[tuple[Sighting, Reading | None]], *seen: Seen, everything: bool = True
+    guests: Iterable[tuple[ServerFacts, Reading | None]], *seen: Seen, everything: bool = True
 ) -> list[Finding]:
     guests = list(guests)
     readings = Readings([*(each for _server, each in guests if each), *seen])
@@ -61,7 +61,7 @@ def found(
     return list(findings_of(verification, everything=everything))
 
 
-def ids(guests: Iterable[tuple[Sighting, Reading | None]], *seen: Seen) -> list[str]:
+def ids(guests: Iterable[tuple[ServerFacts, Reading | None]], *seen: Seen) -> list[str]:
     return [each.id for each in found(guests, *seen)]
 
 

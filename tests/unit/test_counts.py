@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osc_uniqserial import policy
-from osc_uniqserial.effective.counts import OfHost, Tally
+from osc_uniqserial.effective.counts import HostCounts, ServerCounts
 from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.model.cloud import Fleet, Host, Sighting
+from osc_uniqserial.model.cloud import Fleet, Host, ServerFacts
 from osc_uniqserial.policy import HostMode, SerialSource, Setting
 from tests.unit.builders import (
     M_AUTO,
@@ -50,20 +50,20 @@ KINDS = [
 ]
 
 
-def hidden(of: Sighting) -> Sighting:
+def hidden(of: ServerFacts) -> ServerFacts:
     """Return a server whose host this user may not see."""
     copy = sighting(None, host_visible=False)
     copy.case = of.case
     return copy
 
 
-def tallied(*servers: Sighting, fleet: Fleet | None = FLEET) -> list[OfHost]:
-    tally = Tally()
-    tally.see(servers)
+def tallied(*servers: ServerFacts, fleet: Fleet | None = FLEET) -> list[HostCounts]:
+    tally = ServerCounts()
+    tally.add(servers)
     return tally.by_host(fleet)
 
 
-def by_name(*servers: Sighting, fleet: Fleet | None = FLEET) -> dict[str | None, OfHost]:
+def by_name(*servers: ServerFacts, fleet: Fleet | None = FLEET) -> dict[str | None, HostCounts]:
     found = tallied(*servers, fleet=fleet)
     names = [each.name for each in found]
     assert len({(each.name, each.placed) for each in found}) == len(names)
@@ -77,13 +77,13 @@ def by_name(*servers: Sighting, fleet: Fleet | None = FLEET) -> dict[str | None,
 )
 @settings(max_examples=50)
 def test_the_numbers_are_those_of_counting_one_by_one(
-    pages: list[list[Sighting]], fleet: Fleet | None
+    pages: list[list[ServerFacts]], fleet: Fleet | None
 ) -> None:
-    tally = Tally()
+    tally = ServerCounts()
     sources: dict[tuple[str | None, bool], Counter[SerialSource]] = {}
     requests: dict[tuple[str | None, bool], Counter[Setting | None]] = {}
     for page in pages:
-        tally.see(page)
+        tally.add(page)
         for each in page:
             case = each.case
             effective = policy.resolve(case.flavor.used, case.image.used, case.host)
@@ -156,5 +156,5 @@ def test_two_compute_nodes_of_one_service_are_one_host() -> None:
 def test_a_host_that_writes_no_serial_numbers() -> None:
     known = dataclasses.replace(HOSTS[0].input, smbios=False)
     silent = dataclasses.replace(HOSTS[0], input=known)
-    found = Tally().by_host(Fleet((silent, HOSTS[1])))
+    found = ServerCounts().by_host(Fleet((silent, HOSTS[1])))
     assert sorted(each.smbios for each in found) == [False, True]
