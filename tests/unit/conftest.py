@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -38,5 +39,9 @@ def nova_newest() -> str:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, nova_newest: str) -> Iterator[FakeCloud]:
     """A cloud of written answers; any other request fails the test."""
+    others = set(threading.enumerate())
     with requests_mock.Mocker() as mocker:
         yield FakeCloud(mocker, monkeypatch, nova_newest)
+        # A command that failed may have left requests: they are not for the next test's cloud.
+        for thread in set(threading.enumerate()) - others:
+            thread.join(60)
