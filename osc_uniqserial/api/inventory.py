@@ -188,7 +188,7 @@ class Volumes:
         said = {key: str(value) for key, value in properties.items() if evidence.image_matters(key)}
         project = item.get("os-vol-tenant-attr:tenant_id")
         volume = Volume(str(item["id"]), item.get("name") or None, project, said)
-        if any(volume.misplaced) or any(volume.misspelt):
+        if any(volume.misspelt):
             self.with_wrong_keys.append(volume)
 
     def _shared(self, properties: Mapping[str, Any], devices: _Devices) -> _Volume:

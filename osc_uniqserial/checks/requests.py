@@ -65,8 +65,8 @@ def invalid_value(found: Flavor | Image | Aggregate, _cloud: Cloud) -> Iterator[
 @check(
     "misplaced-key",
     Severity.MEDIUM,
-    looks_at=(Flavor, Image, Volume),
-    rests_on=(Part.FLAVORS, Part.IMAGES, Part.VOLUMES),
+    looks_at=(Flavor, Image),
+    rests_on=(Part.FLAVORS, Part.IMAGES),
 )
 def misplaced_key(request: Request, _cloud: Cloud) -> Iterator[Problem]:
     """Keys of another resource, which have no effect."""

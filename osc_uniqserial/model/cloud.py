@@ -300,6 +300,13 @@ class Volume(Request):
         return self.properties
 
     @property
+    def misspelt(self) -> Iterator[str]:
+        """Yield keys that are close to ours, in any way, and have no effect."""
+        for key in sorted(self.stored):
+            if key == FLAVOR_KEY or policy.is_near_miss(key) or policy.is_misspelt(key):
+                yield key
+
+    @property
     def resource(self) -> Resource:
         """What a finding about it names."""
         return Resource("volume", self.id, self.name, self.project_id)

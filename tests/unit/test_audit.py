@@ -885,14 +885,12 @@ def test_volumes_that_cannot_be_read(cloud: AuditCloud) -> None:
     assert cloud.last == "0 of 1 servers checked; 1 with an unreadable root volume"
 
 
-@pytest.mark.parametrize(
-    ("key", "id_"), [("hw_unqiue_serial", "misspelt-key"), (FLAVOR_KEY, "misplaced-key")]
-)
-def test_a_root_volume_with_a_key_that_does_nothing(cloud: AuditCloud, key: str, id_: str) -> None:
+@pytest.mark.parametrize("key", ["hw_unqiue_serial", "unique-serial", FLAVOR_KEY])
+def test_a_root_volume_with_a_key_that_does_nothing(cloud: AuditCloud, key: str) -> None:
     said = {key: "true"}
     cloud.server(1, flavor=PLAIN, image=None, **on([cloud.volume(1, said=said)]))
-    (row,) = [row for row in cloud.findings() if row["id"] == id_]
-    assert (row["resource_type"], row["resource_id"]) == ("volume", volume_id(1))
+    (row,) = [row for row in cloud.findings() if row["resource_type"] == "volume"]
+    assert (row["id"], row["resource_id"]) == ("misspelt-key", volume_id(1))
     assert row["remedy"] == f"openstack volume unset --image-property {key} {volume_id(1)}"
 
 

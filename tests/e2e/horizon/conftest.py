@@ -17,6 +17,7 @@ from tests.e2e.horizon import site
 from tests.e2e.horizon.browser import Browser
 from tests.functional.cloud import Cloud
 from tests.functional.conftest import cloud as cloud  # the fixture
+from tests.functional.conftest import warm as warm  # the shell of the cloud
 
 NAMESPACES = "/v2/metadefs/namespaces"
 
