@@ -75,17 +75,21 @@ class Shared(enum.Enum):
     FLAVOR_AND_IMAGE = "flavor and image"
     CLOUD = "cloud"
 
+    # Hashed once for each server: a member is what it is, not its name.
+    __hash__ = object.__hash__
+
     def key(self, server: ServerFacts) -> tuple[str, str]:
-        """Return the host, flavor or image of a server; for FLAVOR_AND_IMAGE both."""
-        if self is Shared.HOST:
-            return server.host or "", ""
-        if self is Shared.FLAVOR:
-            return server.flavor or "", ""
-        if self is Shared.IMAGE:
-            return server.image or "", ""
-        if self is Shared.FLAVOR_AND_IMAGE:
-            return server.flavor or "", server.image or ""
-        return "", ""
+        """Return the name or ID of what a server shares, and of the image for two."""
+        return _KEYS[self](server)
+
+
+_KEYS: Mapping[Shared, Callable[[ServerFacts], tuple[str, str]]] = {
+    Shared.HOST: lambda server: (server.host or "", ""),
+    Shared.FLAVOR: lambda server: (server.flavor or "", ""),
+    Shared.IMAGE: lambda server: (server.image or "", ""),
+    Shared.FLAVOR_AND_IMAGE: lambda server: (server.flavor or "", server.image or ""),
+    Shared.CLOUD: lambda _server: ("", ""),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
