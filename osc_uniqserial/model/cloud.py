@@ -7,6 +7,7 @@ it is shown (``osc_uniqserial.commands.output``).
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import enum
 import functools
@@ -161,7 +162,7 @@ def has_sysinfo(architecture: str | None) -> bool:
     return architecture is None or architecture.lower() in _SYSINFO_ARCHITECTURES
 
 
-class Request:
+class Request(abc.ABC):
     """A flavor, an image or a bootable volume: what may ask for a serial number.
 
     :cvar kind: its name in commands
@@ -174,14 +175,14 @@ class Request:
     id: str
 
     @property
+    @abc.abstractmethod
     def stored(self) -> Mapping[str, str]:
         """Its extra specs or properties; empty when they are hidden."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def resource(self) -> Resource:
         """What a finding about it names."""
-        raise NotImplementedError
 
     @property
     def value(self) -> Value:
