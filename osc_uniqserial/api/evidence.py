@@ -9,6 +9,7 @@ all of them. Both hand their records over to :class:`ServerEvidence`, so that ``
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -163,6 +164,8 @@ def architecture(properties: Mapping[str, Any]) -> str | None:
     return None
 
 
+# Clouds have many images and few keys.
+@functools.lru_cache(maxsize=4096)
 def image_matters(key: str) -> bool:
     """Whether an image property is evidence, or another spelling of the key."""
     return (

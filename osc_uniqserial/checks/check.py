@@ -75,12 +75,10 @@ class Shared(enum.Enum):
     FLAVOR_AND_IMAGE = "flavor and image"
     CLOUD = "cloud"
 
-    # Hashed once for each server: a member is what it is, not its name.
-    __hash__ = object.__hash__
-
-    def key(self, server: ServerFacts) -> tuple[str, str]:
-        """Return the name or ID of what a server shares, and of the image for two."""
-        return _KEYS[self](server)
+    @property
+    def key(self) -> Callable[[ServerFacts], tuple[str, str]]:
+        """A function of a server: the name or ID of what it shares, and of the image for two."""
+        return _KEYS[self]
 
 
 _KEYS: Mapping[Shared, Callable[[ServerFacts], tuple[str, str]]] = {

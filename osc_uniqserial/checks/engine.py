@@ -8,7 +8,7 @@ the number of findings does not depend on the number of servers. Checks run once
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from osc_uniqserial.checks import unread
 from osc_uniqserial.checks.check import Check, Detail, Group, Shared, found_in, looking_at
@@ -20,51 +20,75 @@ from osc_uniqserial.model.finding import CLOUD, Coverage, Finding, Resource
 from osc_uniqserial.text import counted
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _CaseFindings:
-    """Results that hold for every server of a case.
+class _Cause:
+    """Servers of one check with one cause, grouped by the resource that they share."""
 
-    :ivar known: whether the serial source is known
-    :ivar details: the problems, with their checks
-    """
+    __slots__ = ("_key", "cause", "check", "groups", "shared")
 
-    known: bool
-    details: tuple[tuple[Check, Shared, Detail], ...]
+    def __init__(self, check: Check, shared: Shared, cause: tuple[Hashable, ...]) -> None:
+        self.check = check
+        self.shared = shared
+        self.cause = cause
+        self.groups: dict[tuple[str, str], Group] = {}
+        self._key = shared.key
+
+    def add(self, server: ServerFacts, example: object) -> None:
+        """Add a server to the group of its resource."""
+        key = self._key(server)
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(self.shared, key, self.cause, example)
+            group.provider = server.on.hypervisor.id if server.on else None
+        group.servers.add(server.id, server.name)
 
 
 class Groups:
     """Servers grouped by check, shared resource and cause."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[Check, Shared, tuple[str, str], tuple[object, ...]], Group] = {}
+        self._causes: dict[tuple[Check, Shared, tuple[Hashable, ...]], _Cause] = {}
 
-    def add(self, check: Check, shared: Shared, detail: Detail, server: ServerFacts) -> None:
-        """Add a server to its group."""
-        key = (check, shared, shared.key(server), detail.cause)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(shared, key[2], detail.cause, detail.example)
-            group.provider = server.on.hypervisor.id if server.on else None
-        group.servers.add(server.id, server.name)
+    def cause(self, check: Check, detail: Detail) -> _Cause:
+        """Return where the servers with a detail are grouped."""
+        shared = detail.shared or check.shared or Shared.CLOUD
+        key = (check, shared, detail.cause)
+        return self._causes.setdefault(key, _Cause(*key))
 
     def of(self, check: Check) -> Sequence[Group]:
         """Return the groups of a check."""
-        return [group for (found, *_), group in self._groups.items() if found is check]
+        causes = [each for each in self._causes.values() if each.check is check]
+        return [group for each in causes for group in each.groups.values()]
 
     def findings(self, cloud: Cloud) -> Iterator[Finding]:
         """Yield the findings of groups with enough servers, sorted."""
-        for (check, shared, key, _cause), group in sorted(
-            self._groups.items(),
-            key=lambda item: (item[0][0].id, item[0][1].value, item[0][2], repr(item[0][3])),
+        for check, group in sorted(
+            (
+                (cause.check, group)
+                for cause in self._causes.values()
+                for group in cause.groups.values()
+            ),
+            key=lambda item: (item[0].id, item[1].shared.value, item[1].key, repr(item[1].cause)),
         ):
             if len(group.servers) >= check.at_least and check.explain:
-                group.resource = _resource(shared, key, group, cloud)
+                group.resource = _resource(group, cloud)
                 problem = dataclasses.replace(check.explain(group, cloud), servers=group.servers)
                 yield check.finding(group.resource, problem)
 
 
-def _resource(shared: Shared, key: tuple[str, str], group: Group, cloud: Cloud) -> Resource:
-    name = key[0]
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _CaseFindings:
+    """Results that hold for every server of a case.
+
+    :ivar known: whether the serial source is known
+    :ivar details: the problems, and where their servers are grouped
+    """
+
+    known: bool
+    details: tuple[tuple[Detail, _Cause], ...]
+
+
+def _resource(group: Group, cloud: Cloud) -> Resource:
+    shared, name = group.shared, group.name
     if shared is Shared.HOST and name:
         return Resource("host", group.provider, name)
     if shared in (Shared.FLAVOR, Shared.FLAVOR_AND_IMAGE):
@@ -123,14 +147,14 @@ class Audit:
                 found = self._cases[server.case] = self._check(server.case)
             if found.known:
                 coverage.checked += 1
-            for check, shared, detail in found.details:
+            for detail, cause in found.details:
                 if detail.applies is None or detail.applies(server):
-                    self._groups.add(check, shared, detail, server)
+                    cause.add(server, detail.example)
 
     def _check(self, case: Case) -> _CaseFindings:
         assessed = self._cloud.assess(case)
         details = tuple(
-            (check, detail.shared or check.shared or Shared.CLOUD, detail)
+            (detail, self._groups.cause(check, detail))
             for check in looking_at(Assessment)
             for detail in check.find(assessed, self._cloud)
         )
@@ -188,7 +212,7 @@ def guest_findings(verification: Verification, cloud: Cloud) -> Iterator[Finding
     for check in looking_at(Verification):
         if check.shared:
             for server, detail in check.find(verification, cloud):
-                groups.add(check, check.shared, detail, server)
+                groups.cause(check, detail).add(server, detail.example)
     yield from groups.findings(cloud)
     for check in looking_at(Verification):
         if not check.shared:
