@@ -12,6 +12,7 @@ import html
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -83,10 +84,21 @@ class Rest:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._locks = {service: threading.Lock() for service in _SERVICE_NAMES}
         # For discovery too, which takes no timeout of its own. The user's
         # api_timeout, where there is one, stays.
         if connection.session.timeout is None:
             connection.session.timeout = _TIMEOUT
+
+    def _proxy(self, service: Service) -> Any:
+        """Return the SDK's proxy of a service; one thread makes it.
+
+        openstacksdk stores the endpoint that it discovered as an override. A thread that makes
+        the same proxy meanwhile takes that for the user's, and fails where this endpoint has no
+        version document (openstack/service_description.py, ``_make_proxy``).
+        """
+        with self._locks[service]:
+            return getattr(self._connection, service)
 
     def get(
         self,
@@ -139,7 +151,7 @@ class Rest:
     ) -> _Kind:
         for attempt in range(_RETRIES + 1):
             try:
-                response = getattr(self._connection, service).get(
+                response = self._proxy(service).get(
                     path,
                     params=params,
                     microversion=microversion,
@@ -178,7 +190,7 @@ class Rest:
         """Send one request that writes, once, or raise WriteFailed with the reason in words."""
         name = _SERVICE_NAMES[service]
         try:
-            getattr(self._connection, service).request(
+            self._proxy(service).request(
                 path,
                 method,
                 json=body,
@@ -223,9 +235,7 @@ class Rest:
     def microversion(self, service: Service, wanted: str) -> str | None:
         """Return the newest microversion up to ``wanted``; None when it is not told."""
         try:
-            newest = sdk_utils.maximum_supported_microversion(
-                getattr(self._connection, service), wanted
-            )
+            newest = sdk_utils.maximum_supported_microversion(self._proxy(service), wanted)
         except (ksa.ClientException, sdk.SDKException):
             return None
         return newest

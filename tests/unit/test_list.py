@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -83,6 +85,24 @@ def test_columns(cloud: Estate) -> None:
     ]
     assert cloud.notes == ""
     assert all(tuple(row) == tuple(COLUMNS) for row in cloud.listed("--long"))
+
+
+def test_each_service_is_discovered_once(cloud: Estate) -> None:
+    # The list of images is read by four requests at the same time. Two threads that make
+    # openstacksdk's proxy of Glance disturb each other.
+    asked: list[str] = []
+
+    def versions(request: Any, context: Any) -> Json:
+        asked.append(request.url)
+        threading.Event().wait(0.1)
+        links = [{"rel": "self", "href": f"{GLANCE}/v2/"}]
+        return {"versions": [{"id": "v2.17", "status": "CURRENT", "links": links}]}
+
+    for url in (GLANCE, f"{GLANCE}/"):
+        cloud.fake.http.get(url, json=versions)
+    cloud.server(1)
+    assert [row["id"] for row in cloud.listed()] == [server_id(1)]
+    assert len(asked) == 1
 
 
 def test_a_column_can_be_chosen_without_long(cloud: Estate) -> None:
