@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
+from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Shared
 from osc_uniqserial.checks.live import Cause, Verification
 from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
@@ -13,8 +13,8 @@ from osc_uniqserial.model.guest import GuestSource, Reading
 from osc_uniqserial.text import NAMES_SHOWN
 
 #: Servers, and the guests that they are.
-_LIVE = (Part.SERVERS, Part.GUESTS)
-_GUESTS = (Part.GUESTS,)
+_LIVE = frozenset({Part.SERVERS, Part.GUESTS})
+_GUESTS = frozenset({Part.GUESTS})
 #: SMBIOS allows longer serial numbers, but nobody reads them.
 _LONGEST = 64
 
@@ -32,16 +32,23 @@ def _ids(of: Iterable[str]) -> ServerIds:
     return servers
 
 
-# --- the cause of a difference ----------------------------------------------
+def _with_cause(cause: Cause, severity: Severity) -> None:
+    """Register the check for a cause of wrong readings."""
+    doubt = severity is Severity.UNCHECKED
 
-
-def _with_cause(cause: Cause) -> Callable[[Verification, object], _Found]:
     def find(verification: Verification, _cloud: object) -> _Found:
         for each in verification.verdicts:
             if each.cause is cause:
                 yield each.server, Detail((each.text, each.remedy))
 
-    return find
+    check = Check(
+        cause.value,
+        severity,
+        Shared.HOST,
+        rests_on=frozenset() if doubt else _LIVE,
+        takes_away=_GUESTS if doubt else frozenset(),
+    )
+    check(find).explained_by(_explained)
 
 
 def _explained(group: Group, _cloud: object) -> Problem:
@@ -49,36 +56,16 @@ def _explained(group: Group, _cloud: object) -> Problem:
     return Problem(f"{group.servers.counted}: {text}", remedy)
 
 
-for _id, _severity, _cause in (
-    ("not-honoured", Severity.HIGH, Cause.NOT_HONOURED),
-    ("key-ignored", Severity.HIGH, Cause.KEY_IGNORED),
-    ("changed-by-hand", Severity.HIGH, Cause.CHANGED_BY_HAND),
-    ("wrong-host-mode", Severity.HIGH, Cause.WRONG_MODE),
-    ("pending-restart", Severity.MEDIUM, Cause.PENDING),
-):
-    check(_id, _severity, looks_at=Verification, shared=Shared.HOST, rests_on=_LIVE)(
-        _with_cause(_cause)
-    ).explained_by(_explained)
-
-check(
-    "expectation-unknown",
-    Severity.UNCHECKED,
-    looks_at=Verification,
-    shared=Shared.HOST,
-    takes_away=_GUESTS,
-)(_with_cause(Cause.UNKNOWN)).explained_by(_explained)
+_with_cause(Cause.NOT_HONOURED, Severity.HIGH)
+_with_cause(Cause.KEY_IGNORED, Severity.HIGH)
+_with_cause(Cause.CHANGED_BY_HAND, Severity.HIGH)
+_with_cause(Cause.WRONG_MODE, Severity.HIGH)
+_with_cause(Cause.PENDING, Severity.MEDIUM)
+_with_cause(Cause.UNKNOWN, Severity.UNCHECKED)
 
 
-# --- servers without a guest ------------------------------------------------
-
-
-@check(
-    "no-domain",
-    Severity.MEDIUM,
-    looks_at=Verification,
-    shared=Shared.HOST,
-    rests_on=_LIVE,
-    told_by=(GuestSource.LIBVIRT,),
+@Check(
+    "no-domain", Severity.MEDIUM, shared=Shared.HOST, rests_on=_LIVE, sources={GuestSource.LIBVIRT}
 )
 def no_domain(verification: Verification, _cloud: object) -> _Found:
     """Servers that their host has no domain of."""
@@ -93,13 +80,7 @@ def _(group: Group, _cloud: object) -> Problem:
     return Problem(f"{group.servers.counted}: their host has no domain of them{more}")
 
 
-@check(
-    "server-not-read",
-    Severity.UNCHECKED,
-    looks_at=Verification,
-    shared=Shared.HOST,
-    takes_away=_GUESTS,
-)
+@Check("server-not-read", Severity.UNCHECKED, shared=Shared.HOST, takes_away=_GUESTS)
 def server_not_read(verification: Verification, _cloud: object) -> _Found:
     """Servers that no source has a guest of."""
     for server in verification.unread:
@@ -111,16 +92,7 @@ def _(group: Group, _cloud: object) -> Problem:
     return Problem(f"{group.servers.counted}: no source told of their guests")
 
 
-# --- serial numbers ---------------------------------------------------------
-
-
-@check(
-    "live-host-identity",
-    Severity.MEDIUM,
-    looks_at=Verification,
-    rests_on=_GUESTS,
-    told_by=(GuestSource.LIBVIRT,),
-)
+@Check("live-host-identity", Severity.MEDIUM, rests_on=_GUESTS, sources={GuestSource.LIBVIRT})
 def live_host_identity(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests that have the hardware UUID of a host."""
     readings = verification.readings
@@ -138,7 +110,7 @@ def live_host_identity(verification: Verification, _cloud: object) -> Iterator[P
             )
 
 
-@check("live-serial-shared", Severity.HIGH, looks_at=Verification, rests_on=_GUESTS)
+@Check("live-serial-shared", Severity.HIGH, rests_on=_GUESTS)
 def live_serial_shared(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests that have one serial number."""
     for serial, owners in sorted(verification.shared()):
@@ -151,20 +123,11 @@ def live_serial_shared(verification: Verification, _cloud: object) -> Iterator[P
         )
 
 
-# --- domains and sources ----------------------------------------------------
-
-
 def _hosts_of(readings: Iterable[Reading]) -> list[str]:
     return sorted({each.host for each in readings if each.host})
 
 
-@check(
-    "domain-twice",
-    Severity.MEDIUM,
-    looks_at=Verification,
-    rests_on=_GUESTS,
-    told_by=(GuestSource.LIBVIRT,),
-)
+@Check("domain-twice", Severity.MEDIUM, rests_on=_GUESTS, sources={GuestSource.LIBVIRT})
 def domain_twice(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests that are on several hosts."""
     for found in verification.doubtful():
@@ -180,7 +143,7 @@ def domain_twice(verification: Verification, _cloud: object) -> Iterator[Problem
             )
 
 
-@check("sources-disagree", Severity.MEDIUM, looks_at=Verification, rests_on=_GUESTS)
+@Check("sources-disagree", Severity.MEDIUM, rests_on=_GUESTS)
 def sources_disagree(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests on one host whose serial number differs between sources."""
     for found in verification.doubtful():
@@ -211,12 +174,11 @@ def _unknown_domains(verification: Verification, *, by_nova: bool, text: str) ->
             yield Problem(f"{reading.host or reading.source} {text}", about=about)
 
 
-@check(
+@Check(
     "orphaned-domain",
     Severity.LOW,
-    looks_at=Verification,
     rests_on=_LIVE,
-    told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
+    sources={GuestSource.LIBVIRT, GuestSource.DOMAINS},
     all_projects=True,
 )
 def orphaned_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
@@ -225,12 +187,11 @@ def orphaned_domain(verification: Verification, _cloud: object) -> Iterator[Prob
     return _unknown_domains(verification, by_nova=True, text=text)
 
 
-@check(
+@Check(
     "other-domain",
     Severity.INFO,
-    looks_at=Verification,
     rests_on=_LIVE,
-    told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
+    sources={GuestSource.LIBVIRT, GuestSource.DOMAINS},
     all_projects=True,
 )
 def other_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
@@ -239,7 +200,7 @@ def other_domain(verification: Verification, _cloud: object) -> Iterator[Problem
     return _unknown_domains(verification, by_nova=False, text=text)
 
 
-@check("live-unread", Severity.UNCHECKED, looks_at=Verification, takes_away=_GUESTS)
+@Check("live-unread", Severity.UNCHECKED, takes_away=_GUESTS)
 def live_unread(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """What a source could not read."""
     for unread in verification.readings.unread:

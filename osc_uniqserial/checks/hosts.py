@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Part, Problem, check
+from osc_uniqserial.checks.check import Check, Part, Problem
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.model.cloud import Host
 from osc_uniqserial.model.finding import Remedy, Severity
@@ -24,7 +24,7 @@ def _correct_traits(host: Host) -> Remedy:
     )
 
 
-@check("wrong-traits", Severity.MEDIUM, looks_at=Host, rests_on=(Part.TRAITS,))
+@Check("wrong-traits", Severity.MEDIUM, rests_on={Part.TRAITS})
 def wrong_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """Traits of this project on a host whose guests have no serial number."""
     if host.wrong_traits:
@@ -35,7 +35,7 @@ def wrong_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
         yield Problem(text, _correct_traits(host))
 
 
-@check("contradicting-traits", Severity.MEDIUM, looks_at=Host, rests_on=(Part.TRAITS,))
+@Check("contradicting-traits", Severity.MEDIUM, rests_on={Part.TRAITS})
 def contradicting_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """Traits that cannot all be true."""
     if host.contradicting_traits:
@@ -43,7 +43,7 @@ def contradicting_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
         yield Problem(text, _correct_traits(host))
 
 
-@check("incomplete-traits", Severity.MEDIUM, looks_at=Host, rests_on=(Part.TRAITS,))
+@Check("incomplete-traits", Severity.MEDIUM, rests_on={Part.TRAITS})
 def incomplete_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """The driver's trait without those that it reports with it."""
     if host.has_incomplete_traits:
@@ -54,7 +54,7 @@ def incomplete_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
         yield Problem(text, _correct_traits(host))
 
 
-@check("image-may-show-host", Severity.INFO, looks_at=Host, rests_on=(Part.HOSTS, Part.TRAITS))
+@Check("image-may-show-host", Severity.INFO, rests_on={Part.HOSTS, Part.TRAITS})
 def image_may_show_host(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """A host whose identity any image can show."""
     if host.input.smbios and host.exposed_by_images:

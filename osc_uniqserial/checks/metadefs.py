@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Part, Problem, check
+from osc_uniqserial.checks.check import Check, Part, Problem
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.metadefs import Fault, NamespaceFault
 from osc_uniqserial.model.finding import Remedy, Severity
@@ -15,11 +15,11 @@ INSTALL = "openstack unique serial metadef install"
 #: Shows what differs.
 COMPARE = "openstack unique serial metadef check"
 
-_METADEFS = (Part.METADEFS,)
+_METADEFS = frozenset({Part.METADEFS})
 _INSTALL = Remedy(INSTALL, (INSTALL,))
 
 
-@check("metadefs-missing", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
+@Check("metadefs-missing", Severity.LOW, rests_on=_METADEFS)
 def metadefs_missing(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
     """A namespace that Glance does not have."""
     if namespace.fault is Fault.MISSING:
@@ -27,7 +27,7 @@ def metadefs_missing(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Probl
         yield Problem(text, _INSTALL)
 
 
-@check("metadefs-private", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
+@Check("metadefs-private", Severity.LOW, rests_on=_METADEFS)
 def metadefs_private(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
     """A namespace that only one project sees."""
     if namespace.fault is Fault.PRIVATE:
@@ -35,14 +35,14 @@ def metadefs_private(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Probl
         yield Problem(text, _INSTALL)
 
 
-@check("metadefs-outdated", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
+@Check("metadefs-outdated", Severity.LOW, rests_on=_METADEFS)
 def metadefs_outdated(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
     """A namespace that differs from ours."""
     if namespace.fault is Fault.OUTDATED:
         yield Problem("It differs from the one of this version", _INSTALL)
 
 
-@check("metadefs-conflict", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
+@Check("metadefs-conflict", Severity.LOW, rests_on=_METADEFS)
 def metadefs_conflict(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
     """Another namespace that offers a key."""
     if namespace.fault is Fault.CONFLICT:
@@ -50,12 +50,7 @@ def metadefs_conflict(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Prob
         yield Problem(text, Remedy(COMPARE, (COMPARE,)))
 
 
-@check(
-    "metadefs-unreadable",
-    Severity.UNCHECKED,
-    looks_at=NamespaceFault,
-    takes_away=_METADEFS,
-)
+@Check("metadefs-unreadable", Severity.UNCHECKED, takes_away=_METADEFS)
 def metadefs_unreadable(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
     """A namespace, or the list of all, that could not be read."""
     if namespace.fault is Fault.UNREADABLE:

@@ -6,15 +6,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 
-from osc_uniqserial.checks.check import Part, Problem, check
+from osc_uniqserial.checks.check import Check, Part, Problem
 from osc_uniqserial.checks.cloud import Cloud
-from osc_uniqserial.model.cloud import Aggregate, Flavor, Host, Image, Request, Volume
+from osc_uniqserial.model.cloud import Aggregate, Flavor, Host, Image, Volume
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, Value
 from osc_uniqserial.text import some
 
-#: What flavors and images ask for, and what hosts do with it.
-_REQUESTS = (Part.FLAVORS, Part.IMAGES, Part.HOSTS, Part.TRAITS)
+#: The resources that may have keys close to ours.
+_WITH_KEYS = frozenset({Part.FLAVORS, Part.IMAGES, Part.VOLUMES, Part.AGGREGATES})
+#: The requests of flavors and images, and the hosts that may meet them.
+_REQUESTS = frozenset({Part.FLAVORS, Part.IMAGES, Part.HOSTS, Part.TRAITS})
 
 
 def _set_or_unset(kind: str, id_: str) -> Remedy:
@@ -39,12 +41,7 @@ def _names(hosts: Iterable[Host]) -> str:
     return some(sorted({host.name for host in hosts}))
 
 
-@check(
-    "invalid-value",
-    Severity.MEDIUM,
-    looks_at=(Flavor, Image, Aggregate),
-    rests_on=(Part.FLAVORS, Part.IMAGES, Part.AGGREGATES),
-)
+@Check("invalid-value", Severity.MEDIUM, rests_on={Part.FLAVORS, Part.IMAGES, Part.AGGREGATES})
 def invalid_value(found: Flavor | Image | Aggregate, _cloud: Cloud) -> Iterator[Problem]:
     """Values that are no boolean."""
     if isinstance(found, Aggregate):
@@ -62,13 +59,8 @@ def invalid_value(found: Flavor | Image | Aggregate, _cloud: Cloud) -> Iterator[
         yield Problem(text, _set_or_unset(found.kind, found.id))
 
 
-@check(
-    "misplaced-key",
-    Severity.MEDIUM,
-    looks_at=(Flavor, Image),
-    rests_on=(Part.FLAVORS, Part.IMAGES),
-)
-def misplaced_key(request: Request, _cloud: Cloud) -> Iterator[Problem]:
+@Check("misplaced-key", Severity.MEDIUM, rests_on={Part.FLAVORS, Part.IMAGES})
+def misplaced_key(request: Flavor | Image, _cloud: Cloud) -> Iterator[Problem]:
     """Keys of another resource, which have no effect."""
     for key in request.misplaced:
         a = "an" if request.kind == "image" else "a"
@@ -84,13 +76,8 @@ def misplaced_key(request: Request, _cloud: Cloud) -> Iterator[Problem]:
         yield Problem(text, _unset_property(request.kind, request.id, key))
 
 
-@check(
-    "misspelt-key",
-    Severity.MEDIUM,
-    looks_at=(Flavor, Image, Volume, Aggregate),
-    rests_on=(Part.FLAVORS, Part.IMAGES, Part.VOLUMES, Part.AGGREGATES),
-)
-def misspelt_key(found: Request | Aggregate, _cloud: Cloud) -> Iterator[Problem]:
+@Check("misspelt-key", Severity.MEDIUM, rests_on=_WITH_KEYS)
+def misspelt_key(found: Flavor | Image | Volume | Aggregate, _cloud: Cloud) -> Iterator[Problem]:
     """Keys that are close to ours, and have no effect."""
     kind, stored, key_there = (
         ("aggregate", found.metadata, f"{FLAVOR_KEY} or {IMAGE_KEY}")
@@ -105,13 +92,8 @@ def misspelt_key(found: Request | Aggregate, _cloud: Cloud) -> Iterator[Problem]
         )
 
 
-@check(
-    "contradicting-request",
-    Severity.LOW,
-    looks_at=(Flavor, Image),
-    rests_on=(Part.FLAVORS, Part.IMAGES),
-)
-def contradicting_request(request: Request, _cloud: Cloud) -> Iterator[Problem]:
+@Check("contradicting-request", Severity.LOW, rests_on={Part.FLAVORS, Part.IMAGES})
+def contradicting_request(request: Flavor | Image, _cloud: Cloud) -> Iterator[Problem]:
     """A request for the host's serial that requires hosts which give a unique one."""
     if request.value.setting is Setting.HOST and request.requires_unique:
         kind = request.kind
@@ -123,7 +105,7 @@ def contradicting_request(request: Request, _cloud: Cloud) -> Iterator[Problem]:
         )
 
 
-@check("key-not-honoured", Severity.MEDIUM, looks_at=(Flavor, Image), rests_on=_REQUESTS)
+@Check("key-not-honoured", Severity.MEDIUM, rests_on=_REQUESTS)
 def key_not_honoured(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """A request that no host obeys."""
     setting, able = request.value.setting, cloud.able
@@ -141,12 +123,7 @@ def key_not_honoured(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]
     )
 
 
-@check(
-    "no-valid-host",
-    Severity.HIGH,
-    looks_at=(Flavor, Image),
-    rests_on=(Part.FLAVORS, Part.IMAGES, Part.TRAITS),
-)
+@Check("no-valid-host", Severity.HIGH, rests_on={Part.FLAVORS, Part.IMAGES, Part.TRAITS})
 def no_valid_host(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """Required traits that no host has which is up and enabled."""
     required = request.required
@@ -164,7 +141,7 @@ def no_valid_host(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     )
 
 
-@check("not-steered", Severity.LOW, looks_at=(Flavor, Image), rests_on=_REQUESTS)
+@Check("not-steered", Severity.LOW, rests_on=_REQUESTS)
 def not_steered(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """A request for unique that some hosts meet and others do not, without a requirement.
 
@@ -186,7 +163,7 @@ def not_steered(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     )
 
 
-@check("inherited-key", Severity.LOW, looks_at=Image, rests_on=(Part.IMAGES,))
+@Check("inherited-key", Severity.LOW, rests_on={Part.IMAGES})
 def inherited_key(image: Image, _cloud: Cloud) -> Iterator[Problem]:
     """A snapshot that has the key of the server that it was made of."""
     raw = image.value.raw
@@ -203,12 +180,7 @@ def inherited_key(image: Image, _cloud: Cloud) -> Iterator[Problem]:
         )
 
 
-@check(
-    "tenant-image-shows-host",
-    Severity.MEDIUM,
-    looks_at=Image,
-    rests_on=(Part.IMAGES, Part.HOSTS, Part.TRAITS),
-)
+@Check("tenant-image-shows-host", Severity.MEDIUM, rests_on={Part.IMAGES, Part.HOSTS, Part.TRAITS})
 def tenant_image_shows_host(image: Image, cloud: Cloud) -> Iterator[Problem]:
     """An image of a tenant that shows the identity of hosts in mode unique."""
     if image.value.setting is not Setting.HOST or image.visibility == "public":
@@ -228,10 +200,7 @@ def tenant_image_shows_host(image: Image, cloud: Cloud) -> Iterator[Problem]:
     )
 
 
-# --- host aggregates --------------------------------------------------------
-
-
-@check("aggregate-conflict", Severity.MEDIUM, looks_at=Aggregate, rests_on=(Part.AGGREGATES,))
+@Check("aggregate-conflict", Severity.MEDIUM, rests_on={Part.AGGREGATES})
 def aggregate_conflict(aggregate: Aggregate, cloud: Cloud) -> Iterator[Problem]:
     """Declarations that contradict each other, of one aggregate or of several."""
     declares, name = aggregate.declares, shlex.quote(aggregate.id)
@@ -260,11 +229,8 @@ def aggregate_conflict(aggregate: Aggregate, cloud: Cloud) -> Iterator[Problem]:
         )
 
 
-@check(
-    "aggregate-host-mismatch",
-    Severity.MEDIUM,
-    looks_at=Aggregate,
-    rests_on=(Part.AGGREGATES, Part.HOSTS, Part.TRAITS),
+@Check(
+    "aggregate-host-mismatch", Severity.MEDIUM, rests_on={Part.AGGREGATES, Part.HOSTS, Part.TRAITS}
 )
 def aggregate_host_mismatch(aggregate: Aggregate, cloud: Cloud) -> Iterator[Problem]:
     """A declaration that is not true of a host."""

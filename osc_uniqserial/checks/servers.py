@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
+from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Shared
 from osc_uniqserial.checks.cloud import Assessment, Cloud
 from osc_uniqserial.effective.explanation import HOST_SOURCES, pending_changes
 from osc_uniqserial.model.cloud import ServerFacts
@@ -14,20 +14,10 @@ from osc_uniqserial.policy import SerialSource, Setting
 from osc_uniqserial.text import conjugated, quoted, some
 
 #: Servers with all that makes their policies; what could not be read of that takes SERVERS away.
-_POLICIES = (Part.SERVERS,)
+_POLICIES = frozenset({Part.SERVERS})
 
 
-# --- the identity of a host -------------------------------------------------
-
-
-@check(
-    "serial-shared",
-    Severity.HIGH,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    at_least=2,
-    rests_on=_POLICIES,
-)
+@Check("serial-shared", Severity.HIGH, shared=Shared.HOST, at_least=2, rests_on=_POLICIES)
 def serial_shared(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers with the serial of one host."""
     # Servers whose host is hidden may be on different ones.
@@ -44,13 +34,7 @@ def _(group: Group, cloud: Cloud) -> Problem:
     )
 
 
-@check(
-    "host-identity-shown",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=_POLICIES,
-)
+@Check("host-identity-shown", Severity.MEDIUM, shared=Shared.HOST, rests_on=_POLICIES)
 def host_identity_shown(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that show the identity of their host."""
     if server.effective.source in HOST_SOURCES:
@@ -80,13 +64,7 @@ def _own_serial(group: Group, cloud: Cloud) -> Remedy:
     )
 
 
-@check(
-    "unique-not-effective",
-    Severity.HIGH,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=_POLICIES,
-)
+@Check("unique-not-effective", Severity.HIGH, shared=Shared.HOST, rests_on=_POLICIES)
 def unique_not_effective(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that ask for a unique serial and do not get it on their host."""
     if server.case.placed and server.is_lost:
@@ -115,15 +93,11 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-# --- migrations -------------------------------------------------------------
-
-
-@check(
+@Check(
     "changes-on-move",
     Severity.MEDIUM,
-    looks_at=Assessment,
     shared=Shared.FLAVOR,
-    rests_on=(Part.SERVERS, Part.HOSTS, Part.TRAITS),
+    rests_on={Part.SERVERS, Part.HOSTS, Part.TRAITS},
 )
 def changes_on_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
     """Servers whose serial is their UUID, and another one on a host that they may move to."""
@@ -155,13 +129,7 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-@check(
-    "cannot-move",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=(Part.SERVERS, Part.TRAITS),
-)
+@Check("cannot-move", Severity.MEDIUM, shared=Shared.HOST, rests_on={Part.SERVERS, Part.TRAITS})
 def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
     """Servers that require traits which no other host has."""
     required = server.required
@@ -184,12 +152,8 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-@check(
-    "host-lacks-trait",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=(Part.SERVERS, Part.TRAITS),
+@Check(
+    "host-lacks-trait", Severity.MEDIUM, shared=Shared.HOST, rests_on={Part.SERVERS, Part.TRAITS}
 )
 def host_lacks_trait(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that require traits which their host does not have."""
@@ -214,15 +178,11 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-# --- what servers were built with -------------------------------------------
-
-
-@check(
+@Check(
     "setting-conflict",
     Severity.LOW,
-    looks_at=Assessment,
     shared=Shared.FLAVOR_AND_IMAGE,
-    rests_on=(Part.SERVERS, Part.IMAGES, Part.VOLUMES),
+    rests_on={Part.SERVERS, Part.IMAGES, Part.VOLUMES},
 )
 def setting_conflict(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers whose flavor and image ask for opposites."""
@@ -244,12 +204,8 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-@check(
-    "flavor-changed",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.FLAVOR,
-    rests_on=(Part.SERVERS, Part.FLAVORS),
+@Check(
+    "flavor-changed", Severity.MEDIUM, shared=Shared.FLAVOR, rests_on={Part.SERVERS, Part.FLAVORS}
 )
 def flavor_changed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers whose flavor says something else now."""
@@ -268,13 +224,7 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-@check(
-    "image-changed",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.IMAGE,
-    rests_on=(Part.SERVERS, Part.IMAGES),
-)
+@Check("image-changed", Severity.MEDIUM, shared=Shared.IMAGE, rests_on={Part.SERVERS, Part.IMAGES})
 def image_changed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers whose image says something else now."""
     return _changed(server, "image")
@@ -303,12 +253,11 @@ def _now(group: Group) -> str:
     return f"{group.servers.counted} {use} {quoted(now)} where it now says {quoted(later)}"
 
 
-@check(
+@Check(
     "invalid-value-in-use",
     Severity.INFO,
-    looks_at=Assessment,
     shared=Shared.FLAVOR,
-    rests_on=(Part.SERVERS, Part.IMAGES, Part.VOLUMES),
+    rests_on={Part.SERVERS, Part.IMAGES, Part.VOLUMES},
 )
 def invalid_value_in_use(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that were built with a value that is no boolean."""

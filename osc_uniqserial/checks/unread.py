@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 
-from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
+from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Shared
 from osc_uniqserial.checks.cloud import Assessment, Cloud, Missing
 from osc_uniqserial.model.cloud import ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Remedy, Severity
@@ -18,15 +18,7 @@ _TELL_MODE = Remedy(
 )
 
 
-# --- lists ------------------------------------------------------------------
-
-
-@check(
-    "flavors-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.FLAVORS,),
-)
+@Check("flavors-unreadable", Severity.UNCHECKED, takes_away={Part.FLAVORS})
 def flavors_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """Flavors, or what they say."""
     flavors = cloud.configuration.flavors
@@ -36,11 +28,10 @@ def flavors_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
         yield Problem(f"Nova hides the extra specs of flavors from this user ({hidden:,} of them)")
 
 
-@check(
+@Check(
     "hosts-unreadable",
     Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.HOSTS, Part.TRAITS, Part.AGGREGATES, Part.SERVERS),
+    takes_away={Part.HOSTS, Part.TRAITS, Part.AGGREGATES, Part.SERVERS},
 )
 def hosts_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """Compute hosts, or what their hypervisors are."""
@@ -55,36 +46,21 @@ def hosts_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
         )
 
 
-@check(
-    "traits-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.TRAITS, Part.HOSTS, Part.SERVERS),
-)
+@Check("traits-unreadable", Severity.UNCHECKED, takes_away={Part.TRAITS, Part.HOSTS, Part.SERVERS})
 def traits_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """The traits of resource providers."""
     if reason := cloud.fleet.traits_unread:
         yield Problem(f"Could not read the traits of the hosts: {reason}")
 
 
-@check(
-    "aggregates-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.AGGREGATES,),
-)
+@Check("aggregates-unreadable", Severity.UNCHECKED, takes_away={Part.AGGREGATES})
 def aggregates_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """Host aggregates."""
     if reason := cloud.fleet.aggregates_unread:
         yield Problem(f"Could not read the host aggregates: {reason}")
 
 
-@check(
-    "images-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.IMAGES, Part.SERVERS),
-)
+@Check("images-unreadable", Severity.UNCHECKED, takes_away={Part.IMAGES, Part.SERVERS})
 def images_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """Images."""
     images = cloud.configuration.images
@@ -92,15 +68,8 @@ def images_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
         yield Problem(f"Could not read the images: {images.reason}")
 
 
-# --- servers ----------------------------------------------------------------
-
-
-@check(
-    "host-unknown",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    takes_away=(Part.HOSTS, Part.SERVERS),
+@Check(
+    "host-unknown", Severity.UNCHECKED, shared=Shared.HOST, takes_away={Part.HOSTS, Part.SERVERS}
 )
 def host_unknown(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers whose host has an unknown mode or driver, where that matters."""
@@ -119,13 +88,7 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-@check(
-    "image-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.IMAGE,
-    takes_away=(Part.SERVERS,),
-)
+@Check("image-unreadable", Severity.UNCHECKED, shared=Shared.IMAGE, takes_away={Part.SERVERS})
 def image_unreadable(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers of which it is unknown what their image said when they were built."""
     if Missing.IMAGE in server.missing:
@@ -148,12 +111,11 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-@check(
+@Check(
     "volume-unreadable",
     Severity.UNCHECKED,
-    looks_at=Assessment,
     shared=Shared.CLOUD,
-    takes_away=(Part.VOLUMES, Part.SERVERS),
+    takes_away={Part.VOLUMES, Part.SERVERS},
 )
 def volume_unreadable(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers without an image, of which it is unknown what their root volume says."""
@@ -166,12 +128,11 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     return Problem(f"{group.servers.counted}: what their root volume says is unknown")
 
 
-@check(
+@Check(
     "flavor-unreadable",
     Severity.UNCHECKED,
-    looks_at=Assessment,
     shared=Shared.FLAVOR,
-    takes_away=(Part.FLAVORS, Part.SERVERS),
+    takes_away={Part.FLAVORS, Part.SERVERS},
 )
 def flavor_unreadable(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers whose flavor is hidden, where that matters."""
@@ -185,13 +146,7 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     return Problem(text, about=group.resource._replace(id=None))
 
 
-@check(
-    "server-in-down-cell",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.CLOUD,
-    takes_away=(Part.SERVERS,),
-)
+@Check("server-in-down-cell", Severity.UNCHECKED, shared=Shared.CLOUD, takes_away={Part.SERVERS})
 def server_in_down_cell(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers of a cell that is down."""
     if Missing.CELL in server.missing:
@@ -202,9 +157,6 @@ def server_in_down_cell(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
 def _(group: Group, _cloud: Cloud) -> Problem:
     text = f"{group.servers.counted}: their cell is down, and Nova tells nothing of them"
     return Problem(text)
-
-
-# --- once the servers are read ----------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -223,12 +175,7 @@ class ServersRead:
     hosts_reported: Collection[str] = ()
 
 
-@check(
-    "host-mode-unknown",
-    Severity.UNCHECKED,
-    looks_at=ServersRead,
-    takes_away=(Part.HOSTS,),
-)
+@Check("host-mode-unknown", Severity.UNCHECKED, takes_away={Part.HOSTS})
 def host_mode_unknown(read: ServersRead, cloud: Cloud) -> Iterator[Problem]:
     """Hosts of unknown mode or driver that no server reports."""
     if cloud.fleet.traits_unread:
@@ -244,24 +191,14 @@ def host_mode_unknown(read: ServersRead, cloud: Cloud) -> Iterator[Problem]:
             )
 
 
-@check(
-    "volumes-unreadable",
-    Severity.UNCHECKED,
-    looks_at=ServersRead,
-    takes_away=(Part.VOLUMES, Part.SERVERS),
-)
+@Check("volumes-unreadable", Severity.UNCHECKED, takes_away={Part.VOLUMES, Part.SERVERS})
 def volumes_unreadable(read: ServersRead, _cloud: Cloud) -> Iterator[Problem]:
     """Volumes."""
     if read.volumes_unread:
         yield Problem(f"Could not read the volumes: {read.volumes_unread}")
 
 
-@check(
-    "servers-unread",
-    Severity.UNCHECKED,
-    looks_at=ServersRead,
-    takes_away=(Part.SERVERS, Part.GUESTS),
-)
+@Check("servers-unread", Severity.UNCHECKED, takes_away={Part.SERVERS, Part.GUESTS})
 def servers_unread(read: ServersRead, _cloud: Cloud) -> Iterator[Problem]:
     """Servers that Nova did not return."""
     if read.unlisted_cells:
