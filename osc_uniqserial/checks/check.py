@@ -12,7 +12,7 @@ that it is called with, as in :func:`functools.singledispatch`::
 Servers with the same cause are one finding. The function yields the details of each case; a
 second function describes the problem of a group of servers::
 
-    @Check("cannot-move", Severity.MEDIUM, shared=Shared.HOST, rests_on={...})
+    @Check("cannot-move", Severity.MEDIUM, Shared.HOST, rests_on={...})
     def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
         yield Detail(...)
 
@@ -252,6 +252,14 @@ class Check:
 def _joined(paragraph: str) -> str:
     """Return a paragraph in one line; commands keep their lines."""
     return paragraph if paragraph.startswith("    ") else " ".join(paragraph.splitlines())
+
+
+def run(command: str, more: str = "") -> Remedy:
+    """Return a remedy that begins with a command.
+
+    :param more: the rest of the text
+    """
+    return Remedy(f"{command}{more}", (command,))
 
 
 #: All checks of the imported modules by ID, in the order of definition.

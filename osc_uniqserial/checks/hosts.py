@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of compute hosts: their traits, and what they let images do. Pure."""
+"""Checks of compute hosts: their traits and driver options. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Check, Part, Problem
+from osc_uniqserial.checks.check import Check, Part, Problem, run
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.model.cloud import Host
 from osc_uniqserial.model.finding import Remedy, Severity
@@ -17,10 +17,10 @@ def _correct_traits(host: Host) -> Remedy:
         "openstack --os-placement-api-version 1.6 resource provider trait list"
         f" {host.hypervisor.id}"
     )
-    return Remedy(
-        f"{command}; 'trait set' replaces all of them: repeat those that are to stay, and correct"
-        " the host's provider.yaml",
-        (command,),
+    return run(
+        command,
+        "; 'trait set' replaces all of them: repeat those that are to stay, and correct the host's"
+        " provider.yaml",
     )
 
 
@@ -29,7 +29,7 @@ def wrong_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """Traits of this project on a host whose guests have no serial number."""
     if host.wrong_traits:
         text = (
-            "Nova writes no serial number here, but it has traits that promise or"
+            "Nova writes no serial number here, but the host has traits that promise or"
             f" describe one: {', '.join(sorted(host.wrong_traits))}"
         )
         yield Problem(text, _correct_traits(host))
@@ -48,8 +48,8 @@ def incomplete_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """The driver's trait without those that it reports with it."""
     if host.has_incomplete_traits:
         text = (
-            f"It has {TRAIT_KEYS}, but not all that the compute driver reports with"
-            " it: it was not the driver that set it, or it does not work"
+            f"It has {TRAIT_KEYS}, but not all traits that the compute driver reports with it:"
+            " something else set it, or the driver does not work"
         )
         yield Problem(text, _correct_traits(host))
 

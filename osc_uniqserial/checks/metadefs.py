@@ -5,49 +5,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Check, Part, Problem
+from osc_uniqserial.checks.check import Check, Part, Problem, run
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.metadefs import Fault, NamespaceFault
 from osc_uniqserial.model.finding import Remedy, Severity
 
-#: Repairs what is missing or differs.
+#: Repairs missing and different namespaces.
 INSTALL = "openstack unique serial metadef install"
-#: Shows what differs.
+#: Shows the differences.
 COMPARE = "openstack unique serial metadef check"
 
 _METADEFS = frozenset({Part.METADEFS})
-_INSTALL = Remedy(INSTALL, (INSTALL,))
 
 
-@Check("metadefs-missing", Severity.LOW, rests_on=_METADEFS)
-def metadefs_missing(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """A namespace that Glance does not have."""
-    if namespace.fault is Fault.MISSING:
-        text = "It is not there, or private to another project: Horizon does not offer the keys"
-        yield Problem(text, _INSTALL)
+def _of(fault: Fault, text: str, remedy: Remedy) -> None:
+    """Register the check for a kind of fault."""
+
+    def find(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
+        if namespace.fault is fault:
+            yield Problem(text, remedy)
+
+    Check(fault.value, Severity.LOW, rests_on=_METADEFS)(find)
 
 
-@Check("metadefs-private", Severity.LOW, rests_on=_METADEFS)
-def metadefs_private(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """A namespace that only one project sees."""
-    if namespace.fault is Fault.PRIVATE:
-        text = "It is private: only one project and administrators see it in Horizon"
-        yield Problem(text, _INSTALL)
-
-
-@Check("metadefs-outdated", Severity.LOW, rests_on=_METADEFS)
-def metadefs_outdated(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """A namespace that differs from ours."""
-    if namespace.fault is Fault.OUTDATED:
-        yield Problem("It differs from the one of this version", _INSTALL)
-
-
-@Check("metadefs-conflict", Severity.LOW, rests_on=_METADEFS)
-def metadefs_conflict(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """Another namespace that offers a key."""
-    if namespace.fault is Fault.CONFLICT:
-        text = "It offers a key that ours offer too: Horizon shows it twice"
-        yield Problem(text, Remedy(COMPARE, (COMPARE,)))
+_of(
+    Fault.MISSING,
+    "It is missing, or private to another project: Horizon does not offer the keys",
+    run(INSTALL),
+)
+_of(
+    Fault.PRIVATE,
+    "It is private: only one project and administrators see it in Horizon",
+    run(INSTALL),
+)
+_of(Fault.OUTDATED, "It differs from the one of this version", run(INSTALL))
+_of(Fault.CONFLICT, "It offers a key that ours offer too: Horizon shows it twice", run(COMPARE))
 
 
 @Check("metadefs-unreadable", Severity.UNCHECKED, takes_away=_METADEFS)
