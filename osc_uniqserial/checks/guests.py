@@ -12,10 +12,9 @@ from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
 from osc_uniqserial.model.guest import GuestSource, Reading
 from osc_uniqserial.text import NAMES_SHOWN
 
-#: Servers, and the guests that they are.
 _LIVE = frozenset({Part.SERVERS, Part.GUESTS})
 _GUESTS = frozenset({Part.GUESTS})
-#: SMBIOS allows longer serial numbers, but nobody reads them.
+#: The longest serial number in a text; SMBIOS allows longer ones.
 _LONGEST = 64
 
 _Found = Iterator[tuple[ServerFacts, Detail]]
@@ -64,11 +63,9 @@ _with_cause(Cause.PENDING, Severity.MEDIUM)
 _with_cause(Cause.UNKNOWN, Severity.UNCHECKED)
 
 
-@Check(
-    "no-domain", Severity.MEDIUM, shared=Shared.HOST, rests_on=_LIVE, sources={GuestSource.LIBVIRT}
-)
+@Check("no-domain", Severity.MEDIUM, Shared.HOST, rests_on=_LIVE, sources={GuestSource.LIBVIRT})
 def no_domain(verification: Verification, _cloud: object) -> _Found:
-    """Servers that their host has no domain of."""
+    """Servers without a domain on their host."""
     for server, elsewhere in verification.without_domain:
         yield server, Detail((elsewhere,))
 
@@ -80,16 +77,16 @@ def _(group: Group, _cloud: object) -> Problem:
     return Problem(f"{group.servers.counted}: their host has no domain of them{more}")
 
 
-@Check("server-not-read", Severity.UNCHECKED, shared=Shared.HOST, takes_away=_GUESTS)
+@Check("server-not-read", Severity.UNCHECKED, Shared.HOST, takes_away=_GUESTS)
 def server_not_read(verification: Verification, _cloud: object) -> _Found:
-    """Servers that no source has a guest of."""
+    """Servers without a reading."""
     for server in verification.unread:
         yield server, Detail()
 
 
 @server_not_read.explained_by
 def _(group: Group, _cloud: object) -> Problem:
-    return Problem(f"{group.servers.counted}: no source told of their guests")
+    return Problem(f"{group.servers.counted}: no source has their guests")
 
 
 @Check("live-host-identity", Severity.MEDIUM, rests_on=_GUESTS, sources={GuestSource.LIBVIRT})
@@ -99,7 +96,7 @@ def live_host_identity(verification: Verification, _cloud: object) -> Iterator[P
     for serial, hosts in sorted(readings.identities.items()):
         if owners := verification.known(readings.with_serial(serial)):
             servers = _ids(owners)
-            # Some machines come with the same one.
+            # Some machines are delivered with the same UUID.
             first, *others = sorted(hosts)
             more = f" and of {len(others):,} more" if others else ""
             yield Problem(
@@ -149,60 +146,51 @@ def sources_disagree(verification: Verification, _cloud: object) -> Iterator[Pro
     for found in verification.doubtful():
         if len(_hosts_of(found)) > 1:
             continue
-        # Each once, and of many the first ones.
+        # Different serial numbers, with the first reading of each.
         serials: dict[str, Reading] = {}
         for each in found:
             serials.setdefault((each.serial or "").lower(), each)
-        told = "; ".join(
+        listed = "; ".join(
             f"{each.source}: {_short(each.serial or 'none')}"
             for each in list(serials.values())[:NAMES_SHOWN]
         )
         if len(serials) > NAMES_SHOWN:
-            told += f"; and {len(serials) - NAMES_SHOWN:,} others"
+            listed += f"; and {len(serials) - NAMES_SHOWN:,} others"
         yield Problem(
-            f"Its serial number is not the same everywhere: {told}",
-            Remedy("Read the sources again: what was saved may be older"),
+            f"Its serial number is not the same everywhere: {listed}",
+            Remedy("Read the sources again: saved data may be older"),
             Resource("server", found[0].id),
         )
 
 
-def _unknown_domains(verification: Verification, *, by_nova: bool, text: str) -> Iterator[Problem]:
-    # Without the servers of all projects a domain may be one of the others.
-    for reading in verification.unknown_domains() if verification.complete else ():
-        if (reading.nova is not None) is by_nova:
-            about = Resource("domain", reading.id, _short(reading.name) or None)
-            yield Problem(f"{reading.host or reading.source} {text}", about=about)
+def _unknown_domains(id_: str, severity: Severity, *, by_nova: bool, text: str) -> None:
+    """Register the check of domains without a server."""
+
+    def find(verification: Verification, _cloud: object) -> Iterator[Problem]:
+        # Without the servers of all projects, the domain may belong to a server of another one.
+        for reading in verification.unknown_domains() if verification.complete else ():
+            if (reading.nova is not None) is by_nova:
+                about = Resource("domain", reading.id, _short(reading.name) or None)
+                yield Problem(f"{reading.host or reading.source} {text}", about=about)
+
+    sources = {GuestSource.LIBVIRT, GuestSource.DOMAINS}
+    Check(id_, severity, rests_on=_LIVE, sources=sources, all_projects=True)(find)
 
 
-@Check(
+_unknown_domains(
     "orphaned-domain",
     Severity.LOW,
-    rests_on=_LIVE,
-    sources={GuestSource.LIBVIRT, GuestSource.DOMAINS},
-    all_projects=True,
+    by_nova=True,
+    text="has a domain that Nova made, and no server has its UUID",
 )
-def orphaned_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
-    """Domains that Nova made, and no server is."""
-    text = "has a domain that Nova made, and no server is it"
-    return _unknown_domains(verification, by_nova=True, text=text)
-
-
-@Check(
-    "other-domain",
-    Severity.INFO,
-    rests_on=_LIVE,
-    sources={GuestSource.LIBVIRT, GuestSource.DOMAINS},
-    all_projects=True,
+_unknown_domains(
+    "other-domain", Severity.INFO, by_nova=False, text="has a domain that Nova did not make"
 )
-def other_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
-    """Domains that Nova did not make."""
-    text = "has a domain that Nova did not make"
-    return _unknown_domains(verification, by_nova=False, text=text)
 
 
 @Check("live-unread", Severity.UNCHECKED, takes_away=_GUESTS)
 def live_unread(verification: Verification, _cloud: object) -> Iterator[Problem]:
-    """What a source could not read."""
+    """Parts of a source that could not be read."""
     for unread in verification.readings.unread:
         about = Resource("host", None, unread.host) if unread.host else None
         yield Problem(f"{unread.source}: {unread.reason}", about=about)

@@ -396,7 +396,7 @@ class Verification:
         if self._without_smbios:
             text += f"; {self._without_smbios:,} on hosts without SMBIOS serial numbers"
         if self.unread:
-            text += f"; {len(self.unread):,} that no source told of"
+            text += f"; {len(self.unread):,} that no source has"
         if changed := len(self._known & self._changed):
             text += f"; {changed:,} changed meanwhile"
         return text

@@ -215,7 +215,7 @@ def test_each_thing_that_is_wrong_is_named_and_nothing_else(
         "live-unread",
     }
     assert kept not in last
-    assert "1 that no source told of" in last
+    assert "1 that no source has" in last
 
     # What the remedies promise.
     for server in (waiting, edited):

@@ -415,7 +415,7 @@ def test_the_coverage() -> None:
     verification.add([one, two, shelved, other])
     said = (
         "1 of 2 servers compared; 1 on no host; 1 on hosts without SMBIOS serial numbers;"
-        " 1 that no source told of"
+        " 1 that no source has"
     )
     assert verification.coverage([]) == said
     assert verification.coverage([3]).startswith("1 of about 5 servers")
