@@ -10,12 +10,9 @@ from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.metadefs import Fault, NamespaceFault
 from osc_uniqserial.model.finding import Remedy, Severity
 
-#: Repairs missing and different namespaces.
-INSTALL = "openstack unique serial metadef install"
-#: Shows the differences.
-COMPARE = "openstack unique serial metadef check"
-
 _METADEFS = frozenset({Part.METADEFS})
+_INSTALL = run("openstack unique serial metadef install")
+_COMPARE = run("openstack unique serial metadef check")
 
 
 def _of(fault: Fault, text: str, remedy: Remedy) -> None:
@@ -31,15 +28,15 @@ def _of(fault: Fault, text: str, remedy: Remedy) -> None:
 _of(
     Fault.MISSING,
     "It is missing, or private to another project: Horizon does not offer the keys",
-    run(INSTALL),
+    _INSTALL,
 )
 _of(
     Fault.PRIVATE,
     "It is private: only one project and administrators see it in Horizon",
-    run(INSTALL),
+    _INSTALL,
 )
-_of(Fault.OUTDATED, "It differs from the one of this version", run(INSTALL))
-_of(Fault.CONFLICT, "It offers a key that ours offer too: Horizon shows it twice", run(COMPARE))
+_of(Fault.OUTDATED, "It differs from the one of this version", _INSTALL)
+_of(Fault.CONFLICT, "It offers a key that ours offer too: Horizon shows it twice", _COMPARE)
 
 
 @Check("metadefs-unreadable", Severity.UNCHECKED, takes_away=_METADEFS)
