@@ -94,7 +94,7 @@ def live_host_identity(verification: Verification, _cloud: object) -> Iterator[P
     """Guests that have the hardware UUID of a host."""
     readings = verification.readings
     for serial, hosts in sorted(readings.identities.items()):
-        if owners := verification.known(readings.with_serial(serial)):
+        if owners := verification.known(readings.owners.get(serial, frozenset())):
             servers = _ids(owners)
             # Some machines are delivered with the same UUID.
             first, *others = sorted(hosts)
