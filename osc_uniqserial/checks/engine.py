@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the checks of an audit and yields findings lazily. Pure.
+"""Engine that runs the checks of an audit and yields findings lazily. Pure.
 
 Servers that share a cause are one finding: the remedy is about a host, a flavor or an image, so
 the number of findings does not depend on the number of servers. Checks run once for each case.
