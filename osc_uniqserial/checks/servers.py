@@ -185,7 +185,7 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-def _changed(kind: str, shared: Shared, current: Part, remedy: Remedy) -> None:
+def _changed(id_: str, kind: str, shared: Shared, current: Part, remedy: Remedy) -> None:
     """Register the check of servers that were built with an earlier setting.
 
     :param kind: flavor or image
@@ -201,11 +201,12 @@ def _changed(kind: str, shared: Shared, current: Part, remedy: Remedy) -> None:
         now, later = map(quoted, group.cause)
         return Problem(f"{group.clause('use')} {now} where the {kind} now has {later}", remedy)
 
-    check = Check(f"{kind}-changed", Severity.MEDIUM, shared, rests_on={Part.SERVERS, current})
+    check = Check(id_, Severity.MEDIUM, shared, rests_on={Part.SERVERS, current})
     check(find).explained_by(explain)
 
 
 _changed(
+    "flavor-changed",
     "flavor",
     Shared.FLAVOR,
     Part.FLAVORS,
@@ -215,6 +216,7 @@ _changed(
     ),
 )
 _changed(
+    "image-changed",
     "image",
     Shared.IMAGE,
     Part.IMAGES,
