@@ -263,7 +263,7 @@ def audit_checks(sources: GuestSources) -> Mapping[str, Check]:
 def verify_checks(sources: GuestSources) -> Mapping[str, Check]:
     """Return the checks of a verification that the sources have the facts for."""
     kinds = sources.kinds
-    return {id_: check for id_, check in checks.VERIFY.items() if check.told_by & kinds}
+    return {id_: check for id_, check in checks.VERIFY.items() if check.sources & kinds}
 
 
 def audit(

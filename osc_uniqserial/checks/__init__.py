@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong in a cloud: checks, and the engine that runs them. Pure.
+"""Checks of a cloud, and the engine that runs them. Pure.
 
-A check is found when its module is imported here.
+A check is registered when its module is imported here.
 """
 
 from osc_uniqserial.checks import guests, hosts, metadefs, requests, servers, unread
-from osc_uniqserial.checks.check import by_severity, registered
+from osc_uniqserial.checks.check import REGISTRY, by_severity
 from osc_uniqserial.checks.live import Verification
 
 __all__ = ["ALL", "AUDIT", "VERIFY", "guests", "hosts", "metadefs", "requests", "servers", "unread"]
 
 #: All checks by ID, the gravest first.
-ALL = by_severity(registered())
-#: Those of verify: guests, and servers that could not be read.
+ALL = by_severity(REGISTRY.values())
+#: The checks of verify: guests, and servers that could not be read.
 VERIFY = by_severity(
-    each for each in ALL.values() if Verification in each.looks_at or each is unread.servers_unread
+    each
+    for each in ALL.values()
+    if Verification in each.applies_to or each is unread.servers_unread
 )
-#: Those of audit without a source of live serial numbers.
-AUDIT = by_severity(each for each in ALL.values() if Verification not in each.looks_at)
+#: The checks of audit without a source of live serial numbers.
+AUDIT = by_severity(each for each in ALL.values() if Verification not in each.applies_to)

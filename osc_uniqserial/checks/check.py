@@ -2,22 +2,23 @@
 """Definition and registry of checks. Pure.
 
 A check of one resource, such as a flavor, an image, a host aggregate or a host, is one function
-that yields the problems of the resource::
+that yields the problems of the resource. The annotation of its first parameter selects the types
+that it is called with, as in :func:`functools.singledispatch`::
 
-    @check("no-valid-host", Severity.HIGH, looks_at=(Flavor, Image), rests_on={...})
-    def no_valid_host(request: Request, cloud: Cloud) -> Iterator[Problem]:
+    @Check("no-valid-host", Severity.HIGH, rests_on={...})
+    def no_valid_host(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
         yield Problem("It requires ...", Remedy(...), ...)
 
 Servers with the same cause are one finding. The function yields the details of each case; a
 second function describes the problem of a group of servers::
 
-    @check("cannot-move", Severity.MEDIUM, looks_at=Assessment, shared=Shared.HOST, rests_on={...})
+    @Check("cannot-move", Severity.MEDIUM, Shared.HOST, rests_on={...})
     def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
         yield Detail(...)
 
     @cannot_move.explained_by
     def _(group: Group, cloud: Cloud) -> Problem:
-        return Problem(f"{group.servers.counted} ...", Remedy(...))
+        return Problem(f"{group.clause('require')} ...", Remedy(...))
 
 ``texts/<id>.md`` documents the finding: meaning, impact, repair, and when to accept it.
 """
@@ -28,15 +29,17 @@ import dataclasses
 import enum
 import functools
 import importlib.resources
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+import typing
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any
 
 from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import CLOUD, Finding, Remedy, Resource, ServerIds, Severity
 from osc_uniqserial.model.guest import GuestSource
+from osc_uniqserial.text import conjugated
 
-#: The sections of a text: title, and the attribute of a check.
+#: The sections of a text: title, and key in :attr:`Check.texts`.
 TITLES = {
     "What it means": "meaning",
     "Why it matters": "why",
@@ -147,14 +150,19 @@ class Group:
         """The name or ID of what the servers share."""
         return self.key[0]
 
+    def clause(self, verb: str) -> str:
+        """Return the servers as the subject of a verb: ``2 servers (a, b) have``.
+
+        :param verb: in the plural
+        """
+        return f"{self.servers.counted} {conjugated(verb, len(self.servers))}"
+
 
 @dataclasses.dataclass(eq=False)
 class Check:
-    """A check.
+    """A check, and the decorator of its function.
 
     :ivar id: the finding ID in kebab-case; a stable interface
-    :ivar looks_at: the types that the function accepts
-    :ivar find: the function that yields problems or details
     :ivar shared: what the servers of one finding share; None: the check is not about servers
     :ivar at_least: the least number of servers of a finding
     :ivar rests_on: parts that must be read completely before "no finding" is a valid result;
@@ -162,21 +170,38 @@ class Check:
     :ivar takes_away: parts that a finding reports as not read completely; only for checks of
         severity UNCHECKED
     :ivar all_projects: whether the check needs the servers of all projects
-    :ivar told_by: for checks of guests, the sources that are sufficient
+    :ivar sources: for checks of guests, the sources that are sufficient
+    :ivar find: the function that yields problems or details
+    :ivar applies_to: the types that ``find`` accepts
     :ivar explain: the function that describes the problem of a group of servers
     """
 
     id: str
     severity: Severity
-    looks_at: tuple[type, ...]
-    find: Callable[[Any, Any], Iterator[Any]]
     shared: Shared | None = None
     at_least: int = 1
-    rests_on: frozenset[Part] = frozenset()
-    takes_away: frozenset[Part] = frozenset()
+    rests_on: Set[Part] = frozenset()
+    takes_away: Set[Part] = frozenset()
     all_projects: bool = False
-    told_by: frozenset[GuestSource] = frozenset(GuestSource)
-    explain: Callable[[Group, Any], Problem] | None = None
+    sources: Set[GuestSource] = frozenset(GuestSource)
+    find: Callable[[Any, Any], Iterator[Any]] = dataclasses.field(init=False)
+    applies_to: tuple[type, ...] = dataclasses.field(init=False)
+    explain: Callable[[Group, Any], Problem] | None = dataclasses.field(init=False, default=None)
+
+    def __call__(self, find: Callable[[Any, Any], Iterator[Any]]) -> Check:
+        """Register a function as this check.
+
+        :raises ValueError: when there is a check with this ID
+        """
+        if self.id in REGISTRY:
+            raise ValueError(f"there are two checks {self.id}")
+        accepted = next(iter(typing.get_type_hints(find).values()))
+        self.applies_to = typing.get_args(accepted) or (accepted,)
+        self.find = find
+        REGISTRY[self.id] = self
+        for kind in self.applies_to:
+            _BY_TYPE.setdefault(kind, []).append(self)
+        return self
 
     def explained_by(
         self, function: Callable[[Group, Any], Problem]
@@ -200,116 +225,47 @@ class Check:
             problem.servers,
         )
 
-    # --- texts ----------------------------------------------------------
-
     @functools.cached_property
     def texts(self) -> Mapping[str, str]:
-        """The sections of the text by attribute; the file is read on first use."""
+        """The sections of the text: summary, meaning, why, repair and accept.
+
+        The summary is one line without a full stop. Lines of the repair that begin with four
+        spaces are commands. The text of accept begins with "Never:" where accepting is wrong.
+        The file is read on first use.
+        """
         file = importlib.resources.files(__package__).joinpath("texts", f"{self.id}.md")
-        return parse_text(file.read_text(encoding="utf-8"))
+        head, *sections = file.read_text(encoding="utf-8").split("\n## ")
+        parts = {"summary": head.removeprefix("# ").strip()}
+        for section in sections:
+            title, _, body = section.partition("\n")
+            parts[TITLES[title]] = "\n".join(map(_joined, body.strip().split("\n\n")))
+        return parts
 
     @property
     def summary(self) -> str:
         """The finding in one line without a full stop."""
         return self.texts["summary"]
 
-    @property
-    def meaning(self) -> str:
-        """What the finding means."""
-        return self.texts["meaning"]
 
-    @property
-    def why(self) -> str:
-        """Why it matters."""
-        return self.texts["why"]
-
-    @property
-    def repair(self) -> str:
-        """How to repair the problem; lines that begin with four spaces are commands."""
-        return self.texts["repair"]
-
-    @property
-    def accept(self) -> str:
-        """When to accept the finding; begins with "Never:" where accepting is wrong."""
-        return self.texts["accept"]
+def _joined(paragraph: str) -> str:
+    """Return a paragraph in one line; commands keep their lines."""
+    return paragraph if paragraph.startswith("    ") else " ".join(paragraph.splitlines())
 
 
-def parse_text(text: str) -> Mapping[str, str]:
-    """Return the sections of the text of a check, by attribute.
+def run(command: str, more: str = "") -> Remedy:
+    """Return a remedy that begins with a command.
 
-    Paragraphs become one line; lines that begin with four spaces are kept.
+    :param more: the rest of the text
     """
-    head, *sections = text.split("\n## ")
-    parts = {"summary": head.removeprefix("# ").strip()}
-    for section in sections:
-        title, _, body = section.partition("\n")
-        parts[TITLES[title]] = _joined(body)
-    return parts
+    return Remedy(f"{command}{more}", (command,))
 
 
-def _joined(text: str) -> str:
-    lines: list[str] = []
-    joins = False
-    for line in map(str.rstrip, text.strip("\n").splitlines()):
-        if not line or line.startswith("    "):
-            lines += [line] if line else []
-            joins = False
-        elif joins:
-            lines[-1] += f" {line}"
-        else:
-            lines.append(line)
-            joins = True
-    return "\n".join(lines)
-
-
-# --- registry ---------------------------------------------------------------
-
-_CHECKS: dict[str, Check] = {}
+#: All checks of the imported modules by ID, in the order of definition.
+REGISTRY: dict[str, Check] = {}
 _BY_TYPE: dict[type, list[Check]] = {}
 
 
-def check(
-    id_: str,
-    severity: Severity,
-    *,
-    looks_at: type | tuple[type, ...],
-    shared: Shared | None = None,
-    at_least: int = 1,
-    rests_on: Collection[Part] = (),
-    takes_away: Collection[Part] = (),
-    all_projects: bool = False,
-    told_by: Collection[GuestSource] = tuple(GuestSource),
-) -> Callable[[Callable[[Any, Any], Iterator[Any]]], Check]:
-    """Register a function as a check; the parameters are those of :class:`Check`."""
-
-    def register(find: Callable[[Any, Any], Iterator[Any]]) -> Check:
-        if id_ in _CHECKS:
-            raise ValueError(f"there are two checks {id_}")
-        new = _CHECKS[id_] = Check(
-            id_,
-            severity,
-            looks_at if isinstance(looks_at, tuple) else (looks_at,),
-            find,
-            shared,
-            at_least,
-            frozenset(rests_on),
-            frozenset(takes_away),
-            all_projects,
-            frozenset(told_by),
-        )
-        for kind in new.looks_at:
-            _BY_TYPE.setdefault(kind, []).append(new)
-        return new
-
-    return register
-
-
-def registered() -> Iterable[Check]:
-    """Return the checks of all imported modules, in the order of definition."""
-    return _CHECKS.values()
-
-
-def looking_at(kind: type) -> Sequence[Check]:
+def checks_for(kind: type) -> Sequence[Check]:
     """Return the checks whose function accepts a type, in the order of definition."""
     return _BY_TYPE.get(kind, ())
 
@@ -319,7 +275,7 @@ def found_in(what: object, cloud: Any, about: Resource = CLOUD) -> Iterator[Find
 
     :param about: the resource of the findings
     """
-    for each in looking_at(type(what)):
+    for each in checks_for(type(what)):
         for problem in each.find(what, cloud):
             yield each.finding(about, problem)
 

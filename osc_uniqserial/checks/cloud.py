@@ -54,12 +54,12 @@ class Cloud:
 
     @functools.cached_property
     def enabled(self) -> Sequence[Host]:
-        """Those of them that the scheduler may use, as far as known."""
+        """The hosts of ``able`` that are not disabled, as far as known."""
         return [host for host in self.able if host.hypervisor.enabled is not False]
 
     @functools.cached_property
     def ready(self) -> Sequence[Host]:
-        """Those of them that are enabled and up, as far as known."""
+        """The hosts of ``able`` that are enabled and up, as far as known."""
         return [host for host in self.able if host.ready is not False]
 
     @functools.cached_property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the checks of an audit and yields findings lazily. Pure.
+"""Engine that runs the checks of an audit and yields findings lazily. Pure.
 
 Servers that share a cause are one finding: the remedy is about a host, a flavor or an image, so
 the number of findings does not depend on the number of servers. Checks run once for each case.
@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from osc_uniqserial.checks import unread
-from osc_uniqserial.checks.check import Check, Detail, Group, Shared, found_in, looking_at
+from osc_uniqserial.checks.check import Check, Detail, Group, Shared, checks_for, found_in
 from osc_uniqserial.checks.cloud import Assessment, Cloud
 from osc_uniqserial.checks.live import Verification
 from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, faults
@@ -155,7 +155,7 @@ class Audit:
         assessed = self._cloud.assess(case)
         details = tuple(
             (detail, self._groups.cause(check, detail))
-            for check in looking_at(Assessment)
+            for check in checks_for(Assessment)
             for detail in check.find(assessed, self._cloud)
         )
         return _CaseFindings(not assessed.missing, details)
@@ -209,12 +209,12 @@ class Audit:
 def guest_findings(verification: Verification, cloud: Cloud) -> Iterator[Finding]:
     """Yield the findings about guests; servers with the same cause are one finding."""
     groups = Groups()
-    for check in looking_at(Verification):
+    for check in checks_for(Verification):
         if check.shared:
             for server, detail in check.find(verification, cloud):
                 groups.cause(check, detail).add(server, detail.example)
     yield from groups.findings(cloud)
-    for check in looking_at(Verification):
+    for check in checks_for(Verification):
         if not check.shared:
             for problem in check.find(verification, cloud):
                 yield check.finding(CLOUD, problem)

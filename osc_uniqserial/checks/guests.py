@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
+from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Shared
 from osc_uniqserial.checks.live import Cause, Verification
 from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
 from osc_uniqserial.model.guest import GuestSource, Reading
 from osc_uniqserial.text import NAMES_SHOWN
 
-#: Servers, and the guests that they are.
-_LIVE = (Part.SERVERS, Part.GUESTS)
-_GUESTS = (Part.GUESTS,)
-#: SMBIOS allows longer serial numbers, but nobody reads them.
+_LIVE = frozenset({Part.SERVERS, Part.GUESTS})
+_GUESTS = frozenset({Part.GUESTS})
+#: The longest serial number in a text; SMBIOS allows longer ones.
 _LONGEST = 64
 
 _Found = Iterator[tuple[ServerFacts, Detail]]
@@ -32,16 +31,23 @@ def _ids(of: Iterable[str]) -> ServerIds:
     return servers
 
 
-# --- the cause of a difference ----------------------------------------------
+def _with_cause(cause: Cause, severity: Severity) -> None:
+    """Register the check for a cause of wrong readings."""
+    doubt = severity is Severity.UNCHECKED
 
-
-def _with_cause(cause: Cause) -> Callable[[Verification, object], _Found]:
     def find(verification: Verification, _cloud: object) -> _Found:
         for each in verification.verdicts:
             if each.cause is cause:
                 yield each.server, Detail((each.text, each.remedy))
 
-    return find
+    check = Check(
+        cause.value,
+        severity,
+        Shared.HOST,
+        rests_on=frozenset() if doubt else _LIVE,
+        takes_away=_GUESTS if doubt else frozenset(),
+    )
+    check(find).explained_by(_explained)
 
 
 def _explained(group: Group, _cloud: object) -> Problem:
@@ -49,39 +55,17 @@ def _explained(group: Group, _cloud: object) -> Problem:
     return Problem(f"{group.servers.counted}: {text}", remedy)
 
 
-for _id, _severity, _cause in (
-    ("not-honoured", Severity.HIGH, Cause.NOT_HONOURED),
-    ("key-ignored", Severity.HIGH, Cause.KEY_IGNORED),
-    ("changed-by-hand", Severity.HIGH, Cause.CHANGED_BY_HAND),
-    ("wrong-host-mode", Severity.HIGH, Cause.WRONG_MODE),
-    ("pending-restart", Severity.MEDIUM, Cause.PENDING),
-):
-    check(_id, _severity, looks_at=Verification, shared=Shared.HOST, rests_on=_LIVE)(
-        _with_cause(_cause)
-    ).explained_by(_explained)
-
-check(
-    "expectation-unknown",
-    Severity.UNCHECKED,
-    looks_at=Verification,
-    shared=Shared.HOST,
-    takes_away=_GUESTS,
-)(_with_cause(Cause.UNKNOWN)).explained_by(_explained)
+_with_cause(Cause.NOT_HONOURED, Severity.HIGH)
+_with_cause(Cause.KEY_IGNORED, Severity.HIGH)
+_with_cause(Cause.CHANGED_BY_HAND, Severity.HIGH)
+_with_cause(Cause.WRONG_MODE, Severity.HIGH)
+_with_cause(Cause.PENDING, Severity.MEDIUM)
+_with_cause(Cause.UNKNOWN, Severity.UNCHECKED)
 
 
-# --- servers without a guest ------------------------------------------------
-
-
-@check(
-    "no-domain",
-    Severity.MEDIUM,
-    looks_at=Verification,
-    shared=Shared.HOST,
-    rests_on=_LIVE,
-    told_by=(GuestSource.LIBVIRT,),
-)
+@Check("no-domain", Severity.MEDIUM, Shared.HOST, rests_on=_LIVE, sources={GuestSource.LIBVIRT})
 def no_domain(verification: Verification, _cloud: object) -> _Found:
-    """Servers that their host has no domain of."""
+    """Servers without a domain on their host."""
     for server, elsewhere in verification.without_domain:
         yield server, Detail((elsewhere,))
 
@@ -93,41 +77,26 @@ def _(group: Group, _cloud: object) -> Problem:
     return Problem(f"{group.servers.counted}: their host has no domain of them{more}")
 
 
-@check(
-    "server-not-read",
-    Severity.UNCHECKED,
-    looks_at=Verification,
-    shared=Shared.HOST,
-    takes_away=_GUESTS,
-)
+@Check("server-not-read", Severity.UNCHECKED, Shared.HOST, takes_away=_GUESTS)
 def server_not_read(verification: Verification, _cloud: object) -> _Found:
-    """Servers that no source has a guest of."""
+    """Servers without a reading."""
     for server in verification.unread:
         yield server, Detail()
 
 
 @server_not_read.explained_by
 def _(group: Group, _cloud: object) -> Problem:
-    return Problem(f"{group.servers.counted}: no source told of their guests")
+    return Problem(f"{group.servers.counted}: no source has their guests")
 
 
-# --- serial numbers ---------------------------------------------------------
-
-
-@check(
-    "live-host-identity",
-    Severity.MEDIUM,
-    looks_at=Verification,
-    rests_on=_GUESTS,
-    told_by=(GuestSource.LIBVIRT,),
-)
+@Check("live-host-identity", Severity.MEDIUM, rests_on=_GUESTS, sources={GuestSource.LIBVIRT})
 def live_host_identity(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests that have the hardware UUID of a host."""
     readings = verification.readings
     for serial, hosts in sorted(readings.identities.items()):
-        if owners := verification.known(readings.with_serial(serial)):
+        if owners := verification.known(readings.owners.get(serial, frozenset())):
             servers = _ids(owners)
-            # Some machines come with the same one.
+            # Some machines are delivered with the same UUID.
             first, *others = sorted(hosts)
             more = f" and of {len(others):,} more" if others else ""
             yield Problem(
@@ -138,7 +107,7 @@ def live_host_identity(verification: Verification, _cloud: object) -> Iterator[P
             )
 
 
-@check("live-serial-shared", Severity.HIGH, looks_at=Verification, rests_on=_GUESTS)
+@Check("live-serial-shared", Severity.HIGH, rests_on=_GUESTS)
 def live_serial_shared(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests that have one serial number."""
     for serial, owners in sorted(verification.shared()):
@@ -151,20 +120,11 @@ def live_serial_shared(verification: Verification, _cloud: object) -> Iterator[P
         )
 
 
-# --- domains and sources ----------------------------------------------------
-
-
 def _hosts_of(readings: Iterable[Reading]) -> list[str]:
     return sorted({each.host for each in readings if each.host})
 
 
-@check(
-    "domain-twice",
-    Severity.MEDIUM,
-    looks_at=Verification,
-    rests_on=_GUESTS,
-    told_by=(GuestSource.LIBVIRT,),
-)
+@Check("domain-twice", Severity.MEDIUM, rests_on=_GUESTS, sources={GuestSource.LIBVIRT})
 def domain_twice(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests that are on several hosts."""
     for found in verification.doubtful():
@@ -180,68 +140,57 @@ def domain_twice(verification: Verification, _cloud: object) -> Iterator[Problem
             )
 
 
-@check("sources-disagree", Severity.MEDIUM, looks_at=Verification, rests_on=_GUESTS)
+@Check("sources-disagree", Severity.MEDIUM, rests_on=_GUESTS)
 def sources_disagree(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests on one host whose serial number differs between sources."""
     for found in verification.doubtful():
         if len(_hosts_of(found)) > 1:
             continue
-        # Each once, and of many the first ones.
+        # Different serial numbers, with the first reading of each.
         serials: dict[str, Reading] = {}
         for each in found:
             serials.setdefault((each.serial or "").lower(), each)
-        told = "; ".join(
+        listed = "; ".join(
             f"{each.source}: {_short(each.serial or 'none')}"
             for each in list(serials.values())[:NAMES_SHOWN]
         )
         if len(serials) > NAMES_SHOWN:
-            told += f"; and {len(serials) - NAMES_SHOWN:,} others"
+            listed += f"; and {len(serials) - NAMES_SHOWN:,} others"
         yield Problem(
-            f"Its serial number is not the same everywhere: {told}",
-            Remedy("Read the sources again: what was saved may be older"),
+            f"Its serial number is not the same everywhere: {listed}",
+            Remedy("Read the sources again: saved data may be older"),
             Resource("server", found[0].id),
         )
 
 
-def _unknown_domains(verification: Verification, *, by_nova: bool, text: str) -> Iterator[Problem]:
-    # Without the servers of all projects a domain may be one of the others.
-    for reading in verification.unknown_domains() if verification.complete else ():
-        if (reading.nova is not None) is by_nova:
-            about = Resource("domain", reading.id, _short(reading.name) or None)
-            yield Problem(f"{reading.host or reading.source} {text}", about=about)
+def _unknown_domains(id_: str, severity: Severity, *, by_nova: bool, text: str) -> None:
+    """Register the check of domains without a server."""
+
+    def find(verification: Verification, _cloud: object) -> Iterator[Problem]:
+        # Without the servers of all projects, the domain may belong to a server of another one.
+        for reading in verification.unknown_domains() if verification.complete else ():
+            if (reading.nova is not None) is by_nova:
+                about = Resource("domain", reading.id, _short(reading.name) or None)
+                yield Problem(f"{reading.host or reading.source} {text}", about=about)
+
+    sources = {GuestSource.LIBVIRT, GuestSource.DOMAINS}
+    Check(id_, severity, rests_on=_LIVE, sources=sources, all_projects=True)(find)
 
 
-@check(
+_unknown_domains(
     "orphaned-domain",
     Severity.LOW,
-    looks_at=Verification,
-    rests_on=_LIVE,
-    told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
-    all_projects=True,
+    by_nova=True,
+    text="has a domain that Nova made, and no server has its UUID",
 )
-def orphaned_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
-    """Domains that Nova made, and no server is."""
-    text = "has a domain that Nova made, and no server is it"
-    return _unknown_domains(verification, by_nova=True, text=text)
-
-
-@check(
-    "other-domain",
-    Severity.INFO,
-    looks_at=Verification,
-    rests_on=_LIVE,
-    told_by=(GuestSource.LIBVIRT, GuestSource.DOMAINS),
-    all_projects=True,
+_unknown_domains(
+    "other-domain", Severity.INFO, by_nova=False, text="has a domain that Nova did not make"
 )
-def other_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
-    """Domains that Nova did not make."""
-    text = "has a domain that Nova did not make"
-    return _unknown_domains(verification, by_nova=False, text=text)
 
 
-@check("live-unread", Severity.UNCHECKED, looks_at=Verification, takes_away=_GUESTS)
+@Check("live-unread", Severity.UNCHECKED, takes_away=_GUESTS)
 def live_unread(verification: Verification, _cloud: object) -> Iterator[Problem]:
-    """What a source could not read."""
+    """Parts of a source that could not be read."""
     for unread in verification.readings.unread:
         about = Resource("host", None, unread.host) if unread.host else None
         yield Problem(f"{unread.source}: {unread.reason}", about=about)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of compute hosts: their traits, and what they let images do. Pure."""
+"""Checks of compute hosts: their traits and driver options. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Part, Problem, check
+from osc_uniqserial.checks.check import Check, Part, Problem, run
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.model.cloud import Host
 from osc_uniqserial.model.finding import Remedy, Severity
@@ -17,25 +17,25 @@ def _correct_traits(host: Host) -> Remedy:
         "openstack --os-placement-api-version 1.6 resource provider trait list"
         f" {host.hypervisor.id}"
     )
-    return Remedy(
-        f"{command}; 'trait set' replaces all of them: repeat those that are to stay, and correct"
-        " the host's provider.yaml",
-        (command,),
+    return run(
+        command,
+        "; 'trait set' replaces all of them: repeat those that are to stay, and correct the host's"
+        " provider.yaml",
     )
 
 
-@check("wrong-traits", Severity.MEDIUM, looks_at=Host, rests_on=(Part.TRAITS,))
+@Check("wrong-traits", Severity.MEDIUM, rests_on={Part.TRAITS})
 def wrong_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """Traits of this project on a host whose guests have no serial number."""
     if host.wrong_traits:
         text = (
-            "Nova writes no serial number here, but it has traits that promise or"
+            "Nova writes no serial number here, but the host has traits that promise or"
             f" describe one: {', '.join(sorted(host.wrong_traits))}"
         )
         yield Problem(text, _correct_traits(host))
 
 
-@check("contradicting-traits", Severity.MEDIUM, looks_at=Host, rests_on=(Part.TRAITS,))
+@Check("contradicting-traits", Severity.MEDIUM, rests_on={Part.TRAITS})
 def contradicting_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """Traits that cannot all be true."""
     if host.contradicting_traits:
@@ -43,18 +43,18 @@ def contradicting_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
         yield Problem(text, _correct_traits(host))
 
 
-@check("incomplete-traits", Severity.MEDIUM, looks_at=Host, rests_on=(Part.TRAITS,))
+@Check("incomplete-traits", Severity.MEDIUM, rests_on={Part.TRAITS})
 def incomplete_traits(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """The driver's trait without those that it reports with it."""
     if host.has_incomplete_traits:
         text = (
-            f"It has {TRAIT_KEYS}, but not all that the compute driver reports with"
-            " it: it was not the driver that set it, or it does not work"
+            f"It has {TRAIT_KEYS}, but not all traits that the compute driver reports with it:"
+            " something else set it, or the driver does not work"
         )
         yield Problem(text, _correct_traits(host))
 
 
-@check("image-may-show-host", Severity.INFO, looks_at=Host, rests_on=(Part.HOSTS, Part.TRAITS))
+@Check("image-may-show-host", Severity.INFO, rests_on={Part.HOSTS, Part.TRAITS})
 def image_may_show_host(host: Host, _cloud: Cloud) -> Iterator[Problem]:
     """A host whose identity any image can show."""
     if host.input.smbios and host.exposed_by_images:

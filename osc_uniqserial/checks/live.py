@@ -74,11 +74,19 @@ _LIVE = {
     Kind.NONE: "no serial number",
     Kind.FOREIGN: "a serial number that Nova never writes",
 }
+_HARDWARE_OR_OS = (
+    "the hardware UUID of its host, where its machine ID is expected: whether the two are the same"
+    " is unknown"
+)
 _EXPECTED = {
     SerialSource.INSTANCE_UUID: "its server's UUID",
     SerialSource.ABSENT: "no serial number",
-    SerialSource.UNKNOWN: "what is unknown",
     **dict.fromkeys(HOST_SOURCES, "its host's identity"),
+}
+_EXPECTED_KIND = {
+    SerialSource.INSTANCE_UUID: Kind.OWN,
+    SerialSource.ABSENT: Kind.NONE,
+    **dict.fromkeys(HOST_SOURCES, Kind.HOST),
 }
 
 
@@ -97,7 +105,7 @@ class Cause(enum.Enum):
 class Compared:
     """A server with the reading of its guest and its effective policy."""
 
-    sighting: ServerFacts
+    server: ServerFacts
     reading: Reading
     expected: EffectivePolicy
     kind: Kind
@@ -107,7 +115,7 @@ class Compared:
     def fits(self) -> bool:
         """Whether the live serial number is the expected one."""
         possible = self.whose not in (Whose.OTHER, Whose.EITHER)
-        return possible and _fits(self.expected.source, self.kind)
+        return possible and _EXPECTED_KIND.get(self.expected.source) is self.kind
 
     @property
     def live(self) -> str:
@@ -119,7 +127,7 @@ class Compared:
     @property
     def serial(self) -> str:
         """The live serial number, normalised for comparison."""
-        return (self.reading.serial or "").lower()
+        return _serial(self.reading)
 
     @property
     def ignores_request(self) -> bool:
@@ -140,21 +148,6 @@ class Verdict:
     remedy: Remedy | None = None
 
 
-@dataclasses.dataclass(slots=True)
-class _Span:
-    """Times of the first and the last XML of correct guests."""
-
-    first: str
-    last: str
-
-    def add(self, time: str) -> None:
-        self.first, self.last = min(self.first, time), max(self.last, time)
-
-    def since(self, time: str) -> str:
-        """Return the earliest known time after an earlier time."""
-        return self.first if self.first > time else self.last
-
-
 class Readings:
     """The readings of all sources, by server and by serial number."""
 
@@ -163,11 +156,12 @@ class Readings:
         self.unread: list[Unread] = []
         #: Hosts whose guests were all read.
         self.hosts: set[str] = set()
-        #: The hosts with a known identity, by identity.
+        #: Hosts by known identity.
         self.identities: dict[str, set[str]] = {}
         self._hardware: dict[str, str] = {}
         self._by_id: dict[str, list[Reading]] = {}
-        self._owners: dict[str, set[str]] = defaultdict(set)
+        #: IDs of guests by serial number.
+        self.owners: dict[str, set[str]] = defaultdict(set)
         for each in seen:
             if isinstance(each, Unread):
                 self.unread.append(each)
@@ -178,36 +172,28 @@ class Readings:
                     self._hardware[each.host] = serial
             else:
                 self._by_id.setdefault(each.id, []).append(each)
-                if each.serial:
-                    self._owners[each.serial.lower()].add(each.id)
+                if serial := _serial(each):
+                    self.owners[serial].add(each.id)
 
     def __iter__(self) -> Iterator[Reading]:
         """Yield one reading of each guest."""
         for readings in self._by_id.values():
             yield readings[0]
 
-    def of(self, sighting: ServerFacts) -> Reading | None:
+    def of(self, server: ServerFacts) -> Reading | None:
         """Return the reading of a server; of several the one from its host."""
-        found = self._by_id.get(sighting.id, ())
+        found = self._by_id.get(server.id, ())
         # Next best is a reading without a host, from a file.
-        for host in (sighting.host, None):
+        for host in (server.host, None):
             for each in found:
                 if each.host == host:
                     return each
         return found[0] if found else None
 
-    def with_serial(self, serial: str) -> Set[str]:
-        """Return the guests that have a serial number."""
-        return self._owners.get(serial, frozenset())
-
-    def shared(self) -> Mapping[str, Set[str]]:
-        """Return the serial numbers of several guests, with the IDs of the guests."""
-        return {serial: owners for serial, owners in self._owners.items() if len(owners) > 1}
-
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
         """Yield the readings of guests on several hosts, or with different serial numbers."""
         for readings in self._by_id.values():
-            serials = {(each.serial or "").lower() for each in readings}
+            serials = {_serial(each) for each in readings}
             if len(serials) > 1 or len({each.host for each in readings if each.host}) > 1:
                 yield tuple(readings)
 
@@ -219,13 +205,19 @@ class Readings:
         :param host: the server's host
         :param source: the expected serial source
         """
-        kind = self._kind(reading)
-        return kind, self._whose(reading, host, source) if kind is Kind.HOST else Whose.UNKNOWN
+        serial = _serial(reading)
+        if not serial:
+            return Kind.NONE, Whose.UNKNOWN
+        if serial == reading.id:
+            return Kind.OWN, Whose.UNKNOWN
+        # Nova only writes UUIDs, and never that of another server.
+        if serial not in self.identities and (serial in self._by_id or not _is_uuid(serial)):
+            return Kind.FOREIGN, Whose.UNKNOWN
+        return Kind.HOST, self._whose(serial, host, source)
 
-    def _whose(self, reading: Reading, host: str | None, source: SerialSource) -> Whose:
+    def _whose(self, serial: str, host: str | None, source: SerialSource) -> Whose:
         if source not in HOST_SOURCES:
             return Whose.UNKNOWN
-        serial = (reading.serial or "").lower()
         owners = self.identities.get(serial, ())
         if host in owners:
             if source is SerialSource.HOST_HARDWARE:
@@ -234,19 +226,6 @@ class Readings:
         if owners or (source is SerialSource.HOST_HARDWARE and host in self._hardware):
             return Whose.OTHER
         return Whose.UNKNOWN
-
-    def _kind(self, reading: Reading) -> Kind:
-        if not reading.serial:
-            return Kind.NONE
-        serial = reading.serial.lower()
-        if serial == reading.id:
-            return Kind.OWN
-        if serial in self.identities:
-            return Kind.HOST
-        if not _is_uuid(serial) or serial in self._by_id:
-            # Nova only writes UUIDs, and never that of another server.
-            return Kind.FOREIGN
-        return Kind.HOST
 
 
 class Verification:
@@ -268,9 +247,10 @@ class Verification:
         self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
         self._policies: dict[Case, EffectivePolicy] = {}
-        #: Number of correct guests by host and expected source, and the times of their XML.
+        #: Number of correct guests by host and expected source.
         self._fitting: Counter[tuple[str | None, SerialSource]] = Counter()
-        self._right: dict[tuple[str | None, SerialSource], _Span] = {}
+        #: The times of their first and last XML.
+        self._right: dict[tuple[str | None, SerialSource], tuple[str, str]] = {}
         self._wrong: list[Compared] = []
         #: Correct guests with the identity of a host, by the server's host.
         self._of_hosts: dict[str, list[Compared]] = defaultdict(list)
@@ -294,57 +274,47 @@ class Verification:
 
     def add(self, servers: Iterable[ServerFacts]) -> None:
         """Compare servers with the readings."""
-        for sighting in servers:
-            self._known.add(sighting.id)
-            if sighting.status in _MOVING:
-                self._moving.add(sighting.id)
-            if not sighting.case.host.smbios:
+        for server in servers:
+            self._known.add(server.id)
+            if server.status in _MOVING:
+                self._moving.add(server.id)
+            was_read = server.host in self.readings.hosts
+            if not server.case.host.smbios:
                 # Nova writes no serial number with other hypervisors and architectures.
                 self._without_smbios += 1
-            elif reading := self.readings.of(sighting):
-                if self._is_elsewhere(sighting, reading):
-                    self.without_domain.append((sighting, reading.host))
+            elif reading := self.readings.of(server):
+                elsewhere = was_read and reading.host not in (None, server.host)
+                if elsewhere and server.status not in _MOVING:
+                    self.without_domain.append((server, reading.host))
                 else:
-                    self._compare(sighting, reading)
+                    self._compare(server, reading)
+            elif not server.case.placed or server.status in _WITHOUT_DOMAIN:
+                self._nowhere += 1
+            elif was_read:
+                self.without_domain.append((server, None))
             else:
-                self._without(sighting)
+                self.unread.append(server)
 
-    def _is_elsewhere(self, sighting: ServerFacts, reading: Reading) -> bool:
-        """Return whether another host has the server's domain and its own host has none."""
-        return (
-            reading.host not in (None, sighting.host)
-            and sighting.host in self.readings.hosts
-            and sighting.status not in _MOVING
-        )
-
-    def _compare(self, sighting: ServerFacts, reading: Reading) -> None:
-        case = sighting.case
+    def _compare(self, server: ServerFacts, reading: Reading) -> None:
+        case = server.case
         expected = self._policies.get(case)
         if expected is None:
             expected = policy.resolve(case.flavor.used, case.image.used, case.host)
             self._policies[case] = expected
-        kind, whose = self.readings.classify(reading, sighting.host, expected.source)
-        compared = Compared(sighting, reading, expected, kind, whose)
+        kind, whose = self.readings.classify(reading, server.host, expected.source)
+        compared = Compared(server, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
-            self._compared.add(sighting.id)
+            self._compared.add(server.id)
         if not compared.fits or reading.persistent is not None or compared.ignores_request:
             self._wrong.append(compared)
             return
-        key = (sighting.host, expected.source)
+        key = (server.host, expected.source)
         self._fitting[key] += 1
-        if reading.generated:
-            span = self._right.setdefault(key, _Span(reading.generated, reading.generated))
-            span.add(reading.generated)
-        if compared.kind is Kind.HOST and sighting.host:
-            self._of_hosts[sighting.host].append(compared)
-
-    def _without(self, sighting: ServerFacts) -> None:
-        if not sighting.case.placed or sighting.status in _WITHOUT_DOMAIN:
-            self._nowhere += 1
-        elif sighting.host in self.readings.hosts:
-            self.without_domain.append((sighting, None))
-        else:
-            self.unread.append(sighting)
+        if time := reading.generated:
+            first, last = self._right.get(key, (time, time))
+            self._right[key] = min(first, time), max(last, time)
+        if compared.kind is Kind.HOST and server.host:
+            self._of_hosts[server.host].append(compared)
 
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
         """Yield the readings of guests on several hosts, or with different serial numbers.
@@ -356,10 +326,11 @@ class Verification:
 
     def shared(self) -> Iterator[tuple[str, Set[str]]]:
         """Yield serial numbers of several guests, at least one of a known server, and their IDs."""
-        for serial, owners in self.readings.shared().items():
-            owners = owners - self._changed
-            if len(owners) > 1 and not owners.isdisjoint(self._known):
-                yield serial, owners
+        for serial, owners in self.readings.owners.items():
+            if len(owners) > 1:
+                owners = owners - self._changed
+                if len(owners) > 1 and not owners.isdisjoint(self._known):
+                    yield serial, owners
 
     def known(self, ids: Set[str]) -> Set[str]:
         """Return the IDs of servers that have not changed since the guests were read."""
@@ -377,10 +348,10 @@ class Verification:
         """Skip servers that changed after the guests were read."""
         self._changed = changed
         self._compared -= changed
-        self._wrong = [each for each in self._wrong if each.sighting.id not in changed]
+        self._wrong = [each for each in self._wrong if each.server.id not in changed]
         self.without_domain = [each for each in self.without_domain if each[0].id not in changed]
         for host, guests in self._of_hosts.items():
-            self._of_hosts[host] = [each for each in guests if each.sighting.id not in changed]
+            self._of_hosts[host] = [each for each in guests if each.server.id not in changed]
 
     def coverage(self, gaps: Iterable[int]) -> str:
         """Return the number of compared servers, in one line.
@@ -396,82 +367,75 @@ class Verification:
         if self._without_smbios:
             text += f"; {self._without_smbios:,} on hosts without SMBIOS serial numbers"
         if self.unread:
-            text += f"; {len(self.unread):,} that no source told of"
+            text += f"; {len(self.unread):,} that no source has"
         if changed := len(self._known & self._changed):
             text += f"; {changed:,} changed meanwhile"
         return text
 
-    # --- verdicts -------------------------------------------------------
-
     @functools.cached_property
     def verdicts(self) -> Sequence[Verdict]:
         """The servers with wrong readings; valid after all servers were added."""
-        return tuple(self._verdicts())
-
-    def _verdicts(self) -> Iterator[Verdict]:
-        for compared in self._wrong:
-            yield self._verdict(compared)
+        found = [self._verdict(compared) for compared in self._wrong]
         for host, guests in self._of_hosts.items():
-            yield from self._of_several_hosts(host, guests)
+            found += self._of_several_hosts(host, guests)
+        return found
 
     def _verdict(self, about: Compared) -> Verdict:
         if about.kind is Kind.HOST and about.serial in self._known:
             # The UUID of another server that has no reading.
             about = dataclasses.replace(about, kind=Kind.FOREIGN, whose=Whose.UNKNOWN)
         unknown = about.expected.source is SerialSource.UNKNOWN
-        host = about.sighting.case.host
+        host = about.server.case.host
         if about.reading.persistent is not None:
             return _by_hand(about)
-        if about.kind is Kind.FOREIGN and not (unknown and about.sighting.on is None):
+        if about.kind is Kind.FOREIGN and not (unknown and about.server.on is None):
             return _by_hand(about)
-        if about.ignores_request and (about.fits or (unknown and _has_traits(about.sighting))):
+        if about.ignores_request and (about.fits or (unknown and _has_traits(about.server))):
             return _ignored(about)
         if unknown:
             return _unknown(about)
         if about.whose is Whose.EITHER:
-            return Verdict(
-                about.sighting,
-                Cause.UNKNOWN,
-                "the guest has the hardware UUID of its host, where its machine ID is expected:"
-                " nothing tells whether the two are the same",
-            )
+            return Verdict(about.server, Cause.UNKNOWN, f"the guest has {_HARDWARE_OR_OS}")
         should = _EXPECTED[about.expected.source]
         home = self._home(about.serial) if about.kind is Kind.HOST else None
-        if home not in (None, about.sighting.host):
-            return _pending(about.sighting, f"the identity of host {home}, and gets {should}")
-        key = (about.sighting.host, about.expected.source)
-        right, fitting = self._right.get(key), self._fitting[key]
+        if home not in (None, about.server.host):
+            return _pending(about.server, f"the identity of host {home}, and gets {should}")
+        key = (about.server.host, about.expected.source)
+        times, fitting = self._right.get(key), self._fitting[key]
         generated = about.reading.generated
-        if generated and right and generated < right.last:
-            since = f"guests of its host get that since {right.since(generated)} UTC at the latest"
-            return _pending(about.sighting, f"{about.live}, and gets {should}", since)
-        if fitting and not (generated and right):
-            since = "other guests of its host have that; when each was defined is not told"
-            return _pending(about.sighting, f"{about.live}, and gets {should}", since)
+        since = ""
+        if generated and times:
+            if generated < times[1]:
+                earliest = times[0] if times[0] > generated else times[1]
+                since = f"guests of its host get that since {earliest} UTC at the latest"
+        elif fitting:
+            since = "other guests of its host have that; their times of definition are unknown"
+        if since:
+            return _pending(about.server, f"{about.live}, and gets {should}", since)
         # Any host's identity meets a request for host: the mode decides which one it is.
         by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
         promise = _promise(about.expected, host)
         if (by_key and about.whose is not Whose.OTHER) or promise:
             more = "" if fitting else "; no guest of this host shows that it honours the keys"
             return Verdict(
-                about.sighting,
+                about.server,
                 Cause.NOT_HONOURED,
                 f"{promise or 'the traits of the host promise'} {should}, but the guest has"
                 f" {about.live}{more}",
                 Remedy(
                     "Install nova-uniqserial's compute driver on the host again and restart"
-                    f" nova-compute, then {_RESTART}; or take back what promises it"
+                    f" nova-compute, then {_RESTART}; or remove the promise"
                 ),
             )
         if not fitting and host.honours and host.mode_evidence is Evidence.TRAIT:
             # The driver reports the mode that it uses: the guests have not been restarted yet.
-            return _pending(about.sighting, f"{about.live}, and gets {should}")
+            return _pending(about.server, f"{about.live}, and gets {should}")
         return Verdict(
-            about.sighting,
+            about.server,
             Cause.WRONG_MODE,
             f"the host is taken for mode {host.mode.value if host.mode else 'unknown'}, which"
             f" gives {should}, but the guest has {about.live}",
-            Remedy("Correct what declares the mode: provider.yaml, or --host-mode"),
+            Remedy("Correct the declaration of the mode: provider.yaml, or --host-mode"),
         )
 
     def _of_several_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdict]:
@@ -494,14 +458,15 @@ class Verification:
                 continue
             for guest in members if len(by_serial) > 1 else ():
                 what = f"the identity of host {home}, and gets that of its own host"
-                yield _pending(guest.sighting, what)
+                yield _pending(guest.server, what)
         if len(possible) > 1:
             text = (
-                f"guests of this host have {len(possible)} identities of hosts, and it gives one of"
-                " them: some came by live migration, or have not been restarted since it changed"
+                f"guests of this host have {len(possible)} identities of hosts, and the host gives"
+                " one of them: some guests were live migrated, or have not been restarted since"
+                " the identity changed"
             )
             for guest in (guest for members in possible for guest in members):
-                yield Verdict(guest.sighting, Cause.UNKNOWN, text)
+                yield Verdict(guest.server, Cause.UNKNOWN, text)
 
     def _home(self, serial: str) -> str | None:
         """Return the host with an identity; None when it is ambiguous.
@@ -527,25 +492,25 @@ class Verification:
         return homes
 
 
-def _has_traits(sighting: ServerFacts) -> bool:
+def _has_traits(server: ServerFacts) -> bool:
     """Return whether the traits were read that declare whether the host honours the keys."""
-    evidence = sighting.case.host.honours_evidence
-    return sighting.on is not None and evidence is not Evidence.UNREADABLE
+    evidence = server.case.host.honours_evidence
+    return server.on is not None and evidence is not Evidence.UNREADABLE
 
 
 def _unknown(about: Compared) -> Verdict:
     asks = f", where {_EXPECTED[SerialSource.INSTANCE_UUID]} is asked for"
     return Verdict(
-        about.sighting,
+        about.server,
         Cause.UNKNOWN,
         f"the guest has {_LIVE[about.kind]}{asks if about.ignores_request else ''}; what it should"
         " have is unknown (openstack unique serial show SERVER shows the reason)",
     )
 
 
-def _pending(sighting: ServerFacts, what: str, since: str = "") -> Verdict:
+def _pending(server: ServerFacts, what: str, since: str = "") -> Verdict:
     text = f"the guest has {what} when it is next started{since and '; '}{since}"
-    return Verdict(sighting, Cause.PENDING, text, _RESTART)
+    return Verdict(server, Cause.PENDING, text, _RESTART)
 
 
 def _by_hand(about: Compared) -> Verdict:
@@ -558,13 +523,13 @@ def _by_hand(about: Compared) -> Verdict:
         text = f"the guest has {_LIVE[about.kind]}"
         if about.expected.source is not SerialSource.UNKNOWN:
             text += f" instead of {_EXPECTED[about.expected.source]}"
-    return Verdict(about.sighting, Cause.CHANGED_BY_HAND, text, _RESTART)
+    return Verdict(about.server, Cause.CHANGED_BY_HAND, text, _RESTART)
 
 
 def _ignored(about: Compared) -> Verdict:
-    reason = "does not honour the keys" if about.fits else "declares nothing about itself"
+    reason = "does not honour the keys" if about.fits else "declares neither mode nor driver"
     return Verdict(
-        about.sighting,
+        about.server,
         Cause.KEY_IGNORED,
         f"flavor or image ask for {_EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
         f" {_LIVE[about.kind]}: the host {reason}",
@@ -586,12 +551,9 @@ def _promise(expected: EffectivePolicy, host: HostInput) -> str | None:
     return None
 
 
-def _fits(source: SerialSource, kind: Kind) -> bool:
-    if source is SerialSource.INSTANCE_UUID:
-        return kind is Kind.OWN
-    if source in HOST_SOURCES:
-        return kind is Kind.HOST
-    return source is SerialSource.ABSENT and kind is Kind.NONE
+def _serial(reading: Reading) -> str:
+    """Return the live serial number, normalised for comparison."""
+    return (reading.serial or "").lower()
 
 
 def _is_uuid(text: str) -> bool:
@@ -599,9 +561,6 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-# --- one server -------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -627,7 +586,8 @@ def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) ->
     reading = next(iter(readings), None)
     if reading is None:
         reasons = [f"The guest could not be read: {each.reason}." for each in readings.unread]
-        return LiveSerial(None, None, " ".join(reasons) or "Libvirt has no domain of it there.")
+        why = " ".join(reasons) or "Libvirt has no domain of the server on its host."
+        return LiveSerial(None, None, why)
     kind, whose = readings.classify(reading, host, expected.source)
     text = f"The guest has {_LIVE[kind]}"
     matches: bool | None = None
@@ -636,17 +596,13 @@ def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) ->
         matches = False if kind is Kind.FOREIGN else None
         text += "; what it should have is unknown."
     elif whose is Whose.EITHER:
-        text = (
-            "The guest has the hardware UUID of its host, where its machine ID is expected:"
-            " nothing tells whether the two are the same."
-        )
-    elif whose is Whose.OTHER or not _fits(expected.source, kind):
+        text = f"The guest has {_HARDWARE_OR_OS}."
+    elif whose is Whose.OTHER or _EXPECTED_KIND[expected.source] is not kind:
         matches = False
-        other = "another host" if whose is Whose.OTHER else "a host"
+        live = "the identity of another host" if whose is Whose.OTHER else _LIVE[kind]
         text = (
-            f"The guest has {_LIVE[kind].replace('a host', other)} instead of"
-            f" {_EXPECTED[expected.source]}: 'openstack unique serial verify' with all guests of"
-            " the host tells whether it waits for a restart."
+            f"The guest has {live} instead of {_EXPECTED[expected.source]}: 'openstack unique"
+            " serial verify' with all guests of the host shows whether it waits for a restart."
         )
     else:
         matches = True

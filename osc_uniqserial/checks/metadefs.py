@@ -5,57 +5,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Part, Problem, check
+from osc_uniqserial.checks.check import Check, Part, Problem, run
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.metadefs import Fault, NamespaceFault
 from osc_uniqserial.model.finding import Remedy, Severity
 
-#: Repairs what is missing or differs.
-INSTALL = "openstack unique serial metadef install"
-#: Shows what differs.
-COMPARE = "openstack unique serial metadef check"
-
-_METADEFS = (Part.METADEFS,)
-_INSTALL = Remedy(INSTALL, (INSTALL,))
+_METADEFS = frozenset({Part.METADEFS})
+_INSTALL = run("openstack unique serial metadef install")
+_COMPARE = run("openstack unique serial metadef check")
 
 
-@check("metadefs-missing", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
-def metadefs_missing(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """A namespace that Glance does not have."""
-    if namespace.fault is Fault.MISSING:
-        text = "It is not there, or private to another project: Horizon does not offer the keys"
-        yield Problem(text, _INSTALL)
+def _of(fault: Fault, text: str, remedy: Remedy) -> None:
+    """Register the check for a kind of fault."""
+
+    def find(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
+        if namespace.fault is fault:
+            yield Problem(text, remedy)
+
+    Check(fault.value, Severity.LOW, rests_on=_METADEFS)(find)
 
 
-@check("metadefs-private", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
-def metadefs_private(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """A namespace that only one project sees."""
-    if namespace.fault is Fault.PRIVATE:
-        text = "It is private: only one project and administrators see it in Horizon"
-        yield Problem(text, _INSTALL)
-
-
-@check("metadefs-outdated", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
-def metadefs_outdated(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """A namespace that differs from ours."""
-    if namespace.fault is Fault.OUTDATED:
-        yield Problem("It differs from the one of this version", _INSTALL)
-
-
-@check("metadefs-conflict", Severity.LOW, looks_at=NamespaceFault, rests_on=_METADEFS)
-def metadefs_conflict(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
-    """Another namespace that offers a key."""
-    if namespace.fault is Fault.CONFLICT:
-        text = "It offers a key that ours offer too: Horizon shows it twice"
-        yield Problem(text, Remedy(COMPARE, (COMPARE,)))
-
-
-@check(
-    "metadefs-unreadable",
-    Severity.UNCHECKED,
-    looks_at=NamespaceFault,
-    takes_away=_METADEFS,
+_of(
+    Fault.MISSING,
+    "It is missing, or private to another project: Horizon does not offer the keys",
+    _INSTALL,
 )
+_of(
+    Fault.PRIVATE,
+    "It is private: only one project and administrators see it in Horizon",
+    _INSTALL,
+)
+_of(Fault.OUTDATED, "It differs from the one of this version", _INSTALL)
+_of(Fault.CONFLICT, "It offers a key that ours offer too: Horizon shows it twice", _COMPARE)
+
+
+@Check("metadefs-unreadable", Severity.UNCHECKED, takes_away=_METADEFS)
 def metadefs_unreadable(namespace: NamespaceFault, _cloud: Cloud) -> Iterator[Problem]:
     """A namespace, or the list of all, that could not be read."""
     if namespace.fault is Fault.UNREADABLE:

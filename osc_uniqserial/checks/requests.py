@@ -1,35 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what flavors, images and host aggregates say. Pure."""
+"""Checks of the settings of flavors, images, volumes and host aggregates. Pure."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
 
-from osc_uniqserial.checks.check import Part, Problem, check
+from osc_uniqserial.checks.check import Check, Part, Problem, run
 from osc_uniqserial.checks.cloud import Cloud
-from osc_uniqserial.model.cloud import Aggregate, Flavor, Host, Image, Request, Volume
+from osc_uniqserial.model.cloud import Aggregate, Flavor, Host, Image, Volume
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, Value
 from osc_uniqserial.text import some
 
-#: What flavors and images ask for, and what hosts do with it.
-_REQUESTS = (Part.FLAVORS, Part.IMAGES, Part.HOSTS, Part.TRAITS)
+_REQUESTS = frozenset({Part.FLAVORS, Part.IMAGES})
+_AGGREGATES = frozenset({Part.AGGREGATES})
+#: The resources that may have keys close to ours.
+_WITH_KEYS = _REQUESTS | _AGGREGATES | {Part.VOLUMES}
+#: The hosts that may meet a request.
+_HOSTS = frozenset({Part.HOSTS, Part.TRAITS})
 
 
-def _set_or_unset(kind: str, id_: str) -> Remedy:
-    command = f"openstack {kind} set --unique-serial {shlex.quote(id_)}"
-    return Remedy(f"{command} (or --no-unique-serial, or {kind} unset --unique-serial)", (command,))
+def _command(found: Flavor | Image | Volume | Aggregate, rest: str) -> str:
+    """Return a command on a resource.
 
-
-def _unset_property(kind: str, id_: str, key: str) -> Remedy:
-    option = "--image-property" if kind == "volume" else "--property"
-    command = f"openstack {kind} unset {option} {shlex.quote(key)} {shlex.quote(id_)}"
-    return Remedy(command, (command,))
+    :param rest: the verb, and the options before the ID
+    """
+    kind = "aggregate" if isinstance(found, Aggregate) else found.kind
+    return f"openstack {kind} {rest} {shlex.quote(found.id)}"
 
 
 def _null(value: Value) -> str:
-    """Return where a stored ``null`` comes from."""
+    """Return the origin of a stored ``null``."""
     if value.raw != "null":
         return ""
     return "; Horizon stores null for a boolean property that is saved untouched"
@@ -39,36 +41,31 @@ def _names(hosts: Iterable[Host]) -> str:
     return some(sorted({host.name for host in hosts}))
 
 
-@check(
-    "invalid-value",
-    Severity.MEDIUM,
-    looks_at=(Flavor, Image, Aggregate),
-    rests_on=(Part.FLAVORS, Part.IMAGES, Part.AGGREGATES),
-)
+@Check("invalid-value", Severity.MEDIUM, rests_on=_REQUESTS | _AGGREGATES)
 def invalid_value(found: Flavor | Image | Aggregate, _cloud: Cloud) -> Iterator[Problem]:
     """Values that are no boolean."""
     if isinstance(found, Aggregate):
-        for key, value in found.invalid.items():
-            text = f"{key}={value.raw!r} is no boolean and says nothing{_null(value)}"
-            yield Problem(text, _set_or_unset("aggregate", found.id))
-    elif found.value.setting is Setting.INVALID:
-        value = found.value
-        rest = (
+        kind, invalid, effect = "aggregate", found.invalid, "declares nothing"
+    else:
+        kind = found.kind
+        invalid = {found.key: found.value} if found.value.setting is Setting.INVALID else {}
+        effect = "counts as not set" + (
             "; from microversion 2.86 on Nova refuses it on a write"
             if isinstance(found, Flavor)
             else ", where Nova's own booleans would read it as false"
         )
-        text = f"{found.key}={value.raw!r} is no boolean and counts as not set{rest}{_null(value)}"
-        yield Problem(text, _set_or_unset(found.kind, found.id))
+    for key, value in invalid.items():
+        yield Problem(
+            f"{key}={value.raw!r} is no boolean and {effect}{_null(value)}",
+            run(
+                _command(found, "set --unique-serial"),
+                f" (or --no-unique-serial, or {kind} unset --unique-serial)",
+            ),
+        )
 
 
-@check(
-    "misplaced-key",
-    Severity.MEDIUM,
-    looks_at=(Flavor, Image),
-    rests_on=(Part.FLAVORS, Part.IMAGES),
-)
-def misplaced_key(request: Request, _cloud: Cloud) -> Iterator[Problem]:
+@Check("misplaced-key", Severity.MEDIUM, rests_on=_REQUESTS)
+def misplaced_key(request: Flavor | Image, _cloud: Cloud) -> Iterator[Problem]:
     """Keys of another resource, which have no effect."""
     for key in request.misplaced:
         a = "an" if request.kind == "image" else "a"
@@ -81,134 +78,109 @@ def misplaced_key(request: Request, _cloud: Cloud) -> Iterator[Problem]:
                 "; worse, AggregateInstanceExtraSpecsFilter wants it on a host aggregate, so that"
                 " servers may find no host"
             )
-        yield Problem(text, _unset_property(request.kind, request.id, key))
+        yield Problem(text, run(_command(request, f"unset --property {shlex.quote(key)}")))
 
 
-@check(
-    "misspelt-key",
-    Severity.MEDIUM,
-    looks_at=(Flavor, Image, Volume, Aggregate),
-    rests_on=(Part.FLAVORS, Part.IMAGES, Part.VOLUMES, Part.AGGREGATES),
-)
-def misspelt_key(found: Request | Aggregate, _cloud: Cloud) -> Iterator[Problem]:
+@Check("misspelt-key", Severity.MEDIUM, rests_on=_WITH_KEYS)
+def misspelt_key(found: Flavor | Image | Volume | Aggregate, _cloud: Cloud) -> Iterator[Problem]:
     """Keys that are close to ours, and have no effect."""
-    kind, stored, key_there = (
-        ("aggregate", found.metadata, f"{FLAVOR_KEY} or {IMAGE_KEY}")
+    stored, key_there = (
+        (found.metadata, f"{FLAVOR_KEY} or {IMAGE_KEY}")
         if isinstance(found, Aggregate)
-        else (found.kind, found.stored, found.key)
+        else (found.stored, found.key)
     )
+    option = "--image-property" if isinstance(found, Volume) else "--property"
     for key in found.misspelt:
         yield Problem(
             f"{key}={stored[key]!r} is close to {key_there}, and has no effect: Nova reads no"
             " such key",
-            _unset_property(kind, found.id, key),
+            run(_command(found, f"unset {option} {shlex.quote(key)}")),
         )
 
 
-@check(
-    "contradicting-request",
-    Severity.LOW,
-    looks_at=(Flavor, Image),
-    rests_on=(Part.FLAVORS, Part.IMAGES),
-)
-def contradicting_request(request: Request, _cloud: Cloud) -> Iterator[Problem]:
+@Check("contradicting-request", Severity.LOW, rests_on=_REQUESTS)
+def contradicting_request(request: Flavor | Image, _cloud: Cloud) -> Iterator[Problem]:
     """A request for the host's serial that requires hosts which give a unique one."""
     if request.value.setting is Setting.HOST and request.requires_unique:
-        kind = request.kind
-        command = f"openstack {kind} unset --unique-serial-hosts {shlex.quote(request.id)}"
         yield Problem(
             f"It asks for the host's own serial, and requires trait {TRAIT_UNIQUE}, which"
             " hosts have that give a unique one",
-            Remedy(f"{command} (or {kind} set --unique-serial)", (command,)),
+            run(
+                _command(request, "unset --unique-serial-hosts"),
+                f" (or {request.kind} set --unique-serial)",
+            ),
         )
 
 
-@check("key-not-honoured", Severity.MEDIUM, looks_at=(Flavor, Image), rests_on=_REQUESTS)
+@Check("key-not-honoured", Severity.MEDIUM, rests_on=_REQUESTS | _HOSTS)
 def key_not_honoured(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """A request that no host obeys."""
     setting, able = request.value.setting, cloud.able
     if not able or any(host.input.honours is None for host in able):
         return
     if setting is Setting.UNIQUE and all(host.meets_unique is False for host in able):
-        said = "a unique serial, and no host gives one"
+        unmet = "a unique serial, and no host gives one"
     elif setting is Setting.HOST and not any(host.input.honours for host in able):
-        said = "the host's own serial, and no host honours the keys"
+        unmet = "the host's own serial, and no host honours the keys"
     else:
         return
     yield Problem(
-        f"The {request.kind} asks for {said}: it has no effect",
-        Remedy("Install nova-uniqserial on the compute hosts (its guide tells how)"),
+        f"The {request.kind} asks for {unmet}: it has no effect",
+        Remedy("Install nova-uniqserial on the compute hosts (see its guide)"),
     )
 
 
-@check(
-    "no-valid-host",
-    Severity.HIGH,
-    looks_at=(Flavor, Image),
-    rests_on=(Part.FLAVORS, Part.IMAGES, Part.TRAITS),
-)
+@Check("no-valid-host", Severity.HIGH, rests_on=_REQUESTS | {Part.TRAITS})
 def no_valid_host(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """Required traits that no host has which is up and enabled."""
-    required = request.required
+    required = sorted(request.required)
     if not required or not cloud.traits_known:
         return
-    if any(required <= (host.traits or frozenset()) for host in cloud.ready):
+    if any(request.required <= (host.traits or frozenset()) for host in cloud.ready):
         return
-    first, *_others = sorted(required)
-    name = shlex.quote(request.id)
-    command = f"openstack {request.kind} unset --property trait:{first} {name}"
     yield Problem(
-        f"It requires {', '.join(sorted(required))}, and no host that is up and enabled"
+        f"It requires {', '.join(required)}, and no host that is up and enabled"
         " has it: a server finds no valid host",
-        Remedy(f"{command}, or provide such a host", (command,)),
+        run(_command(request, f"unset --property trait:{required[0]}"), ", or provide such a host"),
     )
 
 
-@check("not-steered", Severity.LOW, looks_at=(Flavor, Image), rests_on=_REQUESTS)
+@Check("not-steered", Severity.LOW, rests_on=_REQUESTS | _HOSTS)
 def not_steered(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]:
     """A request for unique that some hosts meet and others do not, without a requirement.
 
-    What may keep servers from hosts by other means is taken for a requirement.
+    Other properties that may keep servers from hosts count as a requirement.
     """
     if request.value.setting is not Setting.UNIQUE:
         return
     if request.requires_unique or request.bounds_hosts:
         return
     others = [host for host in cloud.enabled if host.meets_unique is False]
-    if not others or not any(host.meets_unique for host in cloud.enabled):
-        return
-    kind, name = request.kind, shlex.quote(request.id)
-    command = f"openstack {kind} set --unique-serial-hosts supported {name}"
-    yield Problem(
-        "It asks for a unique serial, but nothing keeps its servers from"
-        f" {_names(others)}, where they do not get one",
-        Remedy(command, (command,)),
-    )
+    if others and any(host.meets_unique for host in cloud.enabled):
+        yield Problem(
+            "It asks for a unique serial, but nothing keeps its servers from"
+            f" {_names(others)}, where they do not get one",
+            run(_command(request, "set --unique-serial-hosts supported")),
+        )
 
 
-@check("inherited-key", Severity.LOW, looks_at=Image, rests_on=(Part.IMAGES,))
+@Check("inherited-key", Severity.LOW, rests_on={Part.IMAGES})
 def inherited_key(image: Image, _cloud: Cloud) -> Iterator[Problem]:
     """A snapshot that has the key of the server that it was made of."""
     raw = image.value.raw
     if image.is_snapshot and raw is not None:
-        command = f"openstack image unset --unique-serial {shlex.quote(image.id)}"
         yield Problem(
             f"This snapshot has {IMAGE_KEY}={raw!r} from the server that it was"
             " made of, and hands it on to every server that is built from it",
-            Remedy(
-                f"{command}, if its servers are to follow their own flavor; [DEFAULT]"
+            run(
+                _command(image, "unset --unique-serial"),
+                ", if its servers are to follow their own flavor; [DEFAULT]"
                 " non_inheritable_image_properties keeps the property out of new snapshots",
-                (command,),
             ),
         )
 
 
-@check(
-    "tenant-image-shows-host",
-    Severity.MEDIUM,
-    looks_at=Image,
-    rests_on=(Part.IMAGES, Part.HOSTS, Part.TRAITS),
-)
+@Check("tenant-image-shows-host", Severity.MEDIUM, rests_on=_HOSTS | {Part.IMAGES})
 def tenant_image_shows_host(image: Image, cloud: Cloud) -> Iterator[Problem]:
     """An image of a tenant that shows the identity of hosts in mode unique."""
     if image.value.setting is not Setting.HOST or image.visibility == "public":
@@ -216,7 +188,7 @@ def tenant_image_shows_host(image: Image, cloud: Cloud) -> Iterator[Problem]:
     exposed = [host for host in cloud.able if host.exposed_by_images and host.input.mode]
     if not exposed:
         return
-    command = f"openstack image unset --unique-serial {shlex.quote(image.id)}"
+    command = _command(image, "unset --unique-serial")
     yield Problem(
         f"{IMAGE_KEY}={image.value.raw!r} of an image that is {image.visibility} shows the"
         f" host's identity to guests on {_names(exposed)}, where they would have their"
@@ -228,20 +200,15 @@ def tenant_image_shows_host(image: Image, cloud: Cloud) -> Iterator[Problem]:
     )
 
 
-# --- host aggregates --------------------------------------------------------
-
-
-@check("aggregate-conflict", Severity.MEDIUM, looks_at=Aggregate, rests_on=(Part.AGGREGATES,))
+@Check("aggregate-conflict", Severity.MEDIUM, rests_on=_AGGREGATES)
 def aggregate_conflict(aggregate: Aggregate, cloud: Cloud) -> Iterator[Problem]:
     """Declarations that contradict each other, of one aggregate or of several."""
-    declares, name = aggregate.declares, shlex.quote(aggregate.id)
+    declares, values = aggregate.declares, aggregate.values
     if len(declares) > 1:
-        values = aggregate.values
-        command = f"openstack aggregate set --unique-serial {name}"
         yield Problem(
             f"{FLAVOR_KEY}={values[FLAVOR_KEY].raw!r} and"
             f" {IMAGE_KEY}={values[IMAGE_KEY].raw!r} contradict each other",
-            Remedy(f"{command} (or --no-unique-serial)", (command,)),
+            run(_command(aggregate, "set --unique-serial"), " (or --no-unique-serial)"),
         )
     if len(declares) != 1:
         return
@@ -252,22 +219,17 @@ def aggregate_conflict(aggregate: Aggregate, cloud: Cloud) -> Iterator[Problem]:
         for host in other.hosts & aggregate.hosts
     }
     if against:
-        command = f"openstack aggregate unset --unique-serial {name}"
         yield Problem(
-            f"It says {'true' if Setting.UNIQUE in declares else 'false'}, and aggregate"
-            f" {some(sorted(set(against.values())))} says otherwise of {some(sorted(against))}",
-            Remedy(f"{command}, here or there", (command,)),
+            f"It declares {'true' if Setting.UNIQUE in declares else 'false'}, and aggregate"
+            f" {some(sorted(set(against.values())))} declares the opposite for"
+            f" {some(sorted(against))}",
+            run(_command(aggregate, "unset --unique-serial"), ", here or there"),
         )
 
 
-@check(
-    "aggregate-host-mismatch",
-    Severity.MEDIUM,
-    looks_at=Aggregate,
-    rests_on=(Part.AGGREGATES, Part.HOSTS, Part.TRAITS),
-)
+@Check("aggregate-host-mismatch", Severity.MEDIUM, rests_on=_AGGREGATES | _HOSTS)
 def aggregate_host_mismatch(aggregate: Aggregate, cloud: Cloud) -> Iterator[Problem]:
-    """A declaration that is not true of a host."""
+    """A declaration that is wrong for a host."""
     if len(aggregate.declares) != 1:
         return
     unique = Setting.UNIQUE in aggregate.declares
@@ -276,15 +238,16 @@ def aggregate_host_mismatch(aggregate: Aggregate, cloud: Cloud) -> Iterator[Prob
         for host in cloud.fleet.hosts
         if host.name in aggregate.hosts and host.meets_unique is (not unique)
     ]
-    if not wrong:
-        return
-    claim, truth = (
-        ("true", "do not give a unique serial")
-        if unique
-        else ("false", "give a unique serial to who asks")
-    )
-    command = f"openstack aggregate remove host {shlex.quote(aggregate.id)} HOST"
-    yield Problem(
-        f"It says {claim}, but {_names(wrong)} {truth}",
-        Remedy(f"{command} for each, or correct what it says", (command,)),
-    )
+    if wrong:
+        claim, truth = (
+            ("true", "do not give a unique serial")
+            if unique
+            else ("false", "give a unique serial on request")
+        )
+        yield Problem(
+            f"It declares {claim}, but {_names(wrong)} {truth}",
+            run(
+                f"{_command(aggregate, 'remove host')} HOST",
+                " for each, or correct the declaration",
+            ),
+        )

@@ -1,33 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of servers: what their policy leads to, and what a migration would do. Pure."""
+"""Checks of servers: the result of their policy, and of a migration. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
+from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Shared, run
 from osc_uniqserial.checks.cloud import Assessment, Cloud
 from osc_uniqserial.effective.explanation import HOST_SOURCES, pending_changes
 from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.policy import SerialSource, Setting
-from osc_uniqserial.text import conjugated, quoted, some
+from osc_uniqserial.text import quoted, some
 
-#: Servers with all that makes their policies; what could not be read of that takes SERVERS away.
-_POLICIES = (Part.SERVERS,)
+_RESIZE = "openstack server resize --flavor FLAVOR SERVER"
+#: Servers with all inputs of their policies; an unreadable input takes SERVERS away.
+_POLICIES = frozenset({Part.SERVERS})
+_MOVES = frozenset({Part.SERVERS, Part.TRAITS})
+_BUILT_WITH = frozenset({Part.SERVERS, Part.IMAGES, Part.VOLUMES})
 
 
-# --- the identity of a host -------------------------------------------------
-
-
-@check(
-    "serial-shared",
-    Severity.HIGH,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    at_least=2,
-    rests_on=_POLICIES,
-)
+@Check("serial-shared", Severity.HIGH, Shared.HOST, at_least=2, rests_on=_POLICIES)
 def serial_shared(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers with the serial of one host."""
     # Servers whose host is hidden may be on different ones.
@@ -44,13 +37,7 @@ def _(group: Group, cloud: Cloud) -> Problem:
     )
 
 
-@check(
-    "host-identity-shown",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=_POLICIES,
-)
+@Check("host-identity-shown", Severity.MEDIUM, Shared.HOST, rests_on=_POLICIES)
 def host_identity_shown(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that show the identity of their host."""
     if server.effective.source in HOST_SOURCES:
@@ -60,8 +47,8 @@ def host_identity_shown(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
 @host_identity_shown.explained_by
 def _(group: Group, cloud: Cloud) -> Problem:
     return Problem(
-        f"{group.servers.counted} {conjugated('show', len(group.servers))} the identity of the"
-        " host to whoever is in the guest (OSSN-0028), and another one after a move",
+        f"{group.clause('show')} the identity of the host to whoever is in the guest (OSSN-0028),"
+        " and another one after a move",
         _own_serial(group, cloud),
     )
 
@@ -80,15 +67,9 @@ def _own_serial(group: Group, cloud: Cloud) -> Remedy:
     )
 
 
-@check(
-    "unique-not-effective",
-    Severity.HIGH,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=_POLICIES,
-)
+@Check("unique-not-effective", Severity.HIGH, Shared.HOST, rests_on=_POLICIES)
 def unique_not_effective(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers that ask for a unique serial and do not get it on their host."""
+    """Servers that request a unique serial and do not get it on their host."""
     if server.case.placed and server.is_lost:
         has_serial = server.effective.source is not SerialSource.ABSENT
         mode = server.host.mode.value if server.host.mode else ""
@@ -108,25 +89,13 @@ def _(group: Group, _cloud: Cloud) -> Problem:
         why = "writes no serial number"
         remedy = "Move the servers to hosts with libvirt and KVM or QEMU on x86"
     shows = "the guest shows its host's identity" if has_serial else "the guest has none"
-    return Problem(
-        f"{group.servers.counted} {conjugated('ask', len(group.servers))} for a unique serial, but"
-        f" the host {why}, so {shows}",
-        Remedy(remedy),
-    )
+    text = f"{group.clause('ask')} for a unique serial, but the host {why}, so {shows}"
+    return Problem(text, Remedy(remedy))
 
 
-# --- migrations -------------------------------------------------------------
-
-
-@check(
-    "changes-on-move",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.FLAVOR,
-    rests_on=(Part.SERVERS, Part.HOSTS, Part.TRAITS),
-)
+@Check("changes-on-move", Severity.MEDIUM, Shared.FLAVOR, rests_on=_MOVES | {Part.HOSTS})
 def changes_on_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
-    """Servers whose serial is their UUID, and another one on a host that they may move to."""
+    """Servers that have their UUID as serial, and another serial on a possible target host."""
     if server.effective.source is not SerialSource.INSTANCE_UUID:
         return
     if server.effective.requested is Setting.UNIQUE and server.requires_unique:
@@ -143,25 +112,14 @@ def changes_on_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
 
 @changes_on_move.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
-    command = "openstack server resize --flavor FLAVOR SERVER"
     return Problem(
-        f"{group.servers.counted} {conjugated('have', len(group.servers))} the server's UUID as"
-        f" serial now, and another one after a move, for example to {group.example}; flavor and"
-        " image keep them from none of it",
-        Remedy(
-            f"{command}, to a flavor made with --unique-serial --unique-serial-hosts supported",
-            (command,),
-        ),
+        f"{group.clause('have')} the server's UUID as serial now, and another one after a move, for"
+        f" example to {group.example}; neither flavor nor image prevents that",
+        run(_RESIZE, ", to a flavor made with --unique-serial --unique-serial-hosts supported"),
     )
 
 
-@check(
-    "cannot-move",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=(Part.SERVERS, Part.TRAITS),
-)
+@Check("cannot-move", Severity.MEDIUM, Shared.HOST, rests_on=_MOVES)
 def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
     """Servers that require traits which no other host has."""
     required = server.required
@@ -177,20 +135,13 @@ def cannot_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
 @cannot_move.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
     return Problem(
-        f"{group.servers.counted} {conjugated('require', len(group.servers))}"
-        f" {', '.join(group.cause)}, and no other enabled host has that: they cannot be moved or"
-        " evacuated",
+        f"{group.clause('require')} {', '.join(group.cause)}, and no other enabled host has that:"
+        " they cannot be moved or evacuated",
         Remedy("Enable or start another host that has it, or provide one"),
     )
 
 
-@check(
-    "host-lacks-trait",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    rests_on=(Part.SERVERS, Part.TRAITS),
-)
+@Check("host-lacks-trait", Severity.MEDIUM, Shared.HOST, rests_on=_MOVES)
 def host_lacks_trait(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that require traits which their host does not have."""
     needed = tuple(trait for trait, _need in server.required)
@@ -205,29 +156,19 @@ def host_lacks_trait(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
 
 @host_lacks_trait.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
-    command = "openstack server migrate SERVER"
     return Problem(
         f"{group.servers.counted}: flavor or image require {', '.join(group.cause)}, which their"
         " host does not have (any more): a rebuild to another image that requires it fails, and"
         " none would be placed here again",
-        Remedy(f"{command}, or restore the trait of the host", (command,)),
+        run("openstack server migrate SERVER", ", or restore the trait of the host"),
     )
 
 
-# --- what servers were built with -------------------------------------------
-
-
-@check(
-    "setting-conflict",
-    Severity.LOW,
-    looks_at=Assessment,
-    shared=Shared.FLAVOR_AND_IMAGE,
-    rests_on=(Part.SERVERS, Part.IMAGES, Part.VOLUMES),
-)
+@Check("setting-conflict", Severity.LOW, Shared.FLAVOR_AND_IMAGE, rests_on=_BUILT_WITH)
 def setting_conflict(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers whose flavor and image ask for opposites."""
-    said = {value.setting for value in (server.flavor, server.image) if value}
-    if said >= {Setting.UNIQUE, Setting.HOST}:
+    """Servers with opposite settings of flavor and image."""
+    settings = {value.setting for value in (server.flavor, server.image) if value}
+    if settings >= {Setting.UNIQUE, Setting.HOST}:
         yield Detail()
 
 
@@ -244,72 +185,49 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
-@check(
+def _changed(id_: str, kind: str, shared: Shared, current: Part, remedy: Remedy) -> None:
+    """Register the check of servers that were built with an earlier setting.
+
+    :param kind: flavor or image
+    :param current: the list with the current settings
+    """
+
+    def find(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+        for change in pending_changes(server.case.flavor, server.case.image):
+            if change.input == kind:
+                yield Detail((change.now, change.next))
+
+    def explain(group: Group, _cloud: Cloud) -> Problem:
+        now, later = map(quoted, group.cause)
+        return Problem(f"{group.clause('use')} {now} where the {kind} now has {later}", remedy)
+
+    check = Check(id_, Severity.MEDIUM, shared, rests_on={Part.SERVERS, current})
+    check(find).explained_by(explain)
+
+
+_changed(
     "flavor-changed",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.FLAVOR,
-    rests_on=(Part.SERVERS, Part.FLAVORS),
+    "flavor",
+    Shared.FLAVOR,
+    Part.FLAVORS,
+    run(
+        _RESIZE,
+        " applies it, to another flavor with the same setting; a hard reboot does not",
+    ),
 )
-def flavor_changed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers whose flavor says something else now."""
-    return _changed(server, "flavor")
-
-
-@flavor_changed.explained_by
-def _(group: Group, _cloud: Cloud) -> Problem:
-    command = "openstack server resize --flavor FLAVOR SERVER"
-    return Problem(
-        _now(group),
-        Remedy(
-            f"{command} applies it, to another flavor that says the same; a hard reboot does not",
-            (command,),
-        ),
-    )
-
-
-@check(
+_changed(
     "image-changed",
-    Severity.MEDIUM,
-    looks_at=Assessment,
-    shared=Shared.IMAGE,
-    rests_on=(Part.SERVERS, Part.IMAGES),
+    "image",
+    Shared.IMAGE,
+    Part.IMAGES,
+    run(
+        "openstack server rebuild SERVER",
+        " applies it, and erases the root disk; a hard reboot does not",
+    ),
 )
-def image_changed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers whose image says something else now."""
-    return _changed(server, "image")
 
 
-@image_changed.explained_by
-def _(group: Group, _cloud: Cloud) -> Problem:
-    command = "openstack server rebuild SERVER"
-    return Problem(
-        _now(group),
-        Remedy(
-            f"{command} applies it, and erases the root disk; a hard reboot does not", (command,)
-        ),
-    )
-
-
-def _changed(server: Assessment, what: str) -> Iterator[Detail]:
-    for change in pending_changes(server.case.flavor, server.case.image):
-        if change.input == what:
-            yield Detail((change.now, change.next))
-
-
-def _now(group: Group) -> str:
-    now, later = group.cause
-    use = conjugated("use", len(group.servers))
-    return f"{group.servers.counted} {use} {quoted(now)} where it now says {quoted(later)}"
-
-
-@check(
-    "invalid-value-in-use",
-    Severity.INFO,
-    looks_at=Assessment,
-    shared=Shared.FLAVOR,
-    rests_on=(Part.SERVERS, Part.IMAGES, Part.VOLUMES),
-)
+@Check("invalid-value-in-use", Severity.INFO, Shared.FLAVOR, rests_on=_BUILT_WITH)
 def invalid_value_in_use(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that were built with a value that is no boolean."""
     for shared, value in ((Shared.FLAVOR, server.flavor), (Shared.IMAGE, server.image)):
@@ -320,7 +238,4 @@ def invalid_value_in_use(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
 @invalid_value_in_use.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
     (raw,) = group.cause
-    return Problem(
-        f"{group.servers.counted} {conjugated('carry', len(group.servers))} {quoted(raw)}, which"
-        " counts as not set"
-    )
+    return Problem(f"{group.clause('carry')} {quoted(raw)}, which counts as not set")

@@ -1,34 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what could not be checked: parts of a cloud that could not be read. Pure."""
+"""Checks that report which parts of a cloud could not be read. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 
-from osc_uniqserial.checks.check import Detail, Group, Part, Problem, Shared, check
+from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Shared
 from osc_uniqserial.checks.cloud import Assessment, Cloud, Missing
 from osc_uniqserial.model.cloud import ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.text import some
 
-_TELL_MODE = Remedy(
-    "Tell it with --host-mode HOST=MODE, or everybody with a trait CUSTOM_SYSINFO_SERIAL_... in the"
-    " host's provider.yaml"
+_DECLARE_MODE = Remedy(
+    "Give the mode with --host-mode HOST=MODE, or declare it to all users with a trait"
+    " CUSTOM_SYSINFO_SERIAL_... in the host's provider.yaml"
 )
 
 
-# --- lists ------------------------------------------------------------------
-
-
-@check(
-    "flavors-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.FLAVORS,),
-)
+@Check("flavors-unreadable", Severity.UNCHECKED, takes_away={Part.FLAVORS})
 def flavors_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
-    """Flavors, or what they say."""
+    """Flavors, or their extra specs."""
     flavors = cloud.configuration.flavors
     if isinstance(flavors, Unchecked):
         yield Problem(f"Could not read the flavors: {flavors.reason}")
@@ -36,14 +28,13 @@ def flavors_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
         yield Problem(f"Nova hides the extra specs of flavors from this user ({hidden:,} of them)")
 
 
-@check(
+@Check(
     "hosts-unreadable",
     Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.HOSTS, Part.TRAITS, Part.AGGREGATES, Part.SERVERS),
+    takes_away={Part.HOSTS, Part.TRAITS, Part.AGGREGATES, Part.SERVERS},
 )
 def hosts_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
-    """Compute hosts, or what their hypervisors are."""
+    """Compute hosts, or the types of their hypervisors."""
     fleet = cloud.configuration.fleet
     if isinstance(fleet, Unchecked):
         yield Problem(f"Could not read the hypervisors: {fleet.reason}")
@@ -55,36 +46,21 @@ def hosts_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
         )
 
 
-@check(
-    "traits-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.TRAITS, Part.HOSTS, Part.SERVERS),
-)
+@Check("traits-unreadable", Severity.UNCHECKED, takes_away={Part.TRAITS, Part.HOSTS, Part.SERVERS})
 def traits_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """The traits of resource providers."""
     if reason := cloud.fleet.traits_unread:
         yield Problem(f"Could not read the traits of the hosts: {reason}")
 
 
-@check(
-    "aggregates-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.AGGREGATES,),
-)
+@Check("aggregates-unreadable", Severity.UNCHECKED, takes_away={Part.AGGREGATES})
 def aggregates_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """Host aggregates."""
     if reason := cloud.fleet.aggregates_unread:
         yield Problem(f"Could not read the host aggregates: {reason}")
 
 
-@check(
-    "images-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Cloud,
-    takes_away=(Part.IMAGES, Part.SERVERS),
-)
+@Check("images-unreadable", Severity.UNCHECKED, takes_away={Part.IMAGES, Part.SERVERS})
 def images_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     """Images."""
     images = cloud.configuration.images
@@ -92,20 +68,45 @@ def images_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
         yield Problem(f"Could not read the images: {images.reason}")
 
 
-# --- servers ----------------------------------------------------------------
+def _servers(
+    id_: str,
+    missing: Missing,
+    shared: Shared,
+    takes_away: Set[Part],
+    applies: Callable[[ServerFacts], bool] | None = None,
+) -> Check:
+    """Register the check of servers with an unknown input, where the input matters."""
+
+    def find(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+        if missing in server.missing:
+            yield Detail(applies=applies)
+
+    return Check(id_, Severity.UNCHECKED, shared, takes_away=takes_away)(find)
 
 
-@check(
-    "host-unknown",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.HOST,
-    takes_away=(Part.HOSTS, Part.SERVERS),
+host_unknown = _servers(
+    "host-unknown", Missing.HOST, Shared.HOST, takes_away={Part.HOSTS, Part.SERVERS}
 )
-def host_unknown(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers whose host has an unknown mode or driver, where that matters."""
-    if Missing.HOST in server.missing:
-        yield Detail()
+image_unreadable = _servers(
+    "image-unreadable",
+    Missing.IMAGE,
+    Shared.IMAGE,
+    takes_away={Part.SERVERS},
+    applies=lambda server: bool(server.image),
+)
+volume_unreadable = _servers(
+    "volume-unreadable",
+    Missing.IMAGE,
+    Shared.CLOUD,
+    takes_away={Part.VOLUMES, Part.SERVERS},
+    applies=lambda server: not server.image,
+)
+flavor_unreadable = _servers(
+    "flavor-unreadable", Missing.FLAVOR, Shared.FLAVOR, takes_away={Part.FLAVORS, Part.SERVERS}
+)
+server_in_down_cell = _servers(
+    "server-in-down-cell", Missing.CELL, Shared.CLOUD, takes_away={Part.SERVERS}
+)
 
 
 @host_unknown.explained_by
@@ -115,106 +116,46 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     return Problem(
         f"{group.servers.counted}: which serial they have is unknown, because the mode or the"
         " driver of their host is",
-        _TELL_MODE,
+        _DECLARE_MODE,
     )
-
-
-@check(
-    "image-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.IMAGE,
-    takes_away=(Part.SERVERS,),
-)
-def image_unreadable(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers of which it is unknown what their image said when they were built."""
-    if Missing.IMAGE in server.missing:
-        yield Detail(applies=_has_image)
-
-
-def _has_image(server: ServerFacts) -> bool:
-    return bool(server.image)
 
 
 @image_unreadable.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
     return Problem(
-        f"{group.servers.counted}: what the image said when they were built is unknown (it was"
+        f"{group.servers.counted}: the setting of the image when they were built is unknown (it was"
         " deleted, changed since, or is hidden), and on their host it matters",
         Remedy(
             "Install nova-uniqserial on the controllers: from microversion 2.98 (2025.1) on,"
-            " Nova's API then tells what a server was built with"
+            " Nova's API then returns what a server was built with"
         ),
     )
 
 
-@check(
-    "volume-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.CLOUD,
-    takes_away=(Part.VOLUMES, Part.SERVERS),
-)
-def volume_unreadable(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers without an image, of which it is unknown what their root volume says."""
-    if Missing.IMAGE in server.missing:
-        yield Detail(applies=lambda found: not _has_image(found))
-
-
 @volume_unreadable.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
-    return Problem(f"{group.servers.counted}: what their root volume says is unknown")
-
-
-@check(
-    "flavor-unreadable",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.FLAVOR,
-    takes_away=(Part.FLAVORS, Part.SERVERS),
-)
-def flavor_unreadable(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers whose flavor is hidden, where that matters."""
-    if Missing.FLAVOR in server.missing:
-        yield Detail()
+    return Problem(f"{group.servers.counted}: the setting of their root volume is unknown")
 
 
 @flavor_unreadable.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
-    text = f"{group.servers.counted}: what the flavor says is hidden from this user"
+    text = f"{group.servers.counted}: the setting of the flavor is hidden from this user"
     return Problem(text, about=group.resource._replace(id=None))
-
-
-@check(
-    "server-in-down-cell",
-    Severity.UNCHECKED,
-    looks_at=Assessment,
-    shared=Shared.CLOUD,
-    takes_away=(Part.SERVERS,),
-)
-def server_in_down_cell(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers of a cell that is down."""
-    if Missing.CELL in server.missing:
-        yield Detail()
 
 
 @server_in_down_cell.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
-    text = f"{group.servers.counted}: their cell is down, and Nova tells nothing of them"
-    return Problem(text)
-
-
-# --- once the servers are read ----------------------------------------------
+    return Problem(f"{group.servers.counted}: their cell is down, and Nova returns no details")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServersRead:
-    """What came of reading the servers.
+    """Result of reading the servers.
 
-    :ivar gaps: why servers could not be read, and how many they are, about; None: unknown
-    :ivar unlisted_cells: Nova may have left out servers of cells that are down
+    :ivar gaps: why servers could not be read, and their approximate number; None: unknown
+    :ivar unlisted_cells: Nova may have omitted servers of cells that are down
     :ivar volumes_unread: why the volumes could not be read; None when they were
-    :ivar hosts_reported: the names of the hosts that a ``host-unknown`` finding is about
+    :ivar hosts_reported: the names of the hosts with a ``host-unknown`` finding
     """
 
     gaps: Sequence[tuple[str, int | None]] = ()
@@ -223,12 +164,7 @@ class ServersRead:
     hosts_reported: Collection[str] = ()
 
 
-@check(
-    "host-mode-unknown",
-    Severity.UNCHECKED,
-    looks_at=ServersRead,
-    takes_away=(Part.HOSTS,),
-)
+@Check("host-mode-unknown", Severity.UNCHECKED, takes_away={Part.HOSTS})
 def host_mode_unknown(read: ServersRead, cloud: Cloud) -> Iterator[Problem]:
     """Hosts of unknown mode or driver that no server reports."""
     if cloud.fleet.traits_unread:
@@ -239,35 +175,25 @@ def host_mode_unknown(read: ServersRead, cloud: Cloud) -> Iterator[Problem]:
             yield Problem(
                 "Which serial servers would get here is unknown, because the mode or the driver"
                 " of the host is",
-                _TELL_MODE,
+                _DECLARE_MODE,
                 host.resource,
             )
 
 
-@check(
-    "volumes-unreadable",
-    Severity.UNCHECKED,
-    looks_at=ServersRead,
-    takes_away=(Part.VOLUMES, Part.SERVERS),
-)
+@Check("volumes-unreadable", Severity.UNCHECKED, takes_away={Part.VOLUMES, Part.SERVERS})
 def volumes_unreadable(read: ServersRead, _cloud: Cloud) -> Iterator[Problem]:
-    """Volumes."""
+    """The list of volumes."""
     if read.volumes_unread:
         yield Problem(f"Could not read the volumes: {read.volumes_unread}")
 
 
-@check(
-    "servers-unread",
-    Severity.UNCHECKED,
-    looks_at=ServersRead,
-    takes_away=(Part.SERVERS, Part.GUESTS),
-)
+@Check("servers-unread", Severity.UNCHECKED, takes_away={Part.SERVERS, Part.GUESTS})
 def servers_unread(read: ServersRead, _cloud: Cloud) -> Iterator[Problem]:
     """Servers that Nova did not return."""
     if read.unlisted_cells:
         yield Problem(
-            "A cell is down, and Nova leaves its servers out where a list is longer than a page:"
-            " how many they are is unknown"
+            "A cell is down, and Nova omits its servers where a list is longer than a page:"
+            " their number is unknown"
         )
     for reason, count in read.gaps:
         yield Problem(gap(reason, count))
@@ -276,7 +202,7 @@ def servers_unread(read: ServersRead, _cloud: Cloud) -> Iterator[Problem]:
 def gap(reason: str, count: int | None) -> str:
     """Return a sentence about servers that could not be read.
 
-    :param count: how many they are, about; None: unknown
+    :param count: their approximate number; None: unknown
     """
     many = "Some" if count is None else f"About {count:,}"
     return f"{many} servers could not be read: {reason}" if count != 0 else reason

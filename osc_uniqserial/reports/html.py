@@ -423,13 +423,13 @@ def _meanings(run: Run) -> Iterator[Mapping[str, Any]]:
             yield {
                 "id": id_,
                 "summary": check.summary,
-                "meaning": check.meaning,
-                "why": check.why,
-                "accept": check.accept,
+                "meaning": check.texts["meaning"],
+                "why": check.texts["why"],
+                "accept": check.texts["accept"],
                 "repair": [
                     {"lines": [line.strip() for line in lines], "is_code": is_code}
                     for is_code, lines in itertools.groupby(
-                        check.repair.splitlines(), lambda line: line.startswith("    ")
+                        check.texts["repair"].splitlines(), lambda line: line.startswith("    ")
                     )
                 ],
             }

@@ -83,7 +83,8 @@ def _result(
     first = found[0].finding.evidence
     more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
     result = kind(_text(f"{intro}{first}{more}"), check.id)
-    result.text = _text("\n".join([*_lines(found), "", check.meaning, "", check.repair]))
+    texts = check.texts
+    result.text = _text("\n".join([*_lines(found), "", texts["meaning"], "", texts["repair"]]))
     return result
 
 

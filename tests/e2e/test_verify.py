@@ -167,7 +167,7 @@ def test_the_live_serial_of_one_server(stack: Stack, boot: Boot) -> None:
     assert wrong["live_matches"] is True
     elsewhere = stack.show(server, "--live", other)
     assert elsewhere["live_serial"] is None
-    assert elsewhere["live_why"] == "Libvirt has no domain of it there."
+    assert elsewhere["live_why"] == "Libvirt has no domain of the server on its host."
     unread = stack.show(server, "--live", "qemu+tcp://127.0.0.1:1/system")
     assert unread["live_matches"] is None
     assert unread["live_why"].startswith("The guest could not be read: ")
@@ -215,7 +215,7 @@ def test_each_thing_that_is_wrong_is_named_and_nothing_else(
         "live-unread",
     }
     assert kept not in last
-    assert "1 that no source told of" in last
+    assert "1 that no source has" in last
 
     # What the remedies promise.
     for server in (waiting, edited):

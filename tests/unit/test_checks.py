@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from osc_uniqserial.checks import ALL, AUDIT, VERIFY
-from osc_uniqserial.checks.check import Check, Part, check
+from osc_uniqserial.checks.check import Check, Part
 from osc_uniqserial.model.finding import Severity
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def ours() -> set[str]:
 
 def commands(check: Check) -> Iterator[str]:
     """Yield the command lines of a check."""
-    for line in check.repair.splitlines():
+    for line in check.texts["repair"].splitlines():
         if line.startswith(COMMAND):
             yield line.removeprefix(COMMAND)
 
@@ -74,7 +74,7 @@ def commands(check: Check) -> Iterator[str]:
 def prose(check: Check) -> Iterator[str]:
     """Yield all paragraphs of a check."""
     for name in TEXTS:
-        for line in getattr(check, name).splitlines():
+        for line in check.texts[name].splitlines():
             if not line.startswith(COMMAND):
                 yield line
 
@@ -103,7 +103,7 @@ def test_the_gravest_come_first_then_by_id(mapping: Mapping[str, Check]) -> None
 
 def test_no_check_has_the_id_of_another_one() -> None:
     with pytest.raises(ValueError, match="two checks serial-shared"):
-        check("serial-shared", Severity.LOW, looks_at=int)(lambda _what, _cloud: iter(()))
+        Check("serial-shared", Severity.LOW)(lambda _what, _cloud: iter(()))
 
 
 def test_each_check_about_servers_explains_them_and_no_other_does() -> None:
@@ -132,7 +132,7 @@ def test_texts_are_read_when_they_are_needed() -> None:
 def test_texts_are_there_and_plain(check: Check) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", check.id)
     for name in TEXTS:
-        text = getattr(check, name)
+        text = check.texts[name]
         assert text
         assert text == text.strip()
         assert text.isascii()
@@ -158,12 +158,12 @@ def test_the_rest_is_sentences(check: Check) -> None:
             assert line.endswith(".")
             assert line[0].isupper()
     for name in ("meaning", "why"):
-        text = getattr(check, name)
+        text = check.texts[name]
         assert "\n" not in text
         assert 1 <= len(re.findall(r"[.](?= [A-Z]|$)", text)) <= 3
-    assert "\n" not in check.accept
-    if "Never" in check.accept:
-        assert check.accept.startswith("Never: ")
+    assert "\n" not in check.texts["accept"]
+    if "Never" in check.texts["accept"]:
+        assert check.texts["accept"].startswith("Never: ")
 
 
 @of_each()

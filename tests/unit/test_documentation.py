@@ -13,7 +13,7 @@ import yaml
 
 from doc.source._ext import finding_pages
 from osc_uniqserial import checks, reports
-from osc_uniqserial.checks.check import Check
+from osc_uniqserial.checks.check import TITLES, Check
 from osc_uniqserial.model.finding import Severity
 from osc_uniqserial.reports import baseline
 
@@ -59,14 +59,14 @@ def test_the_page_of_findings_has_every_finding_with_all_texts() -> None:
         parts = dict(
             re.findall(r"^\.\. rubric:: (.*)\n\n((?:(?!\.\. rubric).*\n)*)", found[id_], re.M)
         )
-        assert parts.keys() == finding_pages.TEXTS.keys()
-        for title, text_of in finding_pages.TEXTS.items():
-            assert text_of(check)
+        assert parts.keys() == TITLES.keys()
+        for title, name in TITLES.items():
+            assert check.texts[name]
             shown = [
                 line if line.startswith("    ") else plain(line)
                 for line in parts[title].splitlines()
             ]
-            for line in text_of(check).splitlines():
+            for line in check.texts[name].splitlines():
                 assert line in shown
 
 
@@ -103,7 +103,7 @@ def test_the_page_of_a_command_has_every_finding_with_its_severity(command: str)
 
 
 def test_no_text_of_a_finding_is_markup() -> None:
-    check = Check("made-up", Severity.LOW, (), lambda _what, _cloud: iter(()))
+    check = Check("made-up", Severity.LOW)
     check.texts = {
         "summary": "a",
         "meaning": r"*a* |b| `c`_ d_ [e]_ http://f \\ {g} -- .. h:: **i**",
@@ -137,7 +137,7 @@ def test_the_baseline_of_the_page_is_one_and_all_its_keys_are_told() -> None:
     assert set(re.findall(r"^``(\w+)``", table, re.MULTILINE)) == keys
     for entry in entries:
         # Nor is one accepted that never should be.
-        assert not checks.ALL[entry.id].accept.startswith("Never")
+        assert not checks.ALL[entry.id].texts["accept"].startswith("Never")
 
 
 def test_every_standing_is_told() -> None:

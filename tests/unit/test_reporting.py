@@ -170,7 +170,7 @@ def test_a_report_is_written_of_verify_too(cloud: AuditCloud, folder: Path) -> N
     root = ET.fromstring((folder / "x").read_bytes())  # noqa: S314
     cases = [case.attrib["name"].partition(":")[0] for case in root.iter("testcase")]
     # What facts alone cannot tell was not looked for.
-    told = [id_ for id_, check in VERIFY.items() if GuestSource.FACTS in check.told_by]
+    told = [id_ for id_, check in VERIFY.items() if GuestSource.FACTS in check.sources]
     assert cases == told
     assert not {"no-domain", "orphaned-domain", "live-host-identity"} & set(told)
     assert {case.attrib["classname"].partition(".")[0] for case in root.iter("testcase")} == {
@@ -525,9 +525,9 @@ def test_every_finding_is_explained_without_a_cloud(fake: FakeCloud) -> None:
         titles = ("What it means", "Why it matters", "How to repair it", "When to accept it")
         assert [line for line in rest if line in titles] == list(titles)
         words = result.out.split()
-        for text in (check.meaning, check.why, check.repair, check.accept):
+        for text in (check.texts[part] for part in ("meaning", "why", "repair", "accept")):
             assert " ".join(text.split()) in " ".join(words)
-        for line in check.repair.splitlines():
+        for line in check.texts["repair"].splitlines():
             # To be copied.
             assert not line.startswith("    ") or line in rest
     assert fake.http.request_history == []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from osc_uniqserial import policy
 from osc_uniqserial.checks import readiness
 from osc_uniqserial.checks.readiness import Result
+from osc_uniqserial.metadefs import Fault
 from osc_uniqserial.model.cloud import Fleet, Host, Hypervisor, Unchecked, Validator
 from osc_uniqserial.policy import HostInput, HostMode, Setting, SettingInput, Value
 from tests.unit.builders import (
@@ -552,6 +554,16 @@ def test_every_check_and_every_host_has_a_row(
         assert list(row.hosts) == sorted(set(row.hosts))
         assert not row.message.endswith(".")
         assert row.result is not Result.WARNING or row.remedy or row.id == "no-hosts"
+
+
+def test_each_wording_is_used_and_has_a_result() -> None:
+    code = Path(readiness.__file__).read_text()
+    faults = {fault.value for fault in Fault}
+    for wordings in readiness._wordings().values():
+        for key, wording in wordings.items():
+            assert key in faults or f'"{key}"' in code
+            assert Result(wording["result"])
+            assert wording.keys() <= {"id", "result", "message", "remedy"}
 
 
 @given(st.lists(NAMES, min_size=1, unique=True))

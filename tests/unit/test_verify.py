@@ -207,7 +207,7 @@ def test_guests_tell_no_times() -> None:
     old = server(DRIVER, TRUE)
     (row,) = found([*guests, (old, reading(old, MACHINE_ID, ""))])
     assert (row.id, list(row.servers or ())) == ("pending-restart", [old.id])
-    assert "when each was defined is not told" in row.evidence
+    assert "their times of definition are unknown" in row.evidence
 
 
 def test_a_domain_on_another_host_only() -> None:
@@ -415,7 +415,7 @@ def test_the_coverage() -> None:
     verification.add([one, two, shelved, other])
     said = (
         "1 of 2 servers compared; 1 on no host; 1 on hosts without SMBIOS serial numbers;"
-        " 1 that no source told of"
+        " 1 that no source has"
     )
     assert verification.coverage([]) == said
     assert verification.coverage([3]).startswith("1 of about 5 servers")
@@ -458,7 +458,7 @@ def test_one_server(
         assert live.matches is False
         assert "the identity of another host instead of its host's" in live.why
     gone = of_one(expected, "a", [HostSeen("uri", "a")])
-    assert gone == LiveSerial(None, None, "Libvirt has no domain of it there.")
+    assert gone == LiveSerial(None, None, "Libvirt has no domain of the server on its host.")
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,9 @@ from typing import Any, Protocol
 
 from osc_uniqserial import checks
 from osc_uniqserial.checks import ALL, AUDIT, VERIFY
-from osc_uniqserial.checks.check import Check
+from osc_uniqserial.checks.check import TITLES, Check
 from osc_uniqserial.model.finding import Severity
 
-#: The texts of a finding, by the titles of ``--explain``.
-TEXTS: Mapping[str, Callable[[Check], str]] = {
-    "What it means": lambda check: check.meaning,
-    "Why it matters": lambda check: check.why,
-    "How to repair it": lambda check: check.repair,
-    "When to accept it": lambda check: check.accept,
-}
 _COMMANDS = {"audit": AUDIT, "verify": VERIFY}
 _DIRECTIVE = re.compile(r"^\.\. (findings|findings-table)::(?: +(audit|verify))?$", re.MULTILINE)
 #: Options, keys, settings, traits, files and URIs: formatted as literals.
@@ -93,10 +86,10 @@ def section(check: Check) -> Iterator[str]:
     yield from (f".. _finding-{check.id}:", "")
     yield from _title(check.id, "-")
     yield from (f"{_inline(check.summary)}.", "")
-    for title, text in TEXTS.items():
+    for title, name in TITLES.items():
         yield from (f".. rubric:: {title}", "")
         for is_code, lines in itertools.groupby(
-            text(check).splitlines(), lambda line: line.startswith("    ")
+            check.texts[name].splitlines(), lambda line: line.startswith("    ")
         ):
             if is_code:
                 yield from (".. code-block:: bash", "", *lines, "")
