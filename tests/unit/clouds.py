@@ -388,3 +388,18 @@ def deny_all_projects(cloud: AuditCloud) -> None:
             json=FORBIDDEN,
             headers={"Content-Type": "application/json"},
         )
+
+
+def take_cell_down(fake: FakeCloud, down: str, *, a: str, code: int = 200) -> None:
+    """Make Nova list no hypervisors, and services without state in one cell.
+
+    :param down: the hosts of the cell, a letter each
+    :param a: the status of host a, which is in another cell
+    :param code: the HTTP status of the list of services
+    """
+    services = [
+        {"host": "a", "status": a, "state": "up"},
+        *({"host": name, "status": "UNKNOWN"} for name in down),
+    ]
+    fake.http.get(f"{NOVA}/os-hypervisors/detail", status_code=500)
+    fake.http.get(f"{NOVA}/os-services", status_code=code, json={"services": services})

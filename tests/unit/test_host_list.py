@@ -27,7 +27,7 @@ from tests.unit.builders import (
     TRAIT_UNIQUE,
     Json,
 )
-from tests.unit.clouds import Node, StatusCloud
+from tests.unit.clouds import Node, StatusCloud, take_cell_down
 from tests.unit.fake_cloud import NOVA, PLACEMENT, FakeCloud
 from tests.unit.strategies import hosts
 
@@ -380,20 +380,9 @@ def test_a_user_without_rights_learns_why(cloud: HostCloud) -> None:
     assert [path for path in cloud.fake.reads() if "os-services" in path] == []
 
 
-def take_cell_down(cloud: HostCloud, *, code: int = 200) -> None:
-    """Nova lists no hypervisor then; its services name the hosts, b and c in that cell."""
-    services = [
-        {"host": "a", "status": "disabled", "state": "up"},
-        {"host": "b", "status": "UNKNOWN"},
-        {"host": "c", "status": "UNKNOWN"},
-    ]
-    cloud.fake.http.get(f"{NOVA}/os-hypervisors/detail", status_code=500)
-    cloud.fake.http.get(f"{NOVA}/os-services", status_code=code, json={"services": services})
-
-
 def test_a_cell_that_is_down_leaves_unknown_what_nova_does_not_return(cloud: HostCloud) -> None:
     cloud.hosts(a=Node(), b=Node((M_AUTO,)), c=Node(()))
-    take_cell_down(cloud)
+    take_cell_down(cloud.fake, "bc", a="disabled")
     result = cloud.fake.openstack(*LIST, "-f", "json", "--long")
     assert result.code == 4
     shown = ("host", "host_mode", "host_honours", "meets_unique", "smbios", "state", "status")
@@ -409,14 +398,14 @@ def test_a_cell_that_is_down_leaves_unknown_what_nova_does_not_return(cloud: Hos
 
 def test_a_down_cell_without_resource_providers_is_an_error(cloud: HostCloud) -> None:
     cloud.hosts(a=Node(None), b=Node(None), c=Node(None))
-    take_cell_down(cloud)
+    take_cell_down(cloud.fake, "bc", a="disabled")
     said = cloud.refused()
     assert "answered 500" in said
     assert "In a cell that is down: 2 hosts: b, c." in said
 
 
 def test_hypervisors_that_fail_for_another_reason(cloud: HostCloud) -> None:
-    take_cell_down(cloud, code=403)
+    take_cell_down(cloud.fake, "bc", a="disabled", code=403)
     said = cloud.refused()
     assert "answered 500" in said
     assert "a cell that is down" not in said

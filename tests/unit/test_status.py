@@ -29,7 +29,7 @@ from tests.unit.builders import (
     TRAIT_UNIQUE,
     Json,
 )
-from tests.unit.clouds import Node, StatusCloud
+from tests.unit.clouds import Node, StatusCloud, take_cell_down
 from tests.unit.fake_cloud import NOVA, PLACEMENT, FakeCloud
 from tests.unit.glance import AGGREGATE, BOOLEAN, MAIN, OURS, changed, definition
 from tests.unit.strategies import NAMES, hosts
@@ -450,17 +450,9 @@ def test_aggregates_that_cannot_be_read(well: StatusCloud) -> None:
     assert well.found(code=4)["aggregates-unreadable"] == ("Unknown", [])
 
 
-def take_cell_down(well: StatusCloud, *, code: int = 200) -> None:
-    """Nova lists no hypervisor then; its services name the hosts, b, c and d in that cell."""
-    services = [{"host": name, "status": "UNKNOWN"} for name in "bcd"]
-    services.append({"host": "a", "status": "enabled", "state": "up"})
-    well.fake.http.get(f"{NOVA}/os-hypervisors/detail", status_code=500)
-    well.fake.http.get(f"{NOVA}/os-services", status_code=code, json={"services": services})
-
-
 def test_a_cell_that_is_down(well: StatusCloud) -> None:
     well.hosts(a=Node(), b=Node(), c=Node((M_AUTO,)), d=Node(()))
-    take_cell_down(well)
+    take_cell_down(well.fake, "bcd", a="enabled")
     rows = well.rows(code=4)
     unread = [row["Details"]["hosts"] for row in rows if row["Details"]["id"] == "hosts-unreadable"]
     # Those of the cell, and one that nothing is known of.
@@ -475,7 +467,7 @@ def test_a_cell_that_is_down(well: StatusCloud) -> None:
 
 def test_the_only_supported_hosts_are_in_a_cell_that_is_down(well: StatusCloud) -> None:
     well.hosts(a=Node((M_AUTO,)), b=Node())
-    take_cell_down(well)
+    take_cell_down(well.fake, "bcd", a="enabled")
     (row,) = [row for row in well.rows(code=4) if row["Check"] == readiness.SCHEDULING]
     assert (row["Result"], row["Details"]["id"]) == ("Unknown", "hosts-unreadable")
     assert row["Details"]["hosts"] == ["b"]
@@ -484,7 +476,7 @@ def test_the_only_supported_hosts_are_in_a_cell_that_is_down(well: StatusCloud) 
 @pytest.mark.parametrize("code", [200, 403])
 def test_a_cell_that_is_down_and_nothing_else_is_known(well: StatusCloud, code: int) -> None:
     well.hosts(a=Node(None), b=Node(None))
-    take_cell_down(well, code=code)
+    take_cell_down(well.fake, "bcd", a="enabled", code=code)
     (row,) = [row for row in well.rows(code=4) if row["Check"] == readiness.HOSTS]
     assert row["Details"]["hosts"] == (["b", "c", "d"] if code == 200 else [])
     assert ("a cell that is down" in row["Details"]["message"]) is (code == 200)
