@@ -72,9 +72,7 @@ def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPar
 
 def flavor_now(current: Flavor | None) -> Value | None:
     """Return what a flavor says now; None when it was not found or hides its extra specs."""
-    if current is None or current.extra_specs is None:
-        return None
-    return policy.parse(current.extra_specs.get(policy.FLAVOR_KEY))
+    return None if current is None or current.properties is None else current.value
 
 
 # --- the image or the root volume -------------------------------------------
@@ -116,8 +114,8 @@ def image_part(
     :param as_booted: the image has not changed since the server was created
     :param shows_frozen: Nova returns the frozen property of this project
     """
-    now = policy.parse(current.properties.get(policy.IMAGE_KEY)) if current else None
-    properties = {**(current.properties if current else {}), **(frozen or {})}
+    now = current.value if current else None
+    properties = {**(current.stored if current else {}), **(frozen or {})}
     if frozen is not None and policy.IMAGE_KEY in frozen:
         used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
     elif as_booted:

@@ -76,7 +76,7 @@ def _image(item: Json) -> Image:
     return Image(
         id=str(item["id"]),
         name=item.get("name"),
-        owner=item.get("owner"),
+        project_id=item.get("owner"),
         visibility=str(item.get("visibility", "")),
         updated=str(item.get("updated_at", "")),
         is_snapshot=item.get("image_type") == "snapshot",
@@ -187,7 +187,7 @@ class Volumes:
     def _note_wrong_keys(self, item: Json, properties: Json) -> None:
         said = {key: str(value) for key, value in properties.items() if evidence.image_matters(key)}
         project = item.get("os-vol-tenant-attr:tenant_id")
-        volume = Volume(str(item["id"]), item.get("name") or None, project, said)
+        volume = Volume(str(item["id"]), item.get("name") or None, said, project)
         if any(volume.misspelt):
             self.with_wrong_keys.append(volume)
 

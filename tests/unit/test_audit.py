@@ -600,7 +600,7 @@ def test_unread_traits_are_told_once() -> None:
 
 def test_flavors_whose_extra_specs_are_hidden() -> None:
     """Nova lists them all the same, to whoever may list flavors."""
-    seen, hidden = flavor("seen"), dataclasses.replace(flavor("kept"), extra_specs=None)
+    seen, hidden = flavor("seen"), dataclasses.replace(flavor("kept"), properties=None)
     assert found_in(configuration(flavors=[seen])) == []
     (found,) = found_in(configuration(flavors=[seen, hidden, hidden]))
     assert (found.id, found.severity) == ("flavors-unreadable", Severity.UNCHECKED)
