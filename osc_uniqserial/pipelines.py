@@ -25,8 +25,7 @@ from osc_uniqserial.checks.engine import Audit, guest_findings
 from osc_uniqserial.checks.live import Readings, Verification
 from osc_uniqserial.checks.unread import ServersRead
 from osc_uniqserial.effective.counts import ServerCounts
-from osc_uniqserial.effective.explanation import Explanation
-from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.explanation import Explanation, Explanations
 from osc_uniqserial.guests.options import CannotOpen, GuestSources
 from osc_uniqserial.metadefs.catalog import Catalog
 from osc_uniqserial.model.cloud import Fleet, GivenModes, ServerFacts

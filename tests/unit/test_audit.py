@@ -24,8 +24,7 @@ from osc_uniqserial.checks import AUDIT
 from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import _LONG
 from osc_uniqserial.effective.counts import ServerCounts
-from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.explanation import HOST_SOURCES, Explanations
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.model.cloud import (
     Configuration,

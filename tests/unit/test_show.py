@@ -185,7 +185,7 @@ def test_hidden_extra_specs_are_unreadable_not_unset(fake: FakeCloud) -> None:
     assert shown["requested"] is None
     assert shown["serial_source"] == "unknown"
     assert shown["evidence"]["flavor"] == "unreadable"
-    assert "what the flavor says" in shown["why"]
+    assert "the flavor's value" in shown["why"]
     assert "hidden from this user" in fake.notes
 
 
@@ -309,7 +309,7 @@ def test_a_plain_tenant_sees_what_is_unreadable(fake: FakeCloud) -> None:
     assert shown["serial_source"] == "unknown"
     assert shown["evidence"]["host_mode"] == "unreadable"
     assert shown["evidence"]["host_honours"] == "unreadable"
-    assert "may not see the server's host" in shown["why"]
+    assert "host is hidden from this user" in shown["why"]
     assert len(fake.reads()) == 3
 
 

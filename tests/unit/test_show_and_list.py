@@ -17,7 +17,7 @@ from osc_uniqserial.api.rest import Rest
 from osc_uniqserial.api.server import ServerReader
 from osc_uniqserial.api.servers import CloudReader
 from osc_uniqserial.commands.show import COLUMNS
-from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.explanation import Explanations
 from osc_uniqserial.model.cloud import Fleet, GivenModes
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, HostMode
 from tests.unit.builders import (

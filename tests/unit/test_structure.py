@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"policy", "text"},
     "api": {"model", "policy"},
     "guests": {"model"},
-    "effective": {"model", "policy"},
+    "effective": {"model", "policy", "text"},
     "metadefs": {"policy"},
     "checks": {"effective", "metadefs", "model", "policy", "text"},
     "reports": {"checks", "effective", "model", "policy", "text"},
