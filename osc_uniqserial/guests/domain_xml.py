@@ -7,7 +7,6 @@ stops at ``<devices>``.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import itertools
 import re
@@ -19,6 +18,8 @@ from xml.sax.xmlreader import AttributesNSImpl
 
 from defusedxml import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser
+
+from osc_uniqserial.model.guest import Reading
 
 #: The largest document; Nova's have some KiB.
 MAX_BYTES = 4 << 20
@@ -43,25 +44,6 @@ _DEPTH = 64
 
 class BadDomain(Exception):
     """The document is not a domain; the message has the reason."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Domain:
-    """A libvirt domain.
-
-    :ivar id: the domain's UUID; Nova sets it to the server's UUID
-    :ivar serial: the serial number in ``<sysinfo>``; None without one, or when ``<os>`` does not
-        have ``<smbios mode='sysinfo'>``
-    :ivar generated: time at which Nova generated the XML: "2026-01-01 00:00:00", in UTC; None
-        when the XML has none
-    :ivar nova: the version of Nova that generated the XML; None for other domains
-    """
-
-    id: str
-    name: str
-    serial: str | None = None
-    generated: str | None = None
-    nova: str | None = None
 
 
 class _Enough(Exception):
@@ -115,9 +97,13 @@ class _Reader(xml.sax.handler.ContentHandler):
         self._path.pop()
 
 
-def parse(document: bytes) -> Domain:
-    """Return the domain of one document.
+def parse(document: bytes, source: str = "", host: str | None = None) -> Reading:
+    """Return the reading of one document.
 
+    The serial number counts only with ``<smbios mode='sysinfo'>``.
+
+    :param source: the file or URI of the document, for messages
+    :param host: name of the host's compute service; None when it is unknown
     :raises BadDomain: when the document is not a domain, or not safe to parse
     """
     if len(document) > MAX_BYTES:
@@ -141,13 +127,9 @@ def parse(document: bytes) -> Domain:
     smbios = text(_SMBIOS)
     if smbios == "host":
         raise BadDomain("its SMBIOS is a copy of the host's, without a serial number in the XML")
-    return Domain(
-        id_,
-        text(_NAME, ""),
-        text(_SERIAL) if smbios == "sysinfo" else None,
-        text(_GENERATED),
-        reader.nova,
-    )
+    serial = text(_SERIAL) if smbios == "sysinfo" else None
+    generated = text(_GENERATED)
+    return Reading(id_, serial, source, host, generated, name=text(_NAME, ""), nova=reader.nova)
 
 
 def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -55,7 +55,6 @@ PURE_FILES: dict[str, set[str]] = {
     "api/evidence.py": set(),
     "api/records.py": {"msgspec"},
     "guests/domain_xml.py": {"defusedxml"},
-    "guests/source.py": {"defusedxml"},
 }
 NOT_PURE = {"metadefs/catalog.py"}
 
