@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -43,5 +44,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, nova_newest: str) -> Iterator[FakeClou
     with requests_mock.Mocker() as mocker:
         yield FakeCloud(mocker, monkeypatch, nova_newest)
         # A command that failed may have left requests: they are not for the next test's cloud.
-        for thread in set(threading.enumerate()) - others:
-            thread.join(60)
+        # A thread that is left may start others; one without ident is being started.
+        end = time.monotonic() + 60
+        while (left := set(threading.enumerate()) - others) and time.monotonic() < end:
+            for thread in left:
+                if thread.ident is not None:
+                    thread.join(60)
