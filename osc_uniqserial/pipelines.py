@@ -219,7 +219,7 @@ class AuditRun(_CloudRun):
             self._gaps,
             unlisted_cells=servers.unlisted_cells,
             volumes_unread=servers.volumes_unread,
-            volumes=servers.volumes_with_wrong_keys,
+            volumes=servers.volumes.with_wrong_keys,
         )
         coverage = audit.coverage
         text, guests = str(coverage), None

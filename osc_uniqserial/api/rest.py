@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge to the APIs: the only importer of openstack* and keystoneauth1.
 
-Reads are repeated a bounded number of times before their failure is told;
-writes are sent once.
+Reads are retried a bounded number of times. Writes are sent once.
 """
 
 from __future__ import annotations
@@ -27,12 +26,13 @@ if TYPE_CHECKING:
 _Kind = TypeVar("_Kind")
 
 Json = dict[str, Any]
+Query = Mapping[str, str]
 Service = Literal["compute", "image", "placement", "block_storage"]
 
-#: Answers that a second try may cure.
+#: HTTP statuses of temporary failures.
 _RETRIABLE = [429, 500, 502, 503, 504]
 _RETRIES = 2
-#: Seconds without an answer after which a request is given up.
+#: Seconds without an answer after which a request fails.
 _TIMEOUT = 60
 
 _SERVICE_NAMES: Mapping[Service, str] = {
@@ -41,10 +41,7 @@ _SERVICE_NAMES: Mapping[Service, str] = {
     "placement": "Placement",
     "block_storage": "Cinder (block storage)",
 }
-
-
 _NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface or version)"
-
 
 #: Train, the oldest Nova API that is supported.
 COMPUTE_OLDEST = "2.69"
@@ -54,7 +51,7 @@ COMPUTE_SERVERS = "2.98"
 
 
 class CloudError(Exception):
-    """Something the user asked for cannot be done; the text says why."""
+    """A command cannot be carried out; the message has the reason."""
 
 
 class Unreadable(CloudError):
@@ -66,10 +63,10 @@ class Unreadable(CloudError):
 
 
 class WriteFailed(CloudError):
-    """One request that writes failed.
+    """A request that writes failed.
 
-    :ivar status: the HTTP status; None when no answer came
-    :ivar unsure: True when it may have been carried out all the same
+    :ivar status: the HTTP status; None without an answer
+    :ivar unsure: True when the service may have carried it out
     """
 
     def __init__(self, reason: str, status: int | None = None, unsure: bool = False) -> None:
@@ -83,8 +80,7 @@ class Rest:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        # For discovery too, which takes no timeout of its own. The user's
-        # api_timeout, where there is one, stays.
+        # Discovery takes its timeout from the session. The user's api_timeout has priority.
         if connection.session.timeout is None:
             connection.session.timeout = _TIMEOUT
 
@@ -92,10 +88,10 @@ class Rest:
         self,
         service: Service,
         path: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        params: Query | None = None,
         microversion: str | None = None,
     ) -> Json:
-        """GET one JSON document, or raise Unreadable with the reason in words."""
+        """GET one JSON document; errors as in :meth:`read`."""
         return self.read(Json, service, path, params, microversion)
 
     def read(
@@ -103,14 +99,14 @@ class Rest:
         kind: type[_Kind],
         service: Service,
         path: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        params: Query | None = None,
         microversion: str | None = None,
     ) -> _Kind:
-        """GET one JSON document as an object of a kind that msgspec knows.
+        """GET one JSON document as an object of a kind that msgspec decodes.
 
-        What the kind has no field for is not even built: most of what a big page holds.
+        Values without a field in the kind are skipped: most of the text of a big page.
 
-        :raises Unreadable: with the reason in words
+        :raises Unreadable: the message has the reason
         """
         name = _SERVICE_NAMES[service]
         try:
@@ -134,7 +130,7 @@ class Rest:
         kind: type[_Kind],
         service: Service,
         path: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None,
+        params: Query | None,
         microversion: str | None,
     ) -> _Kind:
         for attempt in range(_RETRIES + 1):
@@ -151,7 +147,7 @@ class Rest:
                 )
                 return _decoded(response.content, kind)
             except ksa.UnknownConnectionError:
-                # An answer that breaks off: keystoneauth does not ask again.
+                # A truncated answer: keystoneauth does not retry.
                 if attempt == _RETRIES:
                     raise
         raise AssertionError  # not reached
@@ -161,10 +157,10 @@ class Rest:
         service: Service,
         path: str,
         key: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        params: Query | None = None,
         microversion: str | None = None,
     ) -> list[Any]:
-        """GET a document and return the list that it holds under a key."""
+        """GET a document and return the list under a key."""
         return _list(service, self.get(service, path, params, microversion), key)
 
     def send(
@@ -175,7 +171,10 @@ class Rest:
         body: Json | None = None,
         microversion: str | None = None,
     ) -> None:
-        """Send one request that writes, once, or raise WriteFailed with the reason in words."""
+        """Send one request that writes, once.
+
+        :raises WriteFailed: the message has the reason
+        """
         name = _SERVICE_NAMES[service]
         try:
             getattr(self._connection, service).request(
@@ -191,7 +190,7 @@ class Rest:
             raise WriteFailed(f"{name} {_NO_ENDPOINT}") from error
         except ksa.HttpError as error:
             status = error.http_status
-            # A gateway's answer does not tell what happened behind it.
+            # A gateway's error leaves it open whether the service carried out the request.
             raise WriteFailed(
                 f"{name} answered {status}: {_reason(error)}", status, unsure=status >= 500
             ) from error
@@ -203,7 +202,7 @@ class Rest:
         service: Service,
         path: str,
         key: str,
-        params: Mapping[str, str],
+        params: Query,
         microversion: str | None = None,
     ) -> Iterator[Json]:
         """Yield the items of a paged collection of Nova or Cinder, at the server's page size."""
@@ -220,24 +219,16 @@ class Rest:
                 raise Unreadable(f"{_SERVICE_NAMES[service]} returns the same page again and again")
             query["marker"] = marker
 
-    def microversion(self, service: Service, wanted: str) -> str | None:
-        """Return the newest microversion up to ``wanted``; None when it is not told."""
-        try:
-            newest = sdk_utils.maximum_supported_microversion(
-                getattr(self._connection, service), wanted
-            )
-        except (ksa.ClientException, sdk.SDKException):
-            return None
-        return newest
-
     def compute_microversion(self, wanted: str) -> str:
         """Return the newest microversion of Nova up to ``wanted``.
 
-        :raises CloudError: when Nova is older than Train, or does not tell
+        :raises CloudError: when Nova is older than Train, or does not report its microversions
         """
-        newest = self.microversion("compute", wanted)
+        newest = None
+        with contextlib.suppress(ksa.ClientException, sdk.SDKException):
+            newest = sdk_utils.maximum_supported_microversion(self._connection.compute, wanted)
         if newest is None or version(newest) < version(COMPUTE_OLDEST):
-            found = f"offers {newest} at most" if newest else "did not tell its microversions"
+            found = f"offers {newest} at most" if newest else "did not report its microversions"
             raise CloudError(
                 f"Nova (compute) {found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed"
             )
@@ -247,29 +238,29 @@ class Rest:
 def _decoded(text: bytes, kind: type[_Kind]) -> _Kind:
     """Return an answer as an object.
 
-    :raises ValueError: or a DecodeError, when it is no JSON
+    :raises ValueError: or msgspec.DecodeError, when it is no JSON
     """
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        # Python's services write what Python reads: NaN, or half of a surrogate pair, in a
-        # field that is of no interest must not cost a page.
+        # OpenStack services may write NaN or lone surrogates, which Python's json accepts: such
+        # a value in a field that is not read must not fail the whole page.
         return msgspec.convert(json.loads(text), kind)
 
 
 def _is_debugging() -> bool:
-    """Tell whether anybody sees what is logged for debugging.
+    """Whether a handler writes debug messages.
 
-    The shell turns it on and hides it; keystoneauth parses every answer once more for it.
+    The shell enables them for all loggers, and keystoneauth parses each answer again for them.
     """
     return any(handler.level <= logging.DEBUG for handler in logging.getLogger().handlers)
 
 
 @contextlib.contextmanager
 def parsing(service: Service) -> Iterator[None]:
-    """Turn what goes wrong with an answer of an unexpected form into Unreadable."""
+    """Raise Unreadable for an answer of an unexpected form."""
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError, msgspec.ValidationError) as error:
@@ -284,12 +275,12 @@ def _list(service: Service, document: Json, key: str) -> list[Any]:
 
 
 def _reason(error: ksa.HttpError) -> str:
-    """Return what a service says in a refusal."""
+    """Return the reason in an error answer."""
     if error.response is None:
         return error.message
     page = error.response.text
     if "</h1>" in page:
-        # Glance answers with an HTML page: the reason is below its heading.
+        # Glance answers with an HTML page; the reason is below its heading.
         said = html.unescape(re.sub(r"<[^>]*>", " ", page.rpartition("</h1>")[2]))
         return " ".join(said.split()) or error.message
     try:
@@ -300,12 +291,12 @@ def _reason(error: ksa.HttpError) -> str:
 
 
 def _right(service: Service, error: ksa.HttpError) -> str:
-    """Return which right a refusal is about, where the service does not say it."""
+    """Return the permission that a refused request needs, where the service omits it."""
     if service == "placement" and error.http_status == 403:
-        return " Its default policy wants an administrator."
+        return " Its default policy requires an administrator."
     return ""
 
 
 def version(text: str) -> tuple[int | float, ...]:
-    """Return a microversion as numbers, to compare it."""
+    """Return a microversion as numbers, for comparison."""
     return tuple(discover.normalize_version_number(text))

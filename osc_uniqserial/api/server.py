@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One server, with what decides its serial.
-
-Every request here reads. Raw JSON is parsed at this edge; no SDK resource is built.
-"""
+"""One server, with the facts that decide its serial. All requests only read."""
 
 from __future__ import annotations
 
@@ -11,10 +8,13 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from osc_uniqserial import policy
-from osc_uniqserial.api import background, evidence, hosts, inventory, records
-from osc_uniqserial.api.evidence import ServerEvidence, UnlistedHosts
-from osc_uniqserial.api.records import FlavorCopy, ImageRef, ServerRecord
+from osc_uniqserial.api import background, evidence, hosts, inventory
+from osc_uniqserial.api.evidence import Declarations, ServerEvidence
+from osc_uniqserial.api.inventory import or_unchecked
+from osc_uniqserial.api.records import FlavorCopy, ImageRef, OneServer, ServerRecord
 from osc_uniqserial.api.rest import COMPUTE_SERVERS, CloudError, Rest, Unreadable, parsing
 from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.model.cloud import (
@@ -30,14 +30,14 @@ from osc_uniqserial.model.cloud import (
 )
 from osc_uniqserial.policy import Setting
 
-#: The last one that does not look for the image properties that a server was built with.
+#: The last microversion without the image properties that a server was built with.
 COMPUTE_NO_FROZEN = "2.97"
 
 
 class ServerReader:
-    """Reads one server.
+    """Reader of one server.
 
-    :ivar notes: what could not be read or looks wrong, in words for people
+    :ivar notes: messages about unreadable or wrong inputs
     """
 
     def __init__(self, rest: Rest) -> None:
@@ -47,8 +47,8 @@ class ServerReader:
     def find_server(self, name_or_id: str, all_projects: bool = False) -> ServerRecord:
         """Return the detailed record of one server.
 
-        :param all_projects: look for a name in every project (administrators)
-        :raises CloudError: when there is no such server, or more than one
+        :param all_projects: search the name in every project (administrators)
+        :raises CloudError: when no server is found, or more than one
         """
         microversion = self._rest.compute_microversion(COMPUTE_SERVERS)
         if _is_uuid(name_or_id):
@@ -57,20 +57,16 @@ class ServerReader:
             except Unreadable as error:
                 if error.status != 404:
                     raise
-        # Nova takes a regular expression, in the dialect of its database: ask
-        # with "." for every special character and compare here.
+        # Nova filters by a regular expression in the dialect of its database: send "." for
+        # every special character, and compare the names here.
         pattern = re.sub(r"[^0-9A-Za-z_ -]", ".", name_or_id)
         params = {"name": f"^{pattern}$"}
         if all_projects:
             params["all_tenants"] = "true"
         with parsing("compute"):
-            found = [
-                records.server_record(item)
-                for item in self._rest.pages(
-                    "compute", "/servers/detail", "servers", params, microversion
-                )
-                if item.get("name") == name_or_id
-            ]
+            items = self._rest.pages("compute", "/servers/detail", "servers", params, microversion)
+            named = [item for item in items if item.get("name") == name_or_id]
+            found = msgspec.convert(named, list[ServerRecord])
         if len(found) == 1:
             return found[0]
         if found:
@@ -78,11 +74,8 @@ class ServerReader:
             raise CloudError(
                 f"More than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
             )
-        where = (
-            "in any project"
-            if all_projects
-            else "in this project (administrators: --all-projects looks in all)"
-        )
+        here = "in this project (administrators: --all-projects searches all)"
+        where = "in any project" if all_projects else here
         raise CloudError(
             f"There is no server with the name or ID {name_or_id!r} {where};"
             " a server of a cell that is down is found by its ID only"
@@ -91,23 +84,20 @@ class ServerReader:
     def _server(self, server_id: str, microversion: str) -> ServerRecord:
         path = f"/servers/{server_id}"
         try:
-            return self._read_server(path, microversion)
+            return self._rest.read(OneServer, "compute", path, None, microversion).server
         except Unreadable as error:
             if error.status != 500 or microversion != COMPUTE_SERVERS:
                 raise
-            # Nova 34 answers 500 at 2.98 for a server whose cell is down: it looks
-            # for the frozen image properties in the very database that is down.
-            return self._read_server(path, COMPUTE_NO_FROZEN)
-
-    def _read_server(self, path: str, microversion: str) -> ServerRecord:
-        return self._rest.read(records.OneServer, "compute", path, microversion=microversion).server
+            # Nova 34 answers 500 at 2.98 for a server whose cell is down: it reads the
+            # frozen image properties from the database that is down.
+            return self._rest.read(OneServer, "compute", path, None, COMPUTE_NO_FROZEN).server
 
     def read_server(
         self, record: ServerRecord, given: GivenModes
     ) -> tuple[ServerFacts, Fleet | None]:
-        """Read what decides the serial of one server, the independent parts at once.
+        """Read the facts that decide the serial of one server, concurrently.
 
-        :returns: its facts, and every host; None where no host of it is shown
+        :returns: its facts, and every host; None without hosts when its own host is hidden
         """
         flavors_read = background.start(_flavors, self._rest, record)
         image_read = background.start(_ImageRead.of, self._rest, record)
@@ -132,25 +122,19 @@ class ServerReader:
         return facts, fleet if isinstance(fleet, Fleet) else None
 
 
-# --- what is read -----------------------------------------------------------
-
-
 def _flavors(rest: Rest, record: ServerRecord) -> tuple[Flavor, ...] | Unchecked:
     if record.flavor is None or record.flavor.original_name is None:
         return ()
-    try:
-        return inventory.read_flavors(rest)
-    except Unreadable as error:
-        return Unchecked(str(error))
+    return or_unchecked(inventory.read_flavors, rest)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _ImageRead:
-    """What was read of a server's image or root volume.
+    """The image or root volume of a server.
 
-    :ivar images: its image by ID; none when it could not be read
-    :ivar unread: why image or root volume could not be read; None when they were
-    :ivar shows_frozen: Nova returns the frozen property of this project; asked where it counts
+    :ivar images: its image by ID; empty when it could not be read
+    :ivar unread: why the image or root volume could not be read; None when it was
+    :ivar shows_frozen: Nova returns the frozen property of this project; False when not needed
     """
 
     images: Mapping[str, Image] = dataclasses.field(default_factory=dict)
@@ -168,26 +152,17 @@ class _ImageRead:
                 return cls(unread=str(error))
         if not isinstance(record.image, ImageRef):
             return cls()
-        images, unread = {}, None
-        image = None
+        image = unread = None
         try:
             image = inventory.read_image(rest, record.image.id)
-            images[record.image.id] = image
         except Unreadable as error:
             unread = "it was deleted" if error.status == 404 else str(error)
         as_booted = evidence.is_as_booted(image, record)
-        asks = evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
-        return cls(images, None, unread, asks and _shows_frozen(rest))
-
-
-def _shows_frozen(rest: Rest) -> bool:
-    try:
-        return extra_spec_validator(rest) is Validator.LOADED
-    except CloudError:
-        return False
-
-
-# --- notes ------------------------------------------------------------------
+        shows_frozen = (
+            evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
+            and or_unchecked(extra_spec_validator, rest) is Validator.LOADED
+        )
+        return cls({record.image.id: image} if image else {}, None, unread, shows_frozen)
 
 
 def _flavor_notes(
@@ -196,7 +171,7 @@ def _flavor_notes(
     copy = record.flavor or FlavorCopy()
     name = copy.original_name
     if isinstance(flavors, Unchecked):
-        yield f"what the flavor says now is unknown: {flavors.reason}"
+        yield f"the present value of the flavor is unknown: {flavors.reason}"
     elif name is not None and all(each.name != name for each in flavors):
         yield (
             f"flavor {name!r} is not there any more, or hidden from this user;"
@@ -222,7 +197,7 @@ def _image_notes(facts: ServerFacts, record: ServerRecord, image: _ImageRead) ->
     elif value is None and image.images:
         yield (
             f"image {facts.image} was changed after the server was created, and this Nova"
-            " does not show what it said then"
+            " does not return the value at boot"
         )
     elif value is not None and value.setting is Setting.INVALID:
         yield _invalid("image", value.raw)
@@ -239,15 +214,13 @@ def _host_notes(
     facts: ServerFacts,
     traits: frozenset[str] | None,
     fleet: Fleet | Unchecked | None,
-    unlisted: UnlistedHosts | None,
+    unlisted: Declarations | None,
     given: GivenModes,
 ) -> Iterator[str]:
     case, host = facts.case, facts.host
     if isinstance(fleet, Unchecked):
         yield f"the hypervisors could not be read: {fleet.reason}"
-        note = evidence.unused_mode(case.host, host, given)
-        if note:
-            yield note
+        yield from evidence.unused_mode(case.host, host, given)
     if isinstance(fleet, Fleet):
         yield from fleet.notes
         if fleet.hosts_of_down_cells:
