@@ -20,7 +20,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from osc_uniqserial.api import background
 from osc_uniqserial.api.records import ServerList, ServerRecord
@@ -41,8 +41,7 @@ _GIVE_UP = 3
 _MARKERS = 20
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """Servers that could not be read.
 
     :ivar servers: their approximate number; None when it is unknown
