@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from osc_uniqserial import checks, metadefs
 from osc_uniqserial.api import background
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
-from osc_uniqserial.api.server import ServerReader
+from osc_uniqserial.api.server import find_server, read_server
 from osc_uniqserial.api.servers import CloudReader
 from osc_uniqserial.checks.check import Check, by_severity, found_in
 from osc_uniqserial.checks.cloud import Cloud
@@ -96,10 +96,10 @@ def explain(
         ``*`` stands for all others
     :raises CloudError: when the server is missing, or a service does not answer
     """
-    reader = ServerReader(Rest(connection))
-    record = reader.find_server(server, all_projects)
-    about, fleet = reader.read_server(record, GivenModes(host_modes or {}))
-    return Explained(Explanations(fleet).of(about), reader.notes)
+    rest = Rest(connection)
+    record = find_server(rest, server, all_projects)
+    facts, fleet, notes = read_server(rest, record, GivenModes(host_modes or {}))
+    return Explained(Explanations(fleet).of(facts), notes)
 
 
 class _CloudRun(abc.ABC):

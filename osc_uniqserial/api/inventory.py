@@ -39,7 +39,7 @@ def or_unchecked(
     try:
         return read(*args, **kwargs)
     except CloudError as error:
-        return Unchecked(str(error))
+        return Unchecked(str(error), status=error.status)
 
 
 def read_flavors(rest: Rest) -> tuple[Flavor, ...]:

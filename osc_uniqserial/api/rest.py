@@ -51,27 +51,28 @@ COMPUTE_SERVERS = "2.98"
 
 
 class CloudError(Exception):
-    """A command cannot be carried out; the message has the reason."""
+    """A command cannot be carried out; the message has the reason.
 
-
-class Unreadable(CloudError):
-    """One thing could not be read; ``status`` is the HTTP status or None."""
+    :ivar status: the HTTP status; None without an answer
+    """
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
 
 
+class Unreadable(CloudError):
+    """A resource could not be read."""
+
+
 class WriteFailed(CloudError):
     """A request that writes failed.
 
-    :ivar status: the HTTP status; None without an answer
     :ivar unsure: True when the service may have carried it out
     """
 
     def __init__(self, reason: str, status: int | None = None, unsure: bool = False) -> None:
-        super().__init__(reason)
-        self.status = status
+        super().__init__(reason, status)
         self.unsure = unsure
 
 

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -34,92 +33,94 @@ from osc_uniqserial.policy import Setting
 COMPUTE_NO_FROZEN = "2.97"
 
 
-class ServerReader:
-    """Reader of one server.
+def find_server(rest: Rest, name_or_id: str, all_projects: bool = False) -> ServerRecord:
+    """Return the detailed record of one server.
 
-    :ivar notes: messages about unreadable or wrong inputs
+    :param all_projects: search the name in every project (administrators)
+    :raises CloudError: when no server is found, or more than one
     """
-
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-        self.notes: list[str] = []
-
-    def find_server(self, name_or_id: str, all_projects: bool = False) -> ServerRecord:
-        """Return the detailed record of one server.
-
-        :param all_projects: search the name in every project (administrators)
-        :raises CloudError: when no server is found, or more than one
-        """
-        microversion = self._rest.compute_microversion(COMPUTE_SERVERS)
-        if _is_uuid(name_or_id):
-            try:
-                return self._server(name_or_id, microversion)
-            except Unreadable as error:
-                if error.status != 404:
-                    raise
-        # Nova filters by a regular expression in the dialect of its database: send "." for
-        # every special character, and compare the names here.
-        pattern = re.sub(r"[^0-9A-Za-z_ -]", ".", name_or_id)
-        params = {"name": f"^{pattern}$"}
-        if all_projects:
-            params["all_tenants"] = "true"
-        with parsing("compute"):
-            items = self._rest.pages("compute", "/servers/detail", "servers", params, microversion)
-            named = [item for item in items if item.get("name") == name_or_id]
-            found = msgspec.convert(named, list[ServerRecord])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(sorted(record.id for record in found))
-            raise CloudError(
-                f"More than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
-            )
-        here = "in this project (administrators: --all-projects searches all)"
-        where = "in any project" if all_projects else here
-        raise CloudError(
-            f"There is no server with the name or ID {name_or_id!r} {where};"
-            " a server of a cell that is down is found by its ID only"
-        )
-
-    def _server(self, server_id: str, microversion: str) -> ServerRecord:
-        path = f"/servers/{server_id}"
+    microversion = rest.compute_microversion(COMPUTE_SERVERS)
+    if _is_uuid(name_or_id):
         try:
-            return self._rest.read(OneServer, "compute", path, None, microversion).server
+            return _by_id(rest, name_or_id, microversion)
         except Unreadable as error:
-            if error.status != 500 or microversion != COMPUTE_SERVERS:
+            if error.status != 404:
                 raise
-            # Nova 34 answers 500 at 2.98 for a server whose cell is down: it reads the
-            # frozen image properties from the database that is down.
-            return self._rest.read(OneServer, "compute", path, None, COMPUTE_NO_FROZEN).server
-
-    def read_server(
-        self, record: ServerRecord, given: GivenModes
-    ) -> tuple[ServerFacts, Fleet | None]:
-        """Read the facts that decide the serial of one server, concurrently.
-
-        :returns: its facts, and every host; None without hosts when its own host is hidden
-        """
-        flavors_read = background.start(_flavors, self._rest, record)
-        image_read = background.start(_ImageRead.of, self._rest, record)
-        fleet: Fleet | Unchecked | None = None
-        unlisted = None
-        if record.host:
-            fleet, unlisted = hosts.read_hosts(self._rest, given)
-        flavors, image = flavors_read.result(), image_read.result()
-        known = ServerEvidence(
-            fleet=fleet if isinstance(fleet, Fleet) else None,
-            unlisted=unlisted,
-            flavors=() if isinstance(flavors, Unchecked) else flavors,
-            images=image.images,
-            given=given,
-            shows_frozen=image.shows_frozen,
-            root_volume=lambda _record: image.root_volume,
+    # Nova filters by a regular expression in the dialect of its database: send "." for every
+    # special character, and compare the names here.
+    pattern = re.sub(r"[^0-9A-Za-z_ -]", ".", name_or_id)
+    params = {"name": f"^{pattern}$"}
+    if all_projects:
+        params["all_tenants"] = "true"
+    with parsing("compute"):
+        items = rest.pages("compute", "/servers/detail", "servers", params, microversion)
+        named = [item for item in items if item.get("name") == name_or_id]
+        found = msgspec.convert(named, list[ServerRecord])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(sorted(record.id for record in found))
+        raise CloudError(
+            f"More than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
         )
-        facts = known.facts(record)
-        self.notes += _flavor_notes(facts, record, flavors)
-        self.notes += _image_notes(facts, record, image)
-        self.notes += _host_notes(facts, known.traits_of(record), fleet, unlisted, given)
-        return facts, fleet if isinstance(fleet, Fleet) else None
+    here = "in this project (administrators: --all-projects searches all)"
+    raise CloudError(
+        f"There is no server with the name or ID {name_or_id!r}"
+        f" {'in any project' if all_projects else here};"
+        " a server of a cell that is down is found by its ID only"
+    )
+
+
+def _by_id(rest: Rest, server_id: str, microversion: str) -> ServerRecord:
+    path = f"/servers/{server_id}"
+    try:
+        return rest.read(OneServer, "compute", path, None, microversion).server
+    except Unreadable as error:
+        if error.status != 500 or microversion != COMPUTE_SERVERS:
+            raise
+        # Nova 34 answers 500 at 2.98 for a server whose cell is down: it reads the frozen
+        # image properties from the database that is down.
+        return rest.read(OneServer, "compute", path, None, COMPUTE_NO_FROZEN).server
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def read_server(
+    rest: Rest, record: ServerRecord, given: GivenModes
+) -> tuple[ServerFacts, Fleet | None, list[str]]:
+    """Read the facts that decide the serial of one server, concurrently.
+
+    :returns: its facts; every host, or None when its own host is hidden or missing; messages
+        about unreadable or wrong inputs
+    """
+    flavors_read = background.start(_flavors, rest, record)
+    image_read = background.start(_image, rest, record)
+    fleet: Fleet | Unchecked | None = None
+    unlisted = None
+    if record.host:
+        fleet, unlisted = hosts.read_hosts(rest, given)
+    flavors, (image, shows_frozen) = flavors_read.result(), image_read.result()
+    known = ServerEvidence(
+        fleet=fleet if isinstance(fleet, Fleet) else None,
+        unlisted=unlisted,
+        flavors=() if isinstance(flavors, Unchecked) else flavors,
+        images={image.id: image} if isinstance(image, Image) else {},
+        given=given,
+        shows_frozen=shows_frozen,
+        root_volume=lambda _record: image if isinstance(image, ImagePart) else None,
+    )
+    facts = known.facts(record)
+    notes = [
+        *_flavor_notes(facts, record, flavors),
+        *_image_notes(facts, record, image),
+        *_host_notes(facts, known.traits_of(record), fleet, unlisted, given),
+    ]
+    return facts, fleet if isinstance(fleet, Fleet) else None, notes
 
 
 def _flavors(rest: Rest, record: ServerRecord) -> tuple[Flavor, ...] | Unchecked:
@@ -128,41 +129,24 @@ def _flavors(rest: Rest, record: ServerRecord) -> tuple[Flavor, ...] | Unchecked
     return or_unchecked(inventory.read_flavors, rest)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _ImageRead:
-    """The image or root volume of a server.
+def _image(rest: Rest, record: ServerRecord) -> tuple[Image | ImagePart | Unchecked | None, bool]:
+    """Return the image or root volume of a server.
 
-    :ivar images: its image by ID; empty when it could not be read
-    :ivar unread: why the image or root volume could not be read; None when it was
-    :ivar shows_frozen: Nova returns the frozen property of this project; False when not needed
+    :returns: also whether Nova returns the frozen property of this project; False when not needed
     """
-
-    images: Mapping[str, Image] = dataclasses.field(default_factory=dict)
-    root_volume: ImagePart | None = None
-    unread: str | None = None
-    shows_frozen: bool = False
-
-    @classmethod
-    def of(cls, rest: Rest, record: ServerRecord) -> _ImageRead:
-        """Read the image of a server, or its root volume."""
-        if record.image == "":
-            try:
-                return cls(root_volume=inventory.read_root_volume(rest, record))
-            except Unreadable as error:
-                return cls(unread=str(error))
-        if not isinstance(record.image, ImageRef):
-            return cls()
-        image = unread = None
-        try:
-            image = inventory.read_image(rest, record.image.id)
-        except Unreadable as error:
-            unread = "it was deleted" if error.status == 404 else str(error)
-        as_booted = evidence.is_as_booted(image, record)
-        shows_frozen = (
-            evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
-            and or_unchecked(extra_spec_validator, rest) is Validator.LOADED
-        )
-        return cls({record.image.id: image} if image else {}, None, unread, shows_frozen)
+    if record.image == "":
+        return or_unchecked(inventory.read_root_volume, rest, record), False
+    if not isinstance(record.image, ImageRef):
+        return None, False
+    image = or_unchecked(inventory.read_image, rest, record.image.id)
+    if isinstance(image, Unchecked) and image.status == 404:
+        image = Unchecked("it was deleted")
+    as_booted = isinstance(image, Image) and evidence.is_as_booted(image, record)
+    shows_frozen = (
+        evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
+        and or_unchecked(extra_spec_validator, rest) is Validator.LOADED
+    )
+    return image, shows_frozen
 
 
 def _flavor_notes(
@@ -188,13 +172,14 @@ def _flavor_notes(
         yield _invalid("flavor", value.raw)
 
 
-def _image_notes(facts: ServerFacts, record: ServerRecord, image: _ImageRead) -> Iterator[str]:
+def _image_notes(
+    facts: ServerFacts, record: ServerRecord, image: Image | ImagePart | Unchecked | None
+) -> Iterator[str]:
     value = facts.case.image.used.value
-    if value is None and record.image == "":
-        yield f"the root volume could not be read: {image.unread}"
-    elif value is None and image.unread:
-        yield f"the server's image could not be read: {image.unread}"
-    elif value is None and image.images:
+    if value is None and isinstance(image, Unchecked):
+        what = "root volume" if record.image == "" else "server's image"
+        yield f"the {what} could not be read: {image.reason}"
+    elif value is None and image is not None:
         yield (
             f"image {facts.image} was changed after the server was created, and this Nova"
             " does not return the value at boot"
@@ -221,7 +206,7 @@ def _host_notes(
     if isinstance(fleet, Unchecked):
         yield f"the hypervisors could not be read: {fleet.reason}"
         yield from evidence.unused_mode(case.host, host, given)
-    if isinstance(fleet, Fleet):
+    elif fleet:
         yield from fleet.notes
         if fleet.hosts_of_down_cells:
             yield "a cell is down: all hosts are taken for KVM or QEMU on x86"
@@ -246,10 +231,3 @@ def _host_notes(
         )
     if about.aggregates_unread and evidence.needs_declaration(case.host):
         yield f"the host aggregates could not be read: {about.aggregates_unread}"
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
