@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 
 from osc_uniqserial import policy
 from osc_uniqserial.api import background, evidence
 from osc_uniqserial.api.evidence import Declarations
 from osc_uniqserial.api.records import Provider, ProviderList
-from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, parsing
+from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, or_default, parsing
 from osc_uniqserial.model.cloud import Aggregate, Fleet, GivenModes, Host, Hypervisor, Unchecked
 
 #: The last microversion with the CPU architecture of a hypervisor. 2.88 drops it, and requests
@@ -84,13 +84,8 @@ def _by_name(rest: Rest, declared: Declarations) -> Declarations:
     """Return declarations with the traits by the name of the resource provider."""
     if declared.traits_unread is not None:
         return declared
-    traits: dict[str, frozenset[str]] = {}
-    unread = None
-    try:
-        for provider in _root_providers(rest):
-            traits[provider.name] = declared.traits.get(provider.uuid, frozenset())
-    except Unreadable as error:
-        unread = str(error)
+    roots, unread = or_default([], _root_providers, rest)
+    traits = {each.name: declared.traits.get(each.uuid, frozenset()) for each in roots}
     return dataclasses.replace(declared, traits=traits, traits_unread=unread)
 
 
@@ -108,17 +103,8 @@ def _of_service(provider: str, name: str, service: Json) -> Hypervisor:
 
 def _declarations(rest: Rest, reading: Future[dict[str, frozenset[str]]]) -> Declarations:
     """Read the host aggregates while the traits are read."""
-    traits: dict[str, frozenset[str]] = {}
-    aggregates: tuple[Aggregate, ...] = ()
-    traits_unread = aggregates_unread = None
-    try:
-        aggregates = read_aggregates(rest)
-    except Unreadable as error:
-        aggregates_unread = str(error)
-    try:
-        traits = reading.result()
-    except Unreadable as error:
-        traits_unread = str(error)
+    aggregates, aggregates_unread = or_default((), read_aggregates, rest)
+    traits, traits_unread = or_default({}, reading.result)
     return Declarations(traits, aggregates, traits_unread, aggregates_unread)
 
 
@@ -126,13 +112,10 @@ def _fleet(
     rest: Rest, listed: Iterable[Hypervisor], declared: Declarations, given: GivenModes
 ) -> Fleet:
     hypervisors = sorted(listed, key=lambda each: (each.host, each.hostname))
-    traits: dict[str, frozenset[str]] = {}
-    unread = declared.traits_unread
+    traits, unread = declared.traits, declared.traits_unread
     if unread is None:
-        try:
-            traits = _with_bare(rest, declared, {each.id for each in hypervisors})
-        except Unreadable as error:
-            unread = str(error)
+        ids = {each.id for each in hypervisors}
+        traits, unread = or_default({}, _with_bare, rest, traits, ids)
     hosts = []
     notes: dict[str, None] = {}
     for hypervisor in hypervisors:
@@ -206,10 +189,10 @@ def _read_traits(rest: Rest) -> dict[str, frozenset[str]]:
 
 
 def _with_bare(
-    rest: Rest, declared: Declarations, providers: Collection[str]
-) -> dict[str, frozenset[str]]:
+    rest: Rest, traits: Mapping[str, frozenset[str]], providers: Collection[str]
+) -> Mapping[str, frozenset[str]]:
     """Return the traits of these providers; those that are not in Placement are missing."""
-    found = {each: declared.traits[each] for each in providers if each in declared.traits}
+    found = {each: traits[each] for each in providers if each in traits}
     if len(found) < len(providers):
         for provider in _providers(rest, {}):
             if provider.uuid in providers:
@@ -217,8 +200,8 @@ def _with_bare(
     return found
 
 
-def _root_providers(rest: Rest) -> Iterator[Provider]:
-    return (provider for provider in _providers(rest, {}) if provider.parent is None)
+def _root_providers(rest: Rest) -> list[Provider]:
+    return [provider for provider in _providers(rest, {}) if provider.parent is None]
 
 
 def _providers(rest: Rest, query: dict[str, str]) -> list[Provider]:
@@ -253,13 +236,10 @@ def hosts_of_down_cells(rest: Rest) -> tuple[str, ...] | None:
     Nova lists no hypervisor at all while a cell is down, but from 2.69 on its services
     (nova/api/openstack/compute/services.py, _get_service_detail).
     """
-    try:
-        with parsing("compute"):
-            return tuple(
-                sorted(str(each["host"]) for each in _services(rest) if each["status"] == "UNKNOWN")
-            )
-    except Unreadable:
-        return None
+    with contextlib.suppress(Unreadable), parsing("compute"):
+        services = _services(rest)
+        return tuple(sorted(str(each["host"]) for each in services if each["status"] == "UNKNOWN"))
+    return None
 
 
 def _services(rest: Rest) -> list[Json]:

@@ -6,16 +6,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
 
 from osc_uniqserial.api import background, evidence
 from osc_uniqserial.api.records import ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_OLDEST, CloudError, Json, Rest, Unreadable, parsing
-from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Unchecked, Volume
-
-_Asked = ParamSpec("_Asked")
-_Result = TypeVar("_Result")
+from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, or_default, parsing
+from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Volume
 
 #: 2.61 adds extra specs to flavors; newer ones are not needed.
 COMPUTE_FLAVORS = "2.61"
@@ -30,16 +26,6 @@ _IMAGE_LISTS: tuple[Mapping[str, str], ...] = (
     {"visibility": "community"},
     {"visibility": "community", "os_hidden": "true"},
 )
-
-
-def or_unchecked(
-    read: Callable[_Asked, _Result], *args: _Asked.args, **kwargs: _Asked.kwargs
-) -> _Result | Unchecked:
-    """Return the result of a read, or the reason why it failed."""
-    try:
-        return read(*args, **kwargs)
-    except CloudError as error:
-        return Unchecked(str(error), status=error.status)
 
 
 def read_flavors(rest: Rest) -> tuple[Flavor, ...]:
@@ -175,10 +161,7 @@ class Volumes:
         with self._lock:
             if self._volumes is None:
                 self._volumes = {}
-                try:
-                    self._read(self._volumes)
-                except Unreadable as error:
-                    self.unread = str(error)
+                _, self.unread = or_default(None, self._read, self._volumes)
         attached = [self._volumes.get(_key(volume.id)) for volume in record.volumes or ()]
         devices = [volume.device_of(record.id) if volume else None for volume in attached]
         root = evidence.root_disk(devices, record.root_device)

@@ -11,8 +11,8 @@ import html
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import keystoneauth1.exceptions as ksa
 import msgspec
@@ -20,9 +20,12 @@ from keystoneauth1 import discover
 from openstack import exceptions as sdk
 from openstack import utils as sdk_utils
 
+from osc_uniqserial.model.cloud import Unchecked
+
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
+_Asked = ParamSpec("_Asked")
 _Kind = TypeVar("_Kind")
 
 Json = dict[str, Any]
@@ -266,6 +269,26 @@ def parsing(service: Service) -> Iterator[None]:
         yield
     except (KeyError, TypeError, AttributeError, ValueError, msgspec.ValidationError) as error:
         raise Unreadable(f"{_SERVICE_NAMES[service]} answered with something unexpected") from error
+
+
+def or_unchecked(
+    read: Callable[_Asked, _Kind], *args: _Asked.args, **kwargs: _Asked.kwargs
+) -> _Kind | Unchecked:
+    """Return the result of a read, or the reason why it failed."""
+    try:
+        return read(*args, **kwargs)
+    except CloudError as error:
+        return Unchecked(str(error), status=error.status)
+
+
+def or_default(
+    default: _Kind, read: Callable[_Asked, _Kind], *args: _Asked.args, **kwargs: _Asked.kwargs
+) -> tuple[_Kind, str | None]:
+    """Return the result of a read and None, or a default and the reason why it failed."""
+    try:
+        return read(*args, **kwargs), None
+    except CloudError as error:
+        return default, str(error)
 
 
 def _list(service: Service, document: Json, key: str) -> list[Any]:

@@ -12,9 +12,15 @@ import msgspec
 from osc_uniqserial import policy
 from osc_uniqserial.api import background, evidence, hosts, inventory
 from osc_uniqserial.api.evidence import Declarations, ServerEvidence
-from osc_uniqserial.api.inventory import or_unchecked
 from osc_uniqserial.api.records import FlavorCopy, ImageRef, OneServer, ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_SERVERS, CloudError, Rest, Unreadable, parsing
+from osc_uniqserial.api.rest import (
+    COMPUTE_SERVERS,
+    CloudError,
+    Rest,
+    Unreadable,
+    or_unchecked,
+    parsing,
+)
 from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.model.cloud import (
     Flavor,

@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from osc_uniqserial.api import background, hosts, inventory
 from osc_uniqserial.api.evidence import ServerEvidence
-from osc_uniqserial.api.inventory import or_unchecked
 from osc_uniqserial.api.pages import ServerPages
 from osc_uniqserial.api.records import ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_SERVERS, Rest, Unreadable, parsing
+from osc_uniqserial.api.rest import COMPUTE_SERVERS, Rest, Unreadable, or_unchecked, parsing
 from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.model.cloud import (
     Configuration,
