@@ -112,7 +112,7 @@ def image_part(
         used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
     elif as_booted:
         used, now = SettingInput(now, Evidence.CURRENT_IMAGE), None
-    elif shows_frozen and may_be_frozen_unset(frozen, as_booted=as_booted):
+    elif shows_frozen and frozen is not None:
         used = SettingInput(policy.UNSET, Evidence.FROZEN)
     else:
         used, now = UNREADABLE, None

@@ -23,37 +23,30 @@ _NOT_RUNNING = -1
 _Answers = queue.SimpleQueue[tuple[str, Sequence[Seen]]]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class Libvirt:
-    """Read-only connections to libvirt, with one timeout each."""
+    """Read-only connections to libvirt; iterating opens them.
 
-    def __init__(
-        self,
-        uris: Mapping[str, str | None],
-        timeout: float,
-        names: Mapping[str, str] | None = None,
-        only: str | None = None,
-    ) -> None:
-        """Prepare the connections; iterating opens them.
+    :ivar uris: the compute host of each URI; None where it is unknown
+    :ivar timeout: seconds for all requests of one connection
+    :ivar names: Nova's names of hosts, by the host name that libvirt reports
+    :ivar only: UUID of the only guest to read; None: all guests
+    """
 
-        :param uris: the compute host of each URI; None where it is unknown
-        :param timeout: seconds for all requests of one connection
-        :param names: Nova's names of hosts, by the host name that libvirt reports
-        :param only: UUID of the only guest to read; None: all guests
-        """
-        self._uris = uris
-        self._timeout = timeout
-        self._names = names or {}
-        self._only = only
+    uris: Mapping[str, str | None]
+    timeout: float
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    only: str | None = None
 
     def __iter__(self) -> Iterator[Seen]:
         """Yield the readings of hosts as they answer; a host that hangs delays no other."""
-        waiting = iter(self._uris.items())
+        waiting = iter(self.uris.items())
         answers: _Answers = queue.SimpleQueue()
         running: dict[str, float] = {}
-        left = len(self._uris)
+        left = len(self.uris)
         while left:
             while len(running) < HOSTS_AT_ONCE and (entry := next(waiting, None)):
-                running[entry[0]] = time.monotonic() + self._timeout
+                running[entry[0]] = time.monotonic() + self.timeout
                 threading.Thread(target=self._connect, args=(*entry, answers), daemon=True).start()
             wait = min(running.values()) - time.monotonic()
             try:
@@ -63,7 +56,7 @@ class Libvirt:
                 for uri in [uri for uri, end in running.items() if end <= now]:
                     del running[uri]
                     left -= 1
-                    yield Unread(uri, f"no answer within {self._timeout:g} s", self._uris[uri])
+                    yield Unread(uri, f"no answer within {self.timeout:g} s", self.uris[uri])
                 continue
             # A connection may answer after its timeout.
             if running.pop(uri, None) is not None:
@@ -93,9 +86,9 @@ class Libvirt:
             name = host
             if name is None:
                 hostname = str(connection.getHostname())
-                name = self._names.get(hostname, hostname)
+                name = self.names.get(hostname, hostname)
             whole = True
-            for each in _guests(libvirt, connection, self._only):
+            for each in _guests(libvirt, connection, self.only):
                 guest = _of_guest(libvirt, each, uri, name)
                 whole = whole and isinstance(guest, Reading)
                 yield guest
