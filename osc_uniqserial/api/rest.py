@@ -202,12 +202,7 @@ class Rest:
             raise WriteFailed(f"{name} gave no answer: {error}", unsure=True) from error
 
     def pages(
-        self,
-        service: Service,
-        path: str,
-        key: str,
-        params: Query,
-        microversion: str | None = None,
+        self, service: Service, path: str, key: str, params: Query, microversion: str | None = None
     ) -> Iterator[Json]:
         """Yield the items of a paged collection of Nova or Cinder, at the server's page size."""
         query: dict[str, str] = dict(params)

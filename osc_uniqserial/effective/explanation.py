@@ -9,26 +9,9 @@ from typing import Literal
 
 from osc_uniqserial import policy
 from osc_uniqserial.effective.migration_targets import MigrationTargets
-from osc_uniqserial.model.cloud import (
-    Case,
-    FlavorPart,
-    Fleet,
-    ImagePart,
-    Moves,
-    ServerFacts,
-    requires_unique,
-)
-from osc_uniqserial.policy import (
-    FLAVOR_KEY,
-    IMAGE_KEY,
-    DecidedBy,
-    EffectivePolicy,
-    Evidence,
-    HostMode,
-    SerialSource,
-    Setting,
-    Value,
-)
+from osc_uniqserial.model import cloud
+from osc_uniqserial.model.cloud import Case, FlavorPart, Fleet, ImagePart, Moves, ServerFacts
+from osc_uniqserial.policy import DecidedBy, EffectivePolicy, Evidence, SerialSource, Setting
 from osc_uniqserial.text import NAMES_SHOWN, quoted, some
 
 #: The most explanations that are kept for servers in the same situation.
@@ -128,14 +111,14 @@ def _change(part: FlavorPart | ImagePart) -> tuple[str | None, str | None] | Non
     return used.raw, now.raw
 
 
-def _meaning(value: Value) -> Setting:
+def _meaning(value: policy.Value) -> Setting:
     return Setting.UNSET if value.setting is Setting.INVALID else value.setting
 
 
 def needs_other_hosts(case: Case, effective: EffectivePolicy) -> bool:
     """Whether the other hosts decide if the serial survives a move."""
     return effective.source is SerialSource.INSTANCE_UUID and not (
-        effective.requested is Setting.UNIQUE and requires_unique(case.needs)
+        effective.requested is Setting.UNIQUE and cloud.requires_unique(case.needs)
     )
 
 
@@ -168,7 +151,7 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
     if not host.smbios:
         return (
             f"The hypervisor of {where} gives its guests no SMBIOS serial number"
-            f" ({IMAGE_KEY} and {FLAVOR_KEY} need libvirt with kvm or qemu on x86)."
+            f" ({policy.IMAGE_KEY} and {policy.FLAVOR_KEY} need libvirt with kvm or qemu on x86)."
         )
     shows = _SHOWS[effective.source]
     asks_unique = effective.requested is Setting.UNIQUE
@@ -176,7 +159,7 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
     if effective.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE):
         own_mode = ""
         if effective.requested is Setting.HOST and host.mode is not None:
-            mode = HostMode.AUTO if host.mode is HostMode.UNIQUE else host.mode
+            mode = policy.HostMode.AUTO if host.mode is policy.HostMode.UNIQUE else host.mode
             own_mode = f" (mode {mode.value})"
         return (
             f"The {effective.decided_by.value} asks for {wish} and {where} honours the keys,"

@@ -28,7 +28,9 @@ _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
 _UUID, _NAME = "uuid", "name"
 _SERIAL = "sysinfo/system/entry/serial"
 _GENERATED = "metadata/nova:instance/nova:creationTime"
-#: Where the guest's SMBIOS comes from (libvirt, formatdomain, smbios).
+#: The version of Nova is an attribute of this element.
+_PACKAGE = "nova:package"
+#: The source of the guest's SMBIOS (libvirt, formatdomain, smbios).
 _SMBIOS = "os/smbios"
 #: Paths of the elements whose text is kept.
 _KEPT = frozenset({_UUID, _NAME, _SERIAL, _GENERATED})
@@ -56,7 +58,6 @@ class _Reader(xml.sax.handler.ContentHandler):
     def __init__(self) -> None:
         super().__init__()
         self.texts: dict[str, str] = {}
-        self.nova: str | None = None
         self._path: list[str] = []
         self._key: str | None = None
         self._text: list[str] = []
@@ -71,7 +72,7 @@ class _Reader(xml.sax.handler.ContentHandler):
         if len(self._path) == 1 and tag == _END:
             raise _Enough
         if len(self._path) >= _DEPTH:
-            raise BadDomain(f"it has more than {_DEPTH} elements inside of each other")
+            raise BadDomain(f"it has more than {_DEPTH} levels of elements")
         ours = (space or "").startswith(_NOVA)
         self._path.append(f"nova:{tag}" if ours else tag)
         self._key = "/".join(self._path[1:])
@@ -79,8 +80,8 @@ class _Reader(xml.sax.handler.ContentHandler):
             self._key = f"{self._key}/{attrs.get((None, 'name'), '')}"
         if self._key == _SMBIOS:
             self.texts[_SMBIOS] = attrs.get((None, "mode"), "")
-        if self._key.endswith("nova:package"):
-            self.nova = attrs.get((None, "version"), "")
+        if self._key.endswith(_PACKAGE):
+            self.texts[_PACKAGE] = attrs.get((None, "version"), "")
         self._text = []
 
     def characters(self, content: str) -> None:
@@ -129,7 +130,7 @@ def parse(document: bytes, source: str = "", host: str | None = None) -> Reading
         raise BadDomain("its SMBIOS is a copy of the host's, without a serial number in the XML")
     serial = text(_SERIAL) if smbios == "sysinfo" else None
     generated = text(_GENERATED)
-    return Reading(id_, serial, source, host, generated, name=text(_NAME, ""), nova=reader.nova)
+    return Reading(id_, serial, source, host, generated, name=text(_NAME, ""), nova=text(_PACKAGE))
 
 
 def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:

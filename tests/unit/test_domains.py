@@ -68,7 +68,7 @@ OUTSIDE = b'<!DOCTYPE d SYSTEM "file:///etc/passwd">'
         (OUTSIDE + nova_domain(), "DTD or entities"),
         (f"<domain><uuid>{DOMAIN_ID}</uuid><uuid>{DOMAIN_ID}</uuid></domain>".encode(), "twice"),
         (nova_domain(before="<x>" * 50), "no XML"),
-        (nova_domain(before="<x>" * (1 << 20)), "inside of each other"),
+        (nova_domain(before="<x>" * (1 << 20)), "more than 64 levels"),
         (b"\xff\xfe\x00", "no XML"),
         (b"<?xml version='1.0' encoding='klingon'?><domain/>", "no XML"),
         (nova_domain(before="x" * (domain_xml.MAX_BYTES + 1)), "MiB"),
