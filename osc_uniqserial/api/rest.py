@@ -300,12 +300,12 @@ def _reason(error: ksa.HttpError) -> str:
     page = error.response.text
     if "</h1>" in page:
         # Glance answers with an HTML page; the reason is below its heading.
-        said = html.unescape(re.sub(r"<[^>]*>", " ", page.rpartition("</h1>")[2]))
-        return " ".join(said.split()) or error.message
+        reason = html.unescape(re.sub(r"<[^>]*>", " ", page.rpartition("</h1>")[2]))
+        return " ".join(reason.split()) or error.message
     try:
         sdk.raise_from_response(error.response)
-    except sdk.HttpException as told:
-        return told.details or error.message
+    except sdk.HttpException as parsed:
+        return parsed.details or error.message
     return error.message
 
 

@@ -164,7 +164,7 @@ def _flavor_notes(
         yield f"the present value of the flavor is unknown: {flavors.reason}"
     elif name is not None and all(each.name != name for each in flavors):
         yield (
-            f"flavor {name!r} is not there any more, or hidden from this user;"
+            f"flavor {name!r} is missing, or hidden from this user;"
             " the server keeps the copy that it was built with"
         )
     if copy.extra_specs is None:
@@ -229,7 +229,7 @@ def _host_notes(
     elif case.placed and requires_unique(case.needs) and policy.TRAIT_UNIQUE not in traits:
         yield (
             f"the server was placed by a required trait {policy.TRAIT_UNIQUE},"
-            f" but host {host} does not have it any more"
+            f" but host {host} no longer has it"
         )
     if case.host.contradiction:
         yield (

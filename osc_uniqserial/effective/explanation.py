@@ -172,8 +172,8 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
         return f"Whatever the unknown inputs are, {shows}."
     mode_text = f"mode {host.mode.value}" if host.mode else "own mode"
     if effective.requested is Setting.UNSET:
-        said = case.image.used.value
-        if said is not None and said.setting is Setting.HOST and not host.image_may_show_host:
+        value = case.image.used.value
+        if value is not None and value.setting is Setting.HOST and not host.image_may_show_host:
             return (
                 f"The image's false counts as not set on {where} ([unique_serial]"
                 f" image_may_show_host = false), so the host ({mode_text}) decides: {shows}."
@@ -199,10 +199,8 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
 
 def _askers(case: Case, wish: Setting) -> str:
     parts = (("flavor", case.flavor), ("image", case.image))
-    said = [name for name, part in parts if part.used.value and part.used.value.setting is wish]
-    if len(said) > 1:
-        return f"{' and the '.join(said)} ask"
-    return f"{said[0] if said else 'server'} asks"
+    names = [name for name, part in parts if part.used.value and part.used.value.setting is wish]
+    return f"{' and the '.join(names) or 'server'} {'ask' if len(names) > 1 else 'asks'}"
 
 
 def _unknown(server: ServerFacts) -> str:
