@@ -214,8 +214,8 @@ def _unknown(server: ServerFacts) -> str:
                 f"The server has no host now (status {server.status}), so no host mode applies yet."
             )
         return (
-            "The serial cannot be determined: the server's host is hidden from this user, and so"
-            " are its mode and whether it honours the keys (administrators see them)."
+            "The serial is unknown: the server's host is hidden from this user, and so are its mode"
+            " and whether it honours the keys (administrators see them)."
         )
     inputs = {
         "the flavor's value": case.flavor.used.value,
@@ -234,7 +234,7 @@ def _unknown(server: ServerFacts) -> str:
         )
     elif host.honours is None:
         hint = " (administrators see it in the host's traits in Placement)"
-    return f"The serial cannot be determined without knowing {_and(missing)}{hint}."
+    return f"The serial is unknown: it depends on {_and(missing)}{hint}."
 
 
 def _outlook(
