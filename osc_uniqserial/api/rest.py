@@ -118,10 +118,11 @@ class Rest:
         except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
             raise Unreadable(f"{name} {_NO_ENDPOINT}") from error
         except ksa.HttpError as error:
-            raise Unreadable(
-                f"{name} answered {error.http_status}: {_reason(error)}{_right(service, error)}",
-                error.http_status,
-            ) from error
+            reason = f"{name} answered {error.http_status}: {_reason(error)}"
+            if service == "placement" and error.http_status == 403:
+                # Placement does not name the permission.
+                reason += " Its default policy requires an administrator."
+            raise Unreadable(reason, error.http_status) from error
         except (ksa.ClientException, sdk.SDKException) as error:
             raise Unreadable(f"{name} could not be reached: {error}") from error
         except msgspec.ValidationError as error:
@@ -307,13 +308,6 @@ def _reason(error: ksa.HttpError) -> str:
     except sdk.HttpException as parsed:
         return parsed.details or error.message
     return error.message
-
-
-def _right(service: Service, error: ksa.HttpError) -> str:
-    """Return the permission that a refused request needs, where the service omits it."""
-    if service == "placement" and error.http_status == 403:
-        return " Its default policy requires an administrator."
-    return ""
 
 
 def version(text: str) -> tuple[int | float, ...]:
