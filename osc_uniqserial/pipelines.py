@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Audit, verification and explanation of a cloud: from the connection to the findings.
-
-These are the functions of the Python API, and commands call them too. Findings are yielded while
-servers are read.
-"""
+"""The functions of the Python API: audit, verify and explain. Commands call them too."""
 
 from __future__ import annotations
 
@@ -17,27 +13,25 @@ from typing import TYPE_CHECKING
 from osc_uniqserial import checks, metadefs
 from osc_uniqserial.api import background
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
-from osc_uniqserial.api.server import ServerReader
-from osc_uniqserial.api.servers import CloudReader, Servers
+from osc_uniqserial.api.server import find_server, read_server
+from osc_uniqserial.api.servers import CloudReader
 from osc_uniqserial.checks.check import Check, by_severity, found_in
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import Audit, guest_findings
 from osc_uniqserial.checks.live import Readings, Verification
 from osc_uniqserial.checks.unread import ServersRead
 from osc_uniqserial.effective.counts import ServerCounts
-from osc_uniqserial.effective.explanation import Explanation
-from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.explanation import Explanation, Explanations
 from osc_uniqserial.guests.options import CannotOpen, GuestSources
 from osc_uniqserial.metadefs.catalog import Catalog
 from osc_uniqserial.model.cloud import Fleet, GivenModes, ServerFacts
 from osc_uniqserial.model.finding import Covered, Finding
-from osc_uniqserial.model.guest import Seen
 from osc_uniqserial.policy import HostMode
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-#: Requests to Nova at the same time.
+#: Concurrent requests to Nova.
 WORKERS = 4
 #: Called with the number of servers that were read, and their approximate total or None.
 Progress = Callable[[int, int | None], None]
@@ -55,7 +49,7 @@ class Scope:
     project_id: str | None = None
     all_projects: bool | None = None
 
-    def filters(self, survey: CloudReader) -> tuple[dict[str, str], str]:
+    def filters(self, reader: CloudReader) -> tuple[dict[str, str], str]:
         """Return the filters for Nova's list of servers, and their description.
 
         :returns: the description is empty when the list has the servers of all projects
@@ -66,7 +60,7 @@ class Scope:
             return filters, f"project {self.project_id} only"
         if self.all_projects is False:
             return {}, "own project only"
-        if survey.sees_all_projects():
+        if reader.sees_all_projects():
             return {"all_tenants": "true"}, ""
         if self.all_projects:
             raise CloudError(
@@ -102,10 +96,10 @@ def explain(
         ``*`` stands for all others
     :raises CloudError: when the server is missing, or a service does not answer
     """
-    reader = ServerReader(Rest(connection))
-    record = reader.find_server(server, all_projects)
-    about, fleet = reader.read_server(record, GivenModes(host_modes or {}))
-    return Explained(Explanations(fleet).of(about), reader.notes)
+    rest = Rest(connection)
+    record = find_server(rest, server, all_projects)
+    facts, fleet, notes = read_server(rest, record, GivenModes(host_modes or {}))
+    return Explained(Explanations(fleet).of(facts), notes)
 
 
 class _CloudRun(abc.ABC):
@@ -120,33 +114,34 @@ class _CloudRun(abc.ABC):
 
     def __init__(
         self,
-        survey: CloudReader,
+        reader: CloudReader,
         which: Scope,
         wanted: Mapping[str, Check],
         sources: GuestSources,
         workers: int,
         progress: Progress | None,
     ) -> None:
-        self._filters, self.scope = which.filters(survey)
-        self._survey = survey
-        self.configuration = survey.configuration
+        self._filters, self.scope = which.filters(reader)
+        self._reader = reader
+        self._progress = progress
         self.checks = wanted
         self.counts = ServerCounts()
         self.covered: Covered | None = None
-        fleet = self.configuration.fleet
+        fleet = reader.configuration.fleet
         self.fleet = fleet if isinstance(fleet, Fleet) else None
         self.notes: list[str] = [*(self.fleet.notes if self.fleet else ())]
-        self._cloud = Cloud(self.configuration)
-        self._guests: _Guests | None = None
+        self._cloud = Cloud(reader.configuration)
+        # Guests are read before the servers that they are compared with.
+        self._began = datetime.datetime.now(datetime.UTC)
+        self._guests: Verification | None = None
         if sources:
             try:
                 opened, notes = sources.opened(self.fleet)
             except CannotOpen as error:
                 raise CloudError(str(error)) from error
             self.notes += notes
-            self._guests = _Guests(survey, itertools.chain.from_iterable(opened))
-        self._servers = survey.servers(self._filters, workers)
-        self._progress = progress
+            self._guests = Verification(Readings(itertools.chain.from_iterable(opened)))
+        self._servers = reader.servers(self._filters, workers)
 
     @property
     def is_whole(self) -> bool:
@@ -161,48 +156,29 @@ class _CloudRun(abc.ABC):
         read = 0
         for servers in self._servers:
             self.counts.add(servers)
-            if self._guests:
-                self._guests.verification.add(servers)
+            if self._guests is not None:
+                self._guests.add(servers)
             yield servers
             read += len(servers)
             if self._progress:
                 self._progress(read, self._servers.expected)
 
-    def _with_scope(self, text: str) -> str:
-        return f"{text} ({self.scope})" if self.scope else text
-
-    @property
-    def _gaps(self) -> list[tuple[str, int | None]]:
-        return [(gap.reason, gap.servers) for gap in self._servers.gaps]
-
-
-class _Guests:
-    """Live serial numbers, read before the servers that they are compared with."""
-
-    def __init__(self, survey: CloudReader, seen: Iterator[Seen]) -> None:
-        self._survey = survey
-        self._began = datetime.datetime.now(datetime.UTC)
-        self.verification = Verification(Readings(seen))
-
-    def findings(
-        self, cloud: Cloud, filters: Mapping[str, str], servers: Servers
-    ) -> Iterator[Finding]:
+    def _guest_findings(self, guests: Verification) -> Iterator[Finding]:
         # Servers may have been created, moved, restarted or deleted after the guests were read.
         try:
-            self.verification.exclude(self._survey.changed_since(filters, self._began))
+            guests.exclude(self._reader.changed_since(self._filters, self._began))
         except Unreadable as error:
             reason = f"Servers that changed after the guests were read are not excluded: {error}"
-            yield from found_in(ServersRead(((reason, 0),)), cloud)
-        self.verification.complete = (
-            "all_tenants" in filters
-            and "project_id" not in filters
-            and not servers.gaps
-            and not servers.unlisted_cells
-        )
-        yield from guest_findings(self.verification, cloud)
+            yield from found_in(ServersRead(((reason, 0),)), self._cloud)
+        servers = self._servers
+        guests.complete = self.is_whole and not servers.gaps and not servers.unlisted_cells
+        yield from guest_findings(guests, self._cloud)
 
-    def coverage(self, servers: Servers) -> str:
-        return self.verification.coverage([gap.servers or 0 for gap in servers.gaps])
+    def _coverage(self, guests: Verification) -> str:
+        return guests.coverage([gap.servers or 0 for gap in self._servers.gaps])
+
+    def _with_scope(self, text: str) -> str:
+        return f"{text} ({self.scope})" if self.scope else text
 
 
 class AuditRun(_CloudRun):
@@ -217,20 +193,19 @@ class AuditRun(_CloudRun):
         for page in self._pages():
             audit.add(page)
         yield from audit.summary(
-            self._gaps,
+            servers.gaps,
             unlisted_cells=servers.unlisted_cells,
             volumes_unread=servers.volumes_unread,
-            volumes=servers.volumes_with_wrong_keys,
+            volumes=servers.volumes.with_wrong_keys,
         )
         coverage = audit.coverage
-        text, guests = str(coverage), None
-        if self._guests:
-            yield from self._guests.findings(self._cloud, self._filters, servers)
-            text += f". Guests: {self._guests.coverage(servers)}"
-            compared = self._guests.verification
-            guests = (compared.compared, compared.comparable)
+        text, compared = str(coverage), None
+        if self._guests is not None:
+            yield from self._guest_findings(self._guests)
+            text += f". Guests: {self._coverage(self._guests)}"
+            compared = (self._guests.compared, self._guests.comparable)
         self.covered = Covered(
-            self._with_scope(text), coverage.seen, coverage.checked, coverage.unread, guests
+            self._with_scope(text), coverage.seen, coverage.checked, coverage.unread, compared
         )
 
 
@@ -244,12 +219,12 @@ class VerifyRun(_CloudRun):
         guests, servers = self._guests, self._servers
         if guests is None:
             return
-        yield from guests.findings(self._cloud, self._filters, servers)
-        yield from found_in(ServersRead(self._gaps, servers.unlisted_cells), self._cloud)
+        yield from self._guest_findings(guests)
+        yield from found_in(ServersRead(servers.gaps, servers.unlisted_cells), self._cloud)
         self.covered = Covered(
-            self._with_scope(guests.coverage(servers)),
-            guests.verification.comparable,
-            guests.verification.compared,
+            self._with_scope(self._coverage(guests)),
+            guests.comparable,
+            guests.compared,
             sum(gap.servers or 0 for gap in servers.gaps),
         )
 
@@ -294,10 +269,10 @@ def audit(
     except metadefs.Malformed as error:
         raise CloudError(str(error)) from error
     definitions = background.start(Catalog(connection).survey, ours)
-    survey = CloudReader(rest, given)
+    reader = CloudReader(rest, given)
     sources = sources or GuestSources()
-    run = AuditRun(survey, scope or Scope(), audit_checks(sources), sources, workers, progress)
-    run.audit = Audit(survey.configuration, definitions.result().comparisons)
+    run = AuditRun(reader, scope or Scope(), audit_checks(sources), sources, workers, progress)
+    run.audit = Audit(reader.configuration, definitions.result().comparisons)
     return run
 
 
@@ -319,5 +294,5 @@ def verify(
     """
     if not sources:
         raise ValueError("there is no source of live serial numbers to compare with")
-    survey = CloudReader(Rest(connection), GivenModes(host_modes or {}))
-    return VerifyRun(survey, scope or Scope(), verify_checks(sources), sources, workers, progress)
+    reader = CloudReader(Rest(connection), GivenModes(host_modes or {}))
+    return VerifyRun(reader, scope or Scope(), verify_checks(sources), sources, workers, progress)

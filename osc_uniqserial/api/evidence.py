@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of evidence: from records to the facts that decide a server's serial. Pure.
 
-``api/server.py`` reads a few documents about one server, ``api/servers.py`` reads lists about
-all of them. Both hand their records over to :class:`ServerEvidence`, so that ``show`` and
-``list`` cannot differ.
+``api/server.py`` reads documents about one server, ``api/servers.py`` reads lists of all servers.
+Both use :class:`ServerEvidence`, so that ``show`` and ``list`` cannot differ.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from osc_uniqserial import policy
@@ -38,27 +37,25 @@ from osc_uniqserial.policy import Evidence, HostInput, HostMode, SettingInput, V
 
 _Thing = TypeVar("_Thing")
 
-#: Where an image sets the guest's architecture, the first one that is set counts.
+#: Image properties with the guest's architecture; the first one that is set counts.
 #: Source: nova/virt/libvirt/driver.py, _check_emulation_arch; ``architecture`` is the
 #: old name of hw_architecture (nova/objects/image_meta.py).
 ARCHITECTURES = ("hw_emulation_architecture", "hw_architecture", "architecture")
+_EVIDENCE = frozenset({policy.IMAGE_KEY, policy.FLAVOR_KEY, *ARCHITECTURES})
 #: Device name of the first disk, whatever its bus: sda, vda, hda.
 _FIRST_DISK = re.compile(r"/dev/[a-z]+da")
 _NO_FLAVOR = FlavorCopy()
-#: How many combinations of host, flavor and image are kept.
+#: The most combinations of host, flavor and image that are kept.
 _KEPT = 20_000
 #: What decides the case of a server: host, node, flavor part, image part, flags.
 _Key = tuple[str | None, str | None, int, int, bool, bool, bool, bool]
 
 
-# --- the flavor -------------------------------------------------------------
-
-
 def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPart:
-    """Return what a server's flavor says.
+    """Return the request of a server's flavor.
 
     :param specs: the server's own copy of the extra specs; None when they are hidden
-    :param now: what the flavor says now
+    :param now: the present value of the flavor
     """
     if specs is None:
         return FlavorPart(now=now)
@@ -72,13 +69,8 @@ def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPar
 
 
 def flavor_now(current: Flavor | None) -> Value | None:
-    """Return what a flavor says now; None when it was not found or hides its extra specs."""
-    if current is None or current.extra_specs is None:
-        return None
-    return policy.parse(current.extra_specs.get(policy.FLAVOR_KEY))
-
-
-# --- the image or the root volume -------------------------------------------
+    """Return the present value of a flavor; None when it is missing or hides its extra specs."""
+    return None if current is None or current.properties is None else current.value
 
 
 def is_as_booted(image: Image | None, record: ServerRecord) -> bool:
@@ -90,10 +82,9 @@ def is_as_booted(image: Image | None, record: ServerRecord) -> bool:
 
 
 def may_be_frozen_unset(frozen: Mapping[str, Any] | None, *, as_booted: bool) -> bool:
-    """Whether an image property that Nova does not return may mean that there was none.
+    """Whether the frozen image property is missing, and unset if Nova would return it.
 
-    It does where Nova returns those that it has: an API server that has a validator for the
-    extra spec has the image property too, both are parts of nova-uniqserial.
+    Nova returns it with nova-uniqserial, which also has the validator for the extra spec.
 
     :param frozen: the image properties of the server's boot; None before microversion 2.98
     """
@@ -107,23 +98,22 @@ def image_part(
     as_booted: bool,
     shows_frozen: bool,
 ) -> ImagePart:
-    """Return what a server's image says, by the best evidence that there is.
+    """Return the request of a server's image, by the best evidence.
 
-    Best first: the frozen property; the image as it is, if it is as it was at boot; a frozen
-    property that Nova would return and does not.
+    Best first: the frozen property; the present image, if it is unchanged since the server was
+    created (``as_booted``); a missing frozen property that Nova would return.
 
-    :param current: the image now; None when it was deleted or could not be read
+    :param current: the present image; None when it was deleted or could not be read
     :param frozen: the image properties of the server's boot; None before microversion 2.98
-    :param as_booted: the image has not changed since the server was created
     :param shows_frozen: Nova returns the frozen property of this project
     """
-    now = policy.parse(current.properties.get(policy.IMAGE_KEY)) if current else None
-    properties = {**(current.properties if current else {}), **(frozen or {})}
+    now = current.value if current else None
+    properties = {**(current.stored if current else {}), **(frozen or {})}
     if frozen is not None and policy.IMAGE_KEY in frozen:
         used = SettingInput(policy.parse(frozen[policy.IMAGE_KEY]), Evidence.FROZEN)
     elif as_booted:
         used, now = SettingInput(now, Evidence.CURRENT_IMAGE), None
-    elif shows_frozen and may_be_frozen_unset(frozen, as_booted=as_booted):
+    elif shows_frozen and frozen is not None:
         used = SettingInput(policy.UNSET, Evidence.FROZEN)
     else:
         used, now = UNREADABLE, None
@@ -131,7 +121,7 @@ def image_part(
 
 
 def volume_part(properties: Mapping[str, Any]) -> ImagePart:
-    """Return what a root volume says.
+    """Return the request of a root volume.
 
     :param properties: its ``volume_image_metadata``, which Nova used at boot
     """
@@ -140,11 +130,11 @@ def volume_part(properties: Mapping[str, Any]) -> ImagePart:
 
 
 def root_disk(devices: Sequence[str | None], root_device: str | None) -> int | None:
-    """Return which of a server's volumes is its root disk; None when that is unknown.
+    """Return the number of the root disk among a server's volumes; None when it is unknown.
 
     :param devices: the device name of each attached volume; None when it is unknown
-    :param root_device: ``OS-EXT-SRV-ATTR:root_device_name``, which only administrators see;
-        without it the first disk is the root disk
+    :param root_device: ``OS-EXT-SRV-ATTR:root_device_name``, for administrators only; without
+        it the first disk is the root disk
     """
     if len(devices) == 1:
         return 0
@@ -158,19 +148,19 @@ def root_disk(devices: Sequence[str | None], root_device: str | None) -> int | N
 
 def architecture(properties: Mapping[str, Any]) -> str | None:
     """Return the guest's architecture as its image sets it."""
-    for key in ARCHITECTURES:
-        if properties.get(key):
-            return str(properties[key])
-    return None
+    return next((str(properties[key]) for key in ARCHITECTURES if properties.get(key)), None)
+
+
+def image_properties(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Return the image properties that are evidence or misspelt keys, as text."""
+    return {key: str(value) for key, value in properties.items() if _is_evidence(key)}
 
 
 # Clouds have many images and few keys.
 @functools.lru_cache(maxsize=4096)
-def image_matters(key: str) -> bool:
-    """Whether an image property is evidence, or another spelling of the key."""
+def _is_evidence(key: str) -> bool:
     return (
-        key in (policy.IMAGE_KEY, policy.FLAVOR_KEY)
-        or key in ARCHITECTURES
+        key in _EVIDENCE
         or key.startswith("trait:")
         or policy.is_near_miss(key)
         or policy.is_misspelt(key)
@@ -184,14 +174,12 @@ def _image_part(
     return ImagePart(used, now, ours, foreign or not as_booted, architecture(properties))
 
 
-# --- the host ---------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
-class UnlistedHosts:
-    """Hosts as Placement and the host aggregates show them, where Nova lists no hypervisor.
+class Declarations:
+    """The traits and host aggregates of all hosts.
 
-    :ivar traits: this project's traits, by the name of the resource provider
+    :ivar traits: this project's traits, by the UUID of the resource provider; by its name where
+        Nova lists no hypervisor
     :ivar traits_unread: why the traits could not be read; None when they were
     :ivar aggregates_unread: why the host aggregates could not be read; None when they were
     """
@@ -214,12 +202,12 @@ def host_input(
     """Join the evidence about a host, best first: traits, the given mode, declarations.
 
     :param traits: this project's traits; None when they could not be read
-    :param given: the mode that the user gave
+    :param given: the mode given by the user
     :param declared: host aggregates declare that a request for unique is met
     :param smbios: its guests get ``<sysinfo>``
-    :param required: a server was placed here by a required trait, which even a plain
-        tenant sees; it counts where the traits could not be read
-    :param unread: the evidence where the traits could not be read; None for no host
+    :param required: a server was placed here by a required trait, which tenants see too; it
+        counts where the traits could not be read
+    :param unread: the evidence where the traits could not be read; None without a host
     """
     if traits is not None:
         known = policy.host_from_traits(traits)
@@ -242,7 +230,7 @@ def host_input(
 
 
 def needs_declaration(known: HostInput) -> bool:
-    """Whether nothing better than a host aggregate shows what a host meets."""
+    """Whether a host aggregate is the best evidence that a request for unique is met."""
     return known.smbios and known.mode is None and not known.meets_unique
 
 
@@ -251,18 +239,14 @@ def declared(aggregates: Iterable[Aggregate], host: str | None) -> bool:
     return policy.declared_by_aggregates(each.metadata for each in aggregates if host in each.hosts)
 
 
-def unused_mode(known: HostInput, host: str | None, given: GivenModes) -> str | None:
-    """Return a note when the mode that was given for a host was not used."""
-    if host is None or given.by_host.get(host, known.mode) is known.mode:
-        return None
-    return f"the given mode of host {host} was not used: its traits tell another"
-
-
-# --- servers ----------------------------------------------------------------
+def unused_mode(known: HostInput, host: str | None, given: GivenModes) -> Iterator[str]:
+    """Yield a note when the mode that was given for a host was not used."""
+    if host is not None and given.by_host.get(host, known.mode) is not known.mode:
+        yield f"the given mode of host {host} was not used: its traits declare another"
 
 
 class ServerEvidence:
-    """Makes the facts of servers out of their records.
+    """Makes the facts of servers from their records.
 
     Equal parts are one object, so that servers in the same situation share one case.
     """
@@ -271,28 +255,28 @@ class ServerEvidence:
         self,
         *,
         fleet: Fleet | None,
-        unlisted: UnlistedHosts | None,
+        unlisted: Declarations | None,
         flavors: Iterable[Flavor],
         images: Mapping[str, Image],
         given: GivenModes,
         shows_frozen: bool,
         root_volume: Callable[[ServerRecord], ImagePart | None],
     ) -> None:
-        """Take what was read.
+        """Index the evidence.
 
         :param fleet: None when Nova lists no hypervisor
-        :param unlisted: what else was read about hosts in that case
-        :param flavors: those that were found; their names are unique
-        :param images: those that were found, by ID
+        :param unlisted: traits and aggregates of hosts in that case
+        :param flavors: their names are unique
+        :param images: by ID
         :param shows_frozen: Nova returns the frozen property of this project
-        :param root_volume: returns what a server's root volume says; None when unknown
+        :param root_volume: returns the request of a server's root volume; None when unknown
         """
         self._hosts: dict[tuple[str | None, str | None], Host] = {}
         if fleet is not None:
             self._hosts = {
                 (each.hypervisor.host, each.hypervisor.hostname): each for each in fleet.hosts
             }
-        self._unlisted = unlisted or UnlistedHosts()
+        self._unlisted = unlisted or Declarations()
         self._aggregates = self._unlisted.aggregates if fleet is None else fleet.aggregates
         self._flavors = {each.name: each for each in flavors}
         self._images = images

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flavors, images and root volumes, each list read once: what they say now."""
+"""Present flavors, images and root volumes; each list is read once."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import dataclasses
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from osc_uniqserial.api import background, evidence
 from osc_uniqserial.api.records import ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, parsing
-from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Unchecked, Volume
+from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, or_default, parsing
+from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Volume
 
 #: 2.61 adds extra specs to flavors; newer ones are not needed.
 COMPUTE_FLAVORS = "2.61"
-#: The most that Glance and Cinder give in one page by default.
+#: The largest page of Glance and Cinder by default.
 _PAGE = "1000"
-#: A list of more pages than this does not end.
+#: The most pages of a list of images.
 _PAGES = 10_000
-#: Images are in different lists; the last two hold those that the first leaves out.
+#: Queries for all images; the last two return community images, which the first ones leave out.
 _IMAGE_LISTS: tuple[Mapping[str, str], ...] = (
     {"visibility": "all"},
     {"visibility": "all", "os_hidden": "true"},
@@ -30,9 +29,9 @@ _IMAGE_LISTS: tuple[Mapping[str, str], ...] = (
 
 
 def read_flavors(rest: Rest) -> tuple[Flavor, ...]:
-    """Read every flavor that this user sees, sorted by name.
+    """Read every flavor that is visible to this user, sorted by name.
 
-    :raises Unreadable: when Nova does not tell
+    :raises Unreadable: when Nova does not return them
     """
     everything = {"is_public": "None"}
     with parsing("compute"):
@@ -46,9 +45,9 @@ def read_flavors(rest: Rest) -> tuple[Flavor, ...]:
 
 
 def read_images(rest: Rest) -> dict[str, Image]:
-    """Read every image that this user sees, by ID: hidden and community images too.
+    """Read every image that is visible to this user, with hidden and community ones, by ID.
 
-    :raises Unreadable: when Glance does not tell
+    :raises Unreadable: when Glance does not return them
     """
     reads = [background.start(_read_images, rest, query) for query in _IMAGE_LISTS]
     found: dict[str, Image] = {}
@@ -64,8 +63,7 @@ def _read_images(rest: Rest, query: Mapping[str, str]) -> dict[str, Image]:
         document = rest.get("image", "/images", asked)
         with parsing("image"):
             for item in document["images"]:
-                image = _image(item)
-                found[image.id] = image
+                found[str(item["id"])] = _image(item)
             if not document.get("next") or not document["images"]:
                 return found
             asked["marker"] = str(document["images"][-1]["id"])
@@ -76,11 +74,11 @@ def _image(item: Json) -> Image:
     return Image(
         id=str(item["id"]),
         name=item.get("name"),
-        owner=item.get("owner"),
+        project_id=item.get("owner"),
         visibility=str(item.get("visibility", "")),
         updated=str(item.get("updated_at", "")),
         is_snapshot=item.get("image_type") == "snapshot",
-        properties={key: str(value) for key, value in item.items() if evidence.image_matters(key)},
+        properties=evidence.image_properties(item),
     )
 
 
@@ -95,7 +93,7 @@ def read_image(rest: Rest, image_id: str) -> Image:
 
 
 def read_root_volume(rest: Rest, record: ServerRecord) -> ImagePart:
-    """Read what the root volume of one server says.
+    """Read the request of one server's root volume.
 
     :raises Unreadable: when Nova or Cinder does not return it
     """
@@ -107,18 +105,17 @@ def read_root_volume(rest: Rest, record: ServerRecord) -> ImagePart:
 
 def _root_volume_id(rest: Rest, record: ServerRecord) -> str:
     volumes = record.volumes or ()
-    devices: list[str | None] = [None] * len(volumes)
-    if len(volumes) > 1:
-        path = f"/servers/{record.id}/os-volume_attachments"
-        attachments = rest.items("compute", path, "volumeAttachments", microversion=COMPUTE_OLDEST)
-        with parsing("compute"):
-            found = {str(each["volumeId"]): each.get("device") for each in attachments}
-        devices = [found.get(volume.id) for volume in volumes]
-    elif not volumes:
+    if not volumes:
         raise Unreadable("Nova lists no volume of this server")
-    root = evidence.root_disk(devices, record.root_device)
+    if len(volumes) == 1:
+        return volumes[0].id
+    path = f"/servers/{record.id}/os-volume_attachments"
+    attachments = rest.items("compute", path, "volumeAttachments", microversion=COMPUTE_OLDEST)
+    with parsing("compute"):
+        found = {str(each["volumeId"]): each.get("device") for each in attachments}
+    root = evidence.root_disk([found.get(each.id) for each in volumes], record.root_device)
     if root is None:
-        raise Unreadable("Nova does not tell which of the server's volumes is its root disk")
+        raise Unreadable("Nova does not return which of the server's volumes is its root disk")
     return volumes[root].id
 
 
@@ -128,7 +125,7 @@ _Devices = tuple[tuple[str, str], ...]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Volume:
-    """What a bootable volume says, and where it is attached."""
+    """The request of a bootable volume, and its attachments."""
 
     part: ImagePart
     devices: _Devices
@@ -141,9 +138,12 @@ class _Volume:
 
 
 class Volumes:
-    """What root volumes were made from, by volume; read when the first one is asked for.
+    """Requests of all root volumes, read at the first use.
 
-    One entry a bootable volume: small, because there may be as many as servers.
+    Entries are small and shared: there may be as many bootable volumes as servers.
+
+    :ivar unread: why the volumes could not be read; None when they were, or were not needed
+    :ivar with_wrong_keys: bootable volumes with misspelt keys
     """
 
     def __init__(self, rest: Rest, *, all_projects: bool) -> None:
@@ -153,20 +153,15 @@ class Volumes:
         self._kinds: dict[tuple[object, ...], _Volume] = {}
         self._parts: dict[ImagePart, ImagePart] = {}
         self._volumes: dict[bytes, _Volume] | None = None
-        #: Why they could not be read; None when they were, or nobody asked.
-        self.unread: Unchecked | None = None
-        #: Those with keys that are wrong there.
+        self.unread: str | None = None
         self.with_wrong_keys: list[Volume] = []
 
     def root_of(self, record: ServerRecord) -> ImagePart | None:
-        """Return what the root volume of a server says; None when that is unknown."""
+        """Return the request of a server's root volume; None when it is unknown."""
         with self._lock:
             if self._volumes is None:
                 self._volumes = {}
-                try:
-                    self._read(self._volumes)
-                except Unreadable as error:
-                    self.unread = Unchecked(str(error))
+                _, self.unread = or_default(None, self._read, self._volumes)
         attached = [self._volumes.get(_key(volume.id)) for volume in record.volumes or ()]
         devices = [volume.device_of(record.id) if volume else None for volume in attached]
         root = evidence.root_disk(devices, record.root_device)
@@ -179,30 +174,25 @@ class Volumes:
             query["all_tenants"] = "true"
         with parsing("block_storage"):
             for item in self._rest.pages("block_storage", "/volumes/detail", "volumes", query):
-                attachments = item.get("attachments") or ()
-                properties = item.get("volume_image_metadata") or {}
-                found[_key(item["id"])] = self._shared(properties, _devices(attachments))
-                self._note_wrong_keys(item, properties)
+                properties = evidence.image_properties(item.get("volume_image_metadata") or {})
+                devices = _devices(item.get("attachments") or ())
+                found[_key(item["id"])] = self._shared(properties, devices)
+                project = item.get("os-vol-tenant-attr:tenant_id")
+                volume = Volume(str(item["id"]), item.get("name") or None, properties, project)
+                if any(volume.misspelt):
+                    self.with_wrong_keys.append(volume)
 
-    def _note_wrong_keys(self, item: Json, properties: Json) -> None:
-        said = {key: str(value) for key, value in properties.items() if evidence.image_matters(key)}
-        project = item.get("os-vol-tenant-attr:tenant_id")
-        volume = Volume(str(item["id"]), item.get("name") or None, project, said)
-        if any(volume.misspelt):
-            self.with_wrong_keys.append(volume)
-
-    def _shared(self, properties: Mapping[str, Any], devices: _Devices) -> _Volume:
-        said = {key: str(value) for key, value in properties.items() if evidence.image_matters(key)}
-        known = (*sorted(said.items()), devices)
+    def _shared(self, properties: Mapping[str, str], devices: _Devices) -> _Volume:
+        known = (*sorted(properties.items()), devices)
         if known not in self._kinds:
-            part = evidence.volume_part(said)
+            part = evidence.volume_part(properties)
             # One object, so that servers share a case.
             self._kinds[known] = _Volume(self._parts.setdefault(part, part), devices)
         return self._kinds[known]
 
 
-def _devices(attachments: Sequence[Mapping[str, Any]]) -> _Devices:
-    """Return the device names; the server of a volume that is attached once need not be kept."""
+def _devices(attachments: Sequence[Json]) -> _Devices:
+    """Return the device names by server; a single attachment needs no server ID."""
     if len(attachments) == 1:
         return (("", str(attachments[0].get("device") or "")),)
     return tuple(

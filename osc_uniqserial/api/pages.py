@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every server of a cloud, once, in the order of their UUIDs, a page at a time.
+"""Every server of a cloud, once, in the order of the UUIDs, a page at a time.
 
-Servers are read in ranges of UUIDs, several at once. A UUID never changes: whatever
-moves, is shelved or fails meanwhile stays in its range, so that nothing is read twice and
-nothing falls between two parts, as it would with a part for each host. Servers without a
-host are in the same ranges as all others.
+Servers are read in ranges of UUIDs, several concurrently. A UUID never changes: a server that
+moves, is shelved or fails during the run stays in its range, so that no server is read twice or
+missed, as it could be with one list for each host.
 
-Nova gives the markers between the ranges: a list of the newest servers without details,
-whose UUIDs are random. What Nova tells of servers whose cell is down is in that list too,
-and only there: it leaves them out of every list that is sorted, filtered or has a marker
-(nova/api/openstack/compute/servers.py, _is_cell_down_supported).
+The markers between the ranges are random UUIDs: those of the newest servers, from a list without
+details. Only this list has the servers of cells that are down: Nova omits them from lists that
+are sorted, filtered or have a marker (nova/api/openstack/compute/servers.py,
+_is_cell_down_supported).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from osc_uniqserial.api import background
 from osc_uniqserial.api.records import ServerList, ServerRecord
@@ -30,23 +29,22 @@ from osc_uniqserial.api.rest import Rest, Unreadable, parsing
 _Digest = TypeVar("_Digest")
 
 _SORTED = {"sort_key": "uuid", "sort_dir": "asc"}
-#: Part of a page that a range is expected to fill, so that few ranges need a second one.
+#: Expected fill of the page of a range, so that few ranges need a second page.
 _FILL = 0.88
-#: Servers that may be in two databases.
+#: Statuses of servers that may be in two databases.
 _UNSETTLED = ("BUILD", "ERROR", "MIGRATING", "RESIZE", "REVERT_RESIZE", "VERIFY_RESIZE")
-#: Pages of a range whose size is guessed.
+#: Pages of a range with an estimated limit.
 _GUESSES = 2
-#: Ranges that may fail one after the other before the others are not tried.
+#: Consecutive failures of ranges before the others are skipped.
 _GIVE_UP = 3
-#: Markers that may have been deleted one after the other.
+#: Consecutive deleted markers before older ones are tried.
 _MARKERS = 20
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """Servers that could not be read.
 
-    :ivar servers: how many there are, about; None when that cannot be told
+    :ivar servers: their approximate number; None when it is unknown
     """
 
     reason: str
@@ -55,7 +53,7 @@ class Gap:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Range:
-    """UUIDs after one and up to another; None: up to the end."""
+    """UUIDs after one and up to another (None: up to the end), with the estimated servers."""
 
     after: str
     until: str | None
@@ -63,14 +61,14 @@ class _Range:
 
 
 class ServerPages(Generic[_Digest]):
-    """Reads servers and hands on what a function makes of each page.
+    """Pages of servers, each converted by a function.
 
-    The function runs in the threads that read, so that records do not outlive their page.
+    The function runs in the reading threads, so that records do not outlive their page.
 
-    :ivar expected: how many servers there are, about; None until the first page was read
-    :ivar gaps: what could not be read
-    :ivar of_down_cells: minimal records of servers whose cell is down, as far as Nova tells
-    :ivar unlisted_cells: whether there may be more of those than Nova tells
+    :ivar expected: the approximate number of servers; None until the first page was read
+    :ivar gaps: servers that could not be read
+    :ivar of_down_cells: minimal records of servers whose cell is down, as far as Nova lists them
+    :ivar unlisted_cells: whether Nova may have omitted some of these
     """
 
     def __init__(
@@ -84,12 +82,13 @@ class ServerPages(Generic[_Digest]):
         marker: str | None = None,
         limit: int | None = None,
     ) -> None:
-        """Prepare to read.
+        """Prepare the requests; iterating sends them.
 
-        :param filters: of Nova's list of servers; ``all_tenants`` is one
-        :param workers: the most requests at the same time
-        :param marker: the ID of the server after which to begin
-        :param limit: how many are wanted, about: nothing is read ahead then
+        :param filters: query of Nova's list of servers, with ``all_tenants``
+        :param workers: the most concurrent requests
+        :param digest: converts the records of a page
+        :param marker: ID of the server after which to begin
+        :param limit: the approximate number of servers to read; pages are not read ahead then
         """
         self._rest = rest
         self._microversion = microversion
@@ -101,8 +100,8 @@ class ServerPages(Generic[_Digest]):
         self._density = self._width = 0.0
         self._counted = 0
         self._page_size = 0
-        # Servers that are being built come first in a list, whatever its order: they may
-        # come again in their range.
+        # Build requests come first in a list, whatever its order. Their servers may appear again
+        # in their range.
         self._early: set[str] = set()
         self._sample: list[str] = []
         self._start: list[str] = []
@@ -112,7 +111,7 @@ class ServerPages(Generic[_Digest]):
         self.unlisted_cells = False
 
     def __iter__(self) -> Iterator[_Digest]:
-        """Yield what the function makes of each page, in the order of the UUIDs."""
+        """Yield the result of the function for each page, in the order of the UUIDs."""
         sampling = background.start(self._read_sample) if self._workers > 1 else None
         try:
             first, more = self._first()
@@ -131,31 +130,28 @@ class ServerPages(Generic[_Digest]):
             if not self.gaps:
                 self.expected = len(first)
             return
-        self._early = self._early_of(first)
         last = first[-1].id
+        self._early = {item.id for item in first if item.id > last or item.is_building}
         self._start = [record.id for record in first if record.id not in self._early]
         self._page_size = len(first)
-        # Those that are being built say nothing of how many there are between two UUIDs.
+        # Build requests are not part of the density of UUIDs.
         self._learn(self._marker or "", last, len(first) - len(self._early))
-        left = self._density * (1 - _fraction(last))
-        self.expected = len(first) + int(left)
+        self.expected = len(first) + int(self._density * (1 - _fraction(last)))
         yield from self._ranges(last)
 
-    # --- the parts ------------------------------------------------------
-
     def _first(self) -> tuple[list[ServerRecord], bool]:
-        """Read from the start, to the end of a page that ends with a server in its place."""
+        """Read from the start, to the end of the first page that ends in the order of UUIDs."""
         items, full = self._request(self._marker, self._limit)
         if not items or not items[-1].is_building:
-            # Without a link there may be more only where servers were found twice.
+            # Without a link there are more only where Nova removed duplicates from the page.
             return items, full or any(item.status in _UNSETTLED for item in items)
-        # Who asks for a few gets those that are being built first, and not all anyway.
+        # With a limit, build requests come first and the list is incomplete anyway.
         more, hidden = True, full and self._limit is None
         while more and items[-1].is_building:
             page, more = self._page(items[-1].id, None)
             known = {item.id for item in items}
             items += [item for item in page if item.id not in known]
-            # Once that one is built, what Nova lists after it is something else.
+            # Once the marker is built, the list after it has other servers.
             hidden = hidden or (bool(page) and self._limit is None)
             more = more and len(items) > len(known)
         if hidden:
@@ -164,36 +160,25 @@ class ServerPages(Generic[_Digest]):
             )
         return items, more
 
-    @staticmethod
-    def _early_of(items: Sequence[ServerRecord]) -> set[str]:
-        last = items[-1].id
-        return {item.id for item in items if item.id > last or item.is_building}
-
     def _read_sample(self) -> None:
-        """Read the one list that tells of down cells; its UUIDs are the markers."""
-        everything = {key: self._filters[key] for key in ("all_tenants",) if key in self._filters}
+        """Read the only list with servers of down cells; its UUIDs are the markers."""
+        query = {key: self._filters[key] for key in ("all_tenants",) if key in self._filters}
         try:
-            brief = self._rest.read(
-                ServerList, "compute", "/servers", everything, self._microversion
-            )
+            brief = self._rest.read(ServerList, "compute", "/servers", query, self._microversion)
         except Unreadable as error:
             self.gaps.append(Gap(f"whether a cell is down is unknown: {error}", 0))
             return
-        # As many as fit on the page, behind all others.
+        # Servers of down cells come last, as many as fit on the page.
         self.unlisted_cells = bool(brief.links)
-        self._sample = sorted(item.id for item in brief.servers if item.is_reachable)
-        wanted = self._filters.get("project_id")
-        self.of_down_cells = sorted(
-            (
-                item
-                for item in brief.servers
-                if not item.is_reachable and wanted in (None, item.project_id)
-            ),
-            key=lambda item: item.id,
-        )
+        project = self._filters.get("project_id")
+        for item in sorted(brief.servers, key=lambda item: item.id):
+            if item.is_reachable:
+                self._sample.append(item.id)
+            elif project in (None, item.project_id):
+                self.of_down_cells.append(item)
 
     def _ranges(self, after: str) -> Iterator[_Digest]:
-        """Read the ranges, some ahead of the one that is handed on."""
+        """Read the ranges, some ahead of the one that is yielded."""
         if self._limit is not None:
             yield from self._one_by_one(after)
             return
@@ -218,7 +203,7 @@ class ServerPages(Generic[_Digest]):
                 ranges.clear()
 
     def _one_by_one(self, after: str) -> Iterator[_Digest]:
-        """Read no page before it is wanted."""
+        """Read each page when the caller requests it."""
         try:
             for records in self._walk(_Range(after, None, 0)):
                 yield self._made(records)
@@ -231,14 +216,14 @@ class ServerPages(Generic[_Digest]):
 
     def _split(self, after: str) -> deque[_Range]:
         begin = _fraction(after)
-        # What is being built is no good marker: the list begins anew after it.
+        # A build request is no marker: the list would start again after it.
         self._sample = [each for each in self._sample if each not in self._early]
         marks = self._sample[bisect.bisect_right(self._sample, after) :]
         places = [_fraction(mark) for mark in marks]
         count = math.ceil(self._density * (1 - begin) / (self._page_size * _FILL))
-        # UUIDs that are not random make it a bad guess.
+        # The estimate is wrong for UUIDs that are not random.
         count = min(count, len(marks) + 1)
-        # Ranges of one width: each ends at the marker that is nearest to its place.
+        # Ranges of equal width: each ends at the marker that is nearest to its place.
         ends = []
         for number in range(1, count):
             place = begin + (1 - begin) * number / count
@@ -246,11 +231,9 @@ class ServerPages(Generic[_Digest]):
             near = marks[max(at - 1, 0) : at + 1]
             ends += [min(near, key=lambda mark: abs(_fraction(mark) - place))] if near else []
         ends = sorted(set(ends))
-        starts = [after, *ends]
-        untils: list[str | None] = [*ends, None]
         return deque(
             _Range(start, until, self._servers_between(start, until))
-            for start, until in zip(starts, untils, strict=True)
+            for start, until in zip([after, *ends], [*ends, None], strict=True)
         )
 
     def _servers_between(self, start: str, until: str | None) -> int:
@@ -258,7 +241,7 @@ class ServerPages(Generic[_Digest]):
         return math.ceil(self._density * max(width, 0.0))
 
     def _read_range(self, wanted: _Range) -> tuple[list[_Digest], Gap | None]:
-        """Read one range; what was read before a failure is not lost."""
+        """Return the pages of a range; after a failure those before it, and the gap."""
         digests = []
         read = 0
         try:
@@ -275,8 +258,8 @@ class ServerPages(Generic[_Digest]):
         known.append(position)
         before = ""
         for number in itertools.count():
-            # A little more than there should be: what is too much is read for nothing, and what
-            # is missing costs another request. UUIDs that are not random make it a bad guess.
+            # A little above the estimate: surplus servers are read in vain, and missing ones
+            # need another request. The estimate is wrong for UUIDs that are not random.
             left = self._servers_between(position, wanted.until)
             limit = int(left + 0.7 * math.sqrt(left)) + 2 if number < _GUESSES else None
             page, more = self._after(known, limit)
@@ -296,18 +279,18 @@ class ServerPages(Generic[_Digest]):
     def _within(
         self, page: list[ServerRecord], after: str, until: str | None
     ) -> list[ServerRecord]:
-        """Return the records of a page that are in a range, and were not there before."""
+        """Return the records of a page that are in a range and are not duplicates."""
         found = [
             record for record in page if record.id > after and (until is None or record.id <= until)
         ]
         if self._early:
             found = [record for record in found if record.id not in self._early]
-        # They are first on a page after another that is being built, and come again.
+        # Build requests come first on a page after another build request, and appear again.
         self._early.update(record.id for record in found if record.is_building)
         return found
 
     def _learn(self, start: str, end: str, servers: int) -> None:
-        """Count a page, for a better guess of how many there are between two UUIDs."""
+        """Count a page for the estimate of the density of UUIDs."""
         width = _fraction(end) - _fraction(start)
         if width > 0:
             self._counted += servers
@@ -315,35 +298,35 @@ class ServerPages(Generic[_Digest]):
             self._density = self._counted / self._width
 
     def _after(self, known: Sequence[str], limit: int | None) -> tuple[list[ServerRecord], bool]:
-        """Read the page after the last known server that is still there."""
-        # The nearest ones; in the end those of the first page, and the very start.
+        """Read the page after the last known server that still exists."""
+        # The nearest markers first, then those of the first page, then the start.
         near, far = known[: -_MARKERS - 1 : -1], self._start[: -_MARKERS - 1 : -1]
         for marker in (*near, *far, None):
             if marker in self._early:
-                # It may be in the API's database still: the list begins anew after it.
+                # It may still be a build request: the list would start again after it.
                 limit = None
                 continue
             try:
                 return self._page(marker, limit)
             except Unreadable as error:
-                # Nova's answer where the marker was deleted meanwhile.
+                # Nova answers so when the marker was deleted.
                 if error.status != 400 or "marker" not in str(error):
                     raise
         raise Unreadable("Nova (compute) has none of the servers that it listed before", 400)
 
     def _page(self, marker: str | None, limit: int | None) -> tuple[list[ServerRecord], bool]:
-        """Read a page, and tell whether there may be another."""
+        """Return a page, and whether there may be a next one."""
         items, linked = self._request(marker, limit)
         if not items or linked:
             return items, bool(items)
-        # Nova takes servers that it found twice out of a full page, and then gives no link:
-        # those that just leave the API's database for a cell's, or one cell for another.
+        # Nova removes duplicates from a full page and then omits the link: servers that are in
+        # two databases, because they leave the API's for a cell's, or one cell for another.
         twice = sum(item.status in _UNSETTLED for item in items)
         asked = limit or self._page_size
         return items, bool(twice) and (not asked or len(items) + twice >= asked)
 
     def _request(self, marker: str | None, limit: int | None) -> tuple[list[ServerRecord], bool]:
-        """Read a page, and tell whether Nova says that there is another."""
+        """Return a page, and whether Nova links to a next one."""
         query = {**self._filters, **_SORTED}
         if marker is not None:
             query["marker"] = marker
@@ -359,7 +342,7 @@ class ServerPages(Generic[_Digest]):
 
 
 def _fraction(server_id: str) -> float:
-    """Return which part of all UUIDs is below this one."""
+    """Return the fraction of all UUIDs that are below this one."""
     try:
         return int(server_id[:8] or "0", 16) / 2**32
     except ValueError:

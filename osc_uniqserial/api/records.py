@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of the APIs: the fields that are read. Pure.
-
-msgspec builds them from the text of an answer, and nothing of the rest.
-"""
+"""Records of the APIs, with the fields that are read: msgspec decodes no others. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,9 +19,9 @@ class FlavorCopy(msgspec.Struct, gc=False):
 
 
 class ImageRef(msgspec.Struct, gc=False):
-    """Which image a server was made from.
+    """The image of a server.
 
-    :ivar properties: those that it was built with; None before microversion 2.98
+    :ivar properties: the image properties at boot; None before microversion 2.98
     """
 
     id: str
@@ -39,13 +35,13 @@ class AttachedVolume(msgspec.Struct, gc=False):
 
 
 class ServerRecord(msgspec.Struct, gc=False):
-    """A server as Nova shows it, whole or in brief.
+    """A server as Nova returns it, with or without details.
 
     :ivar name: UNSET in the minimal record of a server whose cell is down
-    :ivar host_id: for everybody, and empty when there is no host
-    :ivar host: None when there is none now; UNSET when it is hidden from this user
+    :ivar host_id: visible to all users; empty without a host
+    :ivar host: None without a host; UNSET when it is hidden from this user
     :ivar image: empty text when the server was booted from a volume
-    :ivar zone: the availability zone that it is pinned to; None: none; told from 2.96 on
+    :ivar zone: the availability zone that pins the server; None without one; UNSET before 2.96
     """
 
     id: str
@@ -70,36 +66,28 @@ class ServerRecord(msgspec.Struct, gc=False):
 
     @property
     def is_reachable(self) -> bool:
-        """Whether it is more than the minimal record of a server whose cell is down."""
+        """Whether this is not the minimal record of a server whose cell is down."""
         return self.name is not msgspec.UNSET
 
     @property
     def is_building(self) -> bool:
-        """Whether it may be in the API's database still, before any cell has it."""
+        """True while the build request exists and no cell has the instance yet."""
         return self.status == "BUILD" and not self.host_id
 
     @property
     def shows_host(self) -> bool:
-        """Whether the user may see the server's host, or there is none."""
+        """Whether the host is visible to this user, or missing."""
         return self.host is not msgspec.UNSET or self.host_id == ""
 
     @property
     def has_host(self) -> bool:
-        """Whether the server is on a host, which this user need not see."""
+        """Whether the server is on a host, hidden or not."""
         return bool(self.host or self.host_id)
 
     @property
     def is_pinned(self) -> bool:
-        """Whether an availability zone may keep the server from hosts."""
+        """Whether an availability zone may exclude hosts."""
         return self.zone is not None
-
-
-def server_record(item: Mapping[str, Any]) -> ServerRecord:
-    """Return the record of a server from what JSON has of it.
-
-    :raises msgspec.ValidationError: when its form is unexpected
-    """
-    return msgspec.convert(item, ServerRecord)
 
 
 class Link(msgspec.Struct, gc=False):
@@ -116,12 +104,12 @@ class ServerList(msgspec.Struct, gc=False):
 
     @property
     def has_next(self) -> bool:
-        """Whether Nova says that there is another page."""
+        """Whether Nova links to a next page."""
         return any(link.rel == "next" for link in self.links or ())
 
 
 class OneServer(msgspec.Struct, gc=False):
-    """The answer about one server."""
+    """The answer of a request for one server."""
 
     server: ServerRecord
 
@@ -129,7 +117,7 @@ class OneServer(msgspec.Struct, gc=False):
 class Provider(msgspec.Struct, gc=False):
     """A resource provider of Placement.
 
-    :ivar parent: of a nested one; None for a root
+    :ivar parent: UUID of the parent of a nested provider; None for a root
     """
 
     uuid: str

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edge to the APIs: the only importer of openstack* and keystoneauth1.
 
-Reads are repeated a bounded number of times before their failure is told;
-writes are sent once.
+Reads are retried a bounded number of times. Writes are sent once.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import keystoneauth1.exceptions as ksa
 import msgspec
@@ -22,18 +21,22 @@ from keystoneauth1 import discover
 from openstack import exceptions as sdk
 from openstack import utils as sdk_utils
 
+from osc_uniqserial.model.cloud import Unchecked
+
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
+_Asked = ParamSpec("_Asked")
 _Kind = TypeVar("_Kind")
 
 Json = dict[str, Any]
+Query = Mapping[str, str]
 Service = Literal["compute", "image", "placement", "block_storage"]
 
-#: Answers that a second try may cure.
+#: HTTP statuses of temporary failures.
 _RETRIABLE = [429, 500, 502, 503, 504]
 _RETRIES = 2
-#: Seconds without an answer after which a request is given up.
+#: Seconds without an answer after which a request fails.
 _TIMEOUT = 60
 
 _SERVICE_NAMES: Mapping[Service, str] = {
@@ -42,10 +45,7 @@ _SERVICE_NAMES: Mapping[Service, str] = {
     "placement": "Placement",
     "block_storage": "Cinder (block storage)",
 }
-
-
 _NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface or version)"
-
 
 #: Train, the oldest Nova API that is supported.
 COMPUTE_OLDEST = "2.69"
@@ -55,27 +55,28 @@ COMPUTE_SERVERS = "2.98"
 
 
 class CloudError(Exception):
-    """Something the user asked for cannot be done; the text says why."""
+    """A command cannot be carried out; the message has the reason.
 
-
-class Unreadable(CloudError):
-    """One thing could not be read; ``status`` is the HTTP status or None."""
+    :ivar status: the HTTP status; None without an answer
+    """
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
 
 
-class WriteFailed(CloudError):
-    """One request that writes failed.
+class Unreadable(CloudError):
+    """A resource could not be read."""
 
-    :ivar status: the HTTP status; None when no answer came
-    :ivar unsure: True when it may have been carried out all the same
+
+class WriteFailed(CloudError):
+    """A request that writes failed.
+
+    :ivar unsure: True when the service may have carried it out
     """
 
     def __init__(self, reason: str, status: int | None = None, unsure: bool = False) -> None:
-        super().__init__(reason)
-        self.status = status
+        super().__init__(reason, status)
         self.unsure = unsure
 
 
@@ -85,8 +86,7 @@ class Rest:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._locks = {service: threading.Lock() for service in _SERVICE_NAMES}
-        # For discovery too, which takes no timeout of its own. The user's
-        # api_timeout, where there is one, stays.
+        # Discovery takes its timeout from the session. The user's api_timeout has priority.
         if connection.session.timeout is None:
             connection.session.timeout = _TIMEOUT
 
@@ -104,10 +104,10 @@ class Rest:
         self,
         service: Service,
         path: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        params: Query | None = None,
         microversion: str | None = None,
     ) -> Json:
-        """GET one JSON document, or raise Unreadable with the reason in words."""
+        """GET one JSON document; errors as in :meth:`read`."""
         return self.read(Json, service, path, params, microversion)
 
     def read(
@@ -115,14 +115,14 @@ class Rest:
         kind: type[_Kind],
         service: Service,
         path: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        params: Query | None = None,
         microversion: str | None = None,
     ) -> _Kind:
-        """GET one JSON document as an object of a kind that msgspec knows.
+        """GET one JSON document as an object of a kind that msgspec decodes.
 
-        What the kind has no field for is not even built: most of what a big page holds.
+        Values without a field in the kind are skipped: most of the text of a big page.
 
-        :raises Unreadable: with the reason in words
+        :raises Unreadable: the message has the reason
         """
         name = _SERVICE_NAMES[service]
         try:
@@ -130,10 +130,11 @@ class Rest:
         except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
             raise Unreadable(f"{name} {_NO_ENDPOINT}") from error
         except ksa.HttpError as error:
-            raise Unreadable(
-                f"{name} answered {error.http_status}: {_reason(error)}{_right(service, error)}",
-                error.http_status,
-            ) from error
+            reason = f"{name} answered {error.http_status}: {_reason(error)}"
+            if service == "placement" and error.http_status == 403:
+                # Placement does not name the permission.
+                reason += " Its default policy requires an administrator."
+            raise Unreadable(reason, error.http_status) from error
         except (ksa.ClientException, sdk.SDKException) as error:
             raise Unreadable(f"{name} could not be reached: {error}") from error
         except msgspec.ValidationError as error:
@@ -146,7 +147,7 @@ class Rest:
         kind: type[_Kind],
         service: Service,
         path: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None,
+        params: Query | None,
         microversion: str | None,
     ) -> _Kind:
         for attempt in range(_RETRIES + 1):
@@ -163,7 +164,7 @@ class Rest:
                 )
                 return _decoded(response.content, kind)
             except ksa.UnknownConnectionError:
-                # An answer that breaks off: keystoneauth does not ask again.
+                # A truncated answer: keystoneauth does not retry.
                 if attempt == _RETRIES:
                     raise
         raise AssertionError  # not reached
@@ -173,10 +174,10 @@ class Rest:
         service: Service,
         path: str,
         key: str,
-        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        params: Query | None = None,
         microversion: str | None = None,
     ) -> list[Any]:
-        """GET a document and return the list that it holds under a key."""
+        """GET a document and return the list under a key."""
         return _list(service, self.get(service, path, params, microversion), key)
 
     def send(
@@ -187,7 +188,10 @@ class Rest:
         body: Json | None = None,
         microversion: str | None = None,
     ) -> None:
-        """Send one request that writes, once, or raise WriteFailed with the reason in words."""
+        """Send one request that writes, once.
+
+        :raises WriteFailed: the message has the reason
+        """
         name = _SERVICE_NAMES[service]
         try:
             self._proxy(service).request(
@@ -203,7 +207,7 @@ class Rest:
             raise WriteFailed(f"{name} {_NO_ENDPOINT}") from error
         except ksa.HttpError as error:
             status = error.http_status
-            # A gateway's answer does not tell what happened behind it.
+            # A gateway's error leaves it open whether the service carried out the request.
             raise WriteFailed(
                 f"{name} answered {status}: {_reason(error)}", status, unsure=status >= 500
             ) from error
@@ -211,12 +215,7 @@ class Rest:
             raise WriteFailed(f"{name} gave no answer: {error}", unsure=True) from error
 
     def pages(
-        self,
-        service: Service,
-        path: str,
-        key: str,
-        params: Mapping[str, str],
-        microversion: str | None = None,
+        self, service: Service, path: str, key: str, params: Query, microversion: str | None = None
     ) -> Iterator[Json]:
         """Yield the items of a paged collection of Nova or Cinder, at the server's page size."""
         query: dict[str, str] = dict(params)
@@ -232,22 +231,16 @@ class Rest:
                 raise Unreadable(f"{_SERVICE_NAMES[service]} returns the same page again and again")
             query["marker"] = marker
 
-    def microversion(self, service: Service, wanted: str) -> str | None:
-        """Return the newest microversion up to ``wanted``; None when it is not told."""
-        try:
-            newest = sdk_utils.maximum_supported_microversion(self._proxy(service), wanted)
-        except (ksa.ClientException, sdk.SDKException):
-            return None
-        return newest
-
     def compute_microversion(self, wanted: str) -> str:
         """Return the newest microversion of Nova up to ``wanted``.
 
-        :raises CloudError: when Nova is older than Train, or does not tell
+        :raises CloudError: when Nova is older than Train, or does not report its microversions
         """
-        newest = self.microversion("compute", wanted)
+        newest = None
+        with contextlib.suppress(ksa.ClientException, sdk.SDKException):
+            newest = sdk_utils.maximum_supported_microversion(self._proxy("compute"), wanted)
         if newest is None or version(newest) < version(COMPUTE_OLDEST):
-            found = f"offers {newest} at most" if newest else "did not tell its microversions"
+            found = f"offers {newest} at most" if newest else "did not report its microversions"
             raise CloudError(
                 f"Nova (compute) {found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed"
             )
@@ -257,33 +250,53 @@ class Rest:
 def _decoded(text: bytes, kind: type[_Kind]) -> _Kind:
     """Return an answer as an object.
 
-    :raises ValueError: or a DecodeError, when it is no JSON
+    :raises ValueError: or msgspec.DecodeError, when it is no JSON
     """
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        # Python's services write what Python reads: NaN, or half of a surrogate pair, in a
-        # field that is of no interest must not cost a page.
+        # OpenStack services may write NaN or lone surrogates, which Python's json accepts: such
+        # a value in a field that is not read must not fail the whole page.
         return msgspec.convert(json.loads(text), kind)
 
 
 def _is_debugging() -> bool:
-    """Tell whether anybody sees what is logged for debugging.
+    """Whether a handler writes debug messages.
 
-    The shell turns it on and hides it; keystoneauth parses every answer once more for it.
+    The shell enables them for all loggers, and keystoneauth parses each answer again for them.
     """
     return any(handler.level <= logging.DEBUG for handler in logging.getLogger().handlers)
 
 
 @contextlib.contextmanager
 def parsing(service: Service) -> Iterator[None]:
-    """Turn what goes wrong with an answer of an unexpected form into Unreadable."""
+    """Raise Unreadable for an answer of an unexpected form."""
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError, msgspec.ValidationError) as error:
         raise Unreadable(f"{_SERVICE_NAMES[service]} answered with something unexpected") from error
+
+
+def or_unchecked(
+    read: Callable[_Asked, _Kind], *args: _Asked.args, **kwargs: _Asked.kwargs
+) -> _Kind | Unchecked:
+    """Return the result of a read, or the reason why it failed."""
+    try:
+        return read(*args, **kwargs)
+    except CloudError as error:
+        return Unchecked(str(error), status=error.status)
+
+
+def or_default(
+    default: _Kind, read: Callable[_Asked, _Kind], *args: _Asked.args, **kwargs: _Asked.kwargs
+) -> tuple[_Kind, str | None]:
+    """Return the result of a read and None, or a default and the reason why it failed."""
+    try:
+        return read(*args, **kwargs), None
+    except CloudError as error:
+        return default, str(error)
 
 
 def _list(service: Service, document: Json, key: str) -> list[Any]:
@@ -294,28 +307,21 @@ def _list(service: Service, document: Json, key: str) -> list[Any]:
 
 
 def _reason(error: ksa.HttpError) -> str:
-    """Return what a service says in a refusal."""
+    """Return the reason in an error answer."""
     if error.response is None:
         return error.message
     page = error.response.text
     if "</h1>" in page:
-        # Glance answers with an HTML page: the reason is below its heading.
-        said = html.unescape(re.sub(r"<[^>]*>", " ", page.rpartition("</h1>")[2]))
-        return " ".join(said.split()) or error.message
+        # Glance answers with an HTML page; the reason is below its heading.
+        reason = html.unescape(re.sub(r"<[^>]*>", " ", page.rpartition("</h1>")[2]))
+        return " ".join(reason.split()) or error.message
     try:
         sdk.raise_from_response(error.response)
-    except sdk.HttpException as told:
-        return told.details or error.message
+    except sdk.HttpException as parsed:
+        return parsed.details or error.message
     return error.message
 
 
-def _right(service: Service, error: ksa.HttpError) -> str:
-    """Return which right a refusal is about, where the service does not say it."""
-    if service == "placement" and error.http_status == 403:
-        return " Its default policy wants an administrator."
-    return ""
-
-
 def version(text: str) -> tuple[int | float, ...]:
-    """Return a microversion as numbers, to compare it."""
+    """Return a microversion as numbers, for comparison."""
     return tuple(discover.normalize_version_number(text))

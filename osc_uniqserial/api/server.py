@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One server, with what decides its serial.
-
-Every request here reads. Raw JSON is parsed at this edge; no SDK resource is built.
-"""
+"""One server, with the facts that decide its serial. All requests only read."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+
+import msgspec
 
 from osc_uniqserial import policy
-from osc_uniqserial.api import background, evidence, hosts, inventory, records
-from osc_uniqserial.api.evidence import ServerEvidence, UnlistedHosts
-from osc_uniqserial.api.records import FlavorCopy, ImageRef, ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_SERVERS, CloudError, Rest, Unreadable, parsing
+from osc_uniqserial.api import background, evidence, hosts, inventory
+from osc_uniqserial.api.evidence import Declarations, ServerEvidence
+from osc_uniqserial.api.records import FlavorCopy, ImageRef, OneServer, ServerRecord
+from osc_uniqserial.api.rest import (
+    COMPUTE_SERVERS,
+    CloudError,
+    Rest,
+    Unreadable,
+    or_unchecked,
+    parsing,
+)
 from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.model.cloud import (
     Flavor,
@@ -30,164 +35,124 @@ from osc_uniqserial.model.cloud import (
 )
 from osc_uniqserial.policy import Setting
 
-#: The last one that does not look for the image properties that a server was built with.
+#: The last microversion without the image properties that a server was built with.
 COMPUTE_NO_FROZEN = "2.97"
 
 
-class ServerReader:
-    """Reads one server.
+def find_server(rest: Rest, name_or_id: str, all_projects: bool = False) -> ServerRecord:
+    """Return the detailed record of one server.
 
-    :ivar notes: what could not be read or looks wrong, in words for people
+    :param all_projects: search the name in every project (administrators)
+    :raises CloudError: when no server is found, or more than one
     """
-
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-        self.notes: list[str] = []
-
-    def find_server(self, name_or_id: str, all_projects: bool = False) -> ServerRecord:
-        """Return the detailed record of one server.
-
-        :param all_projects: look for a name in every project (administrators)
-        :raises CloudError: when there is no such server, or more than one
-        """
-        microversion = self._rest.compute_microversion(COMPUTE_SERVERS)
-        if _is_uuid(name_or_id):
-            try:
-                return self._server(name_or_id, microversion)
-            except Unreadable as error:
-                if error.status != 404:
-                    raise
-        # Nova takes a regular expression, in the dialect of its database: ask
-        # with "." for every special character and compare here.
-        pattern = re.sub(r"[^0-9A-Za-z_ -]", ".", name_or_id)
-        params = {"name": f"^{pattern}$"}
-        if all_projects:
-            params["all_tenants"] = "true"
-        with parsing("compute"):
-            found = [
-                records.server_record(item)
-                for item in self._rest.pages(
-                    "compute", "/servers/detail", "servers", params, microversion
-                )
-                if item.get("name") == name_or_id
-            ]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(sorted(record.id for record in found))
-            raise CloudError(
-                f"More than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
-            )
-        where = (
-            "in any project"
-            if all_projects
-            else "in this project (administrators: --all-projects looks in all)"
-        )
-        raise CloudError(
-            f"There is no server with the name or ID {name_or_id!r} {where};"
-            " a server of a cell that is down is found by its ID only"
-        )
-
-    def _server(self, server_id: str, microversion: str) -> ServerRecord:
-        path = f"/servers/{server_id}"
+    microversion = rest.compute_microversion(COMPUTE_SERVERS)
+    if _is_uuid(name_or_id):
         try:
-            return self._read_server(path, microversion)
+            return _by_id(rest, name_or_id, microversion)
         except Unreadable as error:
-            if error.status != 500 or microversion != COMPUTE_SERVERS:
+            if error.status != 404:
                 raise
-            # Nova 34 answers 500 at 2.98 for a server whose cell is down: it looks
-            # for the frozen image properties in the very database that is down.
-            return self._read_server(path, COMPUTE_NO_FROZEN)
-
-    def _read_server(self, path: str, microversion: str) -> ServerRecord:
-        return self._rest.read(records.OneServer, "compute", path, microversion=microversion).server
-
-    def read_server(
-        self, record: ServerRecord, given: GivenModes
-    ) -> tuple[ServerFacts, Fleet | None]:
-        """Read what decides the serial of one server, the independent parts at once.
-
-        :returns: its facts, and every host; None where no host of it is shown
-        """
-        flavors_read = background.start(_flavors, self._rest, record)
-        image_read = background.start(_ImageRead.of, self._rest, record)
-        fleet: Fleet | Unchecked | None = None
-        unlisted = None
-        if record.host:
-            fleet, unlisted = hosts.read_hosts(self._rest, given)
-        flavors, image = flavors_read.result(), image_read.result()
-        known = ServerEvidence(
-            fleet=fleet if isinstance(fleet, Fleet) else None,
-            unlisted=unlisted,
-            flavors=() if isinstance(flavors, Unchecked) else flavors,
-            images=image.images,
-            given=given,
-            shows_frozen=image.shows_frozen,
-            root_volume=lambda _record: image.root_volume,
+    # Nova filters by a regular expression in the dialect of its database: send "." for every
+    # special character, and compare the names here.
+    pattern = re.sub(r"[^0-9A-Za-z_ -]", ".", name_or_id)
+    params = {"name": f"^{pattern}$"}
+    if all_projects:
+        params["all_tenants"] = "true"
+    with parsing("compute"):
+        items = rest.pages("compute", "/servers/detail", "servers", params, microversion)
+        named = [item for item in items if item.get("name") == name_or_id]
+        found = msgspec.convert(named, list[ServerRecord])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(sorted(record.id for record in found))
+        raise CloudError(
+            f"More than one server is named {name_or_id!r}; give the ID of one of them: {ids}"
         )
-        facts = known.facts(record)
-        self.notes += _flavor_notes(facts, record, flavors)
-        self.notes += _image_notes(facts, record, image)
-        self.notes += _host_notes(facts, known.traits_of(record), fleet, unlisted, given)
-        return facts, fleet if isinstance(fleet, Fleet) else None
+    here = "in this project (administrators: --all-projects searches all)"
+    raise CloudError(
+        f"There is no server with the name or ID {name_or_id!r}"
+        f" {'in any project' if all_projects else here};"
+        " a server of a cell that is down is found by its ID only"
+    )
 
 
-# --- what is read -----------------------------------------------------------
+def _by_id(rest: Rest, server_id: str, microversion: str) -> ServerRecord:
+    path = f"/servers/{server_id}"
+    try:
+        return rest.read(OneServer, "compute", path, None, microversion).server
+    except Unreadable as error:
+        if error.status != 500 or microversion != COMPUTE_SERVERS:
+            raise
+        # Nova 34 answers 500 at 2.98 for a server whose cell is down: it reads the frozen
+        # image properties from the database that is down.
+        return rest.read(OneServer, "compute", path, None, COMPUTE_NO_FROZEN).server
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def read_server(
+    rest: Rest, record: ServerRecord, given: GivenModes
+) -> tuple[ServerFacts, Fleet | None, list[str]]:
+    """Read the facts that decide the serial of one server, concurrently.
+
+    :returns: its facts; every host, or None when its own host is hidden or missing; messages
+        about unreadable or wrong inputs
+    """
+    flavors_read = background.start(_flavors, rest, record)
+    image_read = background.start(_image, rest, record)
+    fleet: Fleet | Unchecked | None = None
+    unlisted = None
+    if record.host:
+        fleet, unlisted = hosts.read_hosts(rest, given)
+    flavors, (image, shows_frozen) = flavors_read.result(), image_read.result()
+    known = ServerEvidence(
+        fleet=fleet if isinstance(fleet, Fleet) else None,
+        unlisted=unlisted,
+        flavors=() if isinstance(flavors, Unchecked) else flavors,
+        images={image.id: image} if isinstance(image, Image) else {},
+        given=given,
+        shows_frozen=shows_frozen,
+        root_volume=lambda _record: image if isinstance(image, ImagePart) else None,
+    )
+    facts = known.facts(record)
+    notes = [
+        *_flavor_notes(facts, record, flavors),
+        *_image_notes(facts, record, image),
+        *_host_notes(facts, known.traits_of(record), fleet, unlisted, given),
+    ]
+    return facts, fleet if isinstance(fleet, Fleet) else None, notes
 
 
 def _flavors(rest: Rest, record: ServerRecord) -> tuple[Flavor, ...] | Unchecked:
     if record.flavor is None or record.flavor.original_name is None:
         return ()
-    try:
-        return inventory.read_flavors(rest)
-    except Unreadable as error:
-        return Unchecked(str(error))
+    return or_unchecked(inventory.read_flavors, rest)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _ImageRead:
-    """What was read of a server's image or root volume.
+def _image(rest: Rest, record: ServerRecord) -> tuple[Image | ImagePart | Unchecked | None, bool]:
+    """Return the image or root volume of a server.
 
-    :ivar images: its image by ID; none when it could not be read
-    :ivar unread: why image or root volume could not be read; None when they were
-    :ivar shows_frozen: Nova returns the frozen property of this project; asked where it counts
+    :returns: also whether Nova returns the frozen property of this project; False when not needed
     """
-
-    images: Mapping[str, Image] = dataclasses.field(default_factory=dict)
-    root_volume: ImagePart | None = None
-    unread: str | None = None
-    shows_frozen: bool = False
-
-    @classmethod
-    def of(cls, rest: Rest, record: ServerRecord) -> _ImageRead:
-        """Read the image of a server, or its root volume."""
-        if record.image == "":
-            try:
-                return cls(root_volume=inventory.read_root_volume(rest, record))
-            except Unreadable as error:
-                return cls(unread=str(error))
-        if not isinstance(record.image, ImageRef):
-            return cls()
-        images, unread = {}, None
-        image = None
-        try:
-            image = inventory.read_image(rest, record.image.id)
-            images[record.image.id] = image
-        except Unreadable as error:
-            unread = "it was deleted" if error.status == 404 else str(error)
-        as_booted = evidence.is_as_booted(image, record)
-        asks = evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
-        return cls(images, None, unread, asks and _shows_frozen(rest))
-
-
-def _shows_frozen(rest: Rest) -> bool:
-    try:
-        return extra_spec_validator(rest) is Validator.LOADED
-    except CloudError:
-        return False
-
-
-# --- notes ------------------------------------------------------------------
+    if record.image == "":
+        return or_unchecked(inventory.read_root_volume, rest, record), False
+    if not isinstance(record.image, ImageRef):
+        return None, False
+    image = or_unchecked(inventory.read_image, rest, record.image.id)
+    if isinstance(image, Unchecked) and image.status == 404:
+        image = Unchecked("it was deleted")
+    as_booted = isinstance(image, Image) and evidence.is_as_booted(image, record)
+    shows_frozen = (
+        evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
+        and or_unchecked(extra_spec_validator, rest) is Validator.LOADED
+    )
+    return image, shows_frozen
 
 
 def _flavor_notes(
@@ -196,10 +161,10 @@ def _flavor_notes(
     copy = record.flavor or FlavorCopy()
     name = copy.original_name
     if isinstance(flavors, Unchecked):
-        yield f"what the flavor says now is unknown: {flavors.reason}"
+        yield f"the present value of the flavor is unknown: {flavors.reason}"
     elif name is not None and all(each.name != name for each in flavors):
         yield (
-            f"flavor {name!r} is not there any more, or hidden from this user;"
+            f"flavor {name!r} is missing, or hidden from this user;"
             " the server keeps the copy that it was built with"
         )
     if copy.extra_specs is None:
@@ -213,16 +178,17 @@ def _flavor_notes(
         yield _invalid("flavor", value.raw)
 
 
-def _image_notes(facts: ServerFacts, record: ServerRecord, image: _ImageRead) -> Iterator[str]:
+def _image_notes(
+    facts: ServerFacts, record: ServerRecord, image: Image | ImagePart | Unchecked | None
+) -> Iterator[str]:
     value = facts.case.image.used.value
-    if value is None and record.image == "":
-        yield f"the root volume could not be read: {image.unread}"
-    elif value is None and image.unread:
-        yield f"the server's image could not be read: {image.unread}"
-    elif value is None and image.images:
+    if value is None and isinstance(image, Unchecked):
+        what = "root volume" if record.image == "" else "server's image"
+        yield f"the {what} could not be read: {image.reason}"
+    elif value is None and image is not None:
         yield (
             f"image {facts.image} was changed after the server was created, and this Nova"
-            " does not show what it said then"
+            " does not return the value at boot"
         )
     elif value is not None and value.setting is Setting.INVALID:
         yield _invalid("image", value.raw)
@@ -239,16 +205,14 @@ def _host_notes(
     facts: ServerFacts,
     traits: frozenset[str] | None,
     fleet: Fleet | Unchecked | None,
-    unlisted: UnlistedHosts | None,
+    unlisted: Declarations | None,
     given: GivenModes,
 ) -> Iterator[str]:
     case, host = facts.case, facts.host
     if isinstance(fleet, Unchecked):
         yield f"the hypervisors could not be read: {fleet.reason}"
-        note = evidence.unused_mode(case.host, host, given)
-        if note:
-            yield note
-    if isinstance(fleet, Fleet):
+        yield from evidence.unused_mode(case.host, host, given)
+    elif fleet:
         yield from fleet.notes
         if fleet.hosts_of_down_cells:
             yield "a cell is down: all hosts are taken for KVM or QEMU on x86"
@@ -265,7 +229,7 @@ def _host_notes(
     elif case.placed and requires_unique(case.needs) and policy.TRAIT_UNIQUE not in traits:
         yield (
             f"the server was placed by a required trait {policy.TRAIT_UNIQUE},"
-            f" but host {host} does not have it any more"
+            f" but host {host} no longer has it"
         )
     if case.host.contradiction:
         yield (
@@ -273,10 +237,3 @@ def _host_notes(
         )
     if about.aggregates_unread and evidence.needs_declaration(case.host):
         yield f"the host aggregates could not be read: {about.aggregates_unread}"
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers of a whole cloud, each with what decides its serial.
+"""The servers of a whole cloud, each with the case that decides its serial.
 
-What many servers share is read once, as lists, before the servers: hosts, flavors and
-images. Raw records end here: each server becomes a small object that points to the case
-that it is in, which it shares with many others.
+Lists that many servers share are read once, before the servers: hosts, flavors and images. Raw
+records end here: each server becomes a small object that refers to its case.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ import contextlib
 import datetime
 import gc
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from osc_uniqserial.api import background, hosts, inventory
 from osc_uniqserial.api.evidence import ServerEvidence
-from osc_uniqserial.api.pages import Gap, ServerPages
+from osc_uniqserial.api.pages import ServerPages
 from osc_uniqserial.api.records import ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_SERVERS, CloudError, Rest, Unreadable, parsing
+from osc_uniqserial.api.rest import COMPUTE_SERVERS, Rest, Unreadable, or_unchecked, parsing
 from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.model.cloud import (
     Configuration,
@@ -27,12 +25,15 @@ from osc_uniqserial.model.cloud import (
     ServerFacts,
     Unchecked,
     Validator,
-    Volume,
 )
 
 
 class Servers:
-    """The servers of a cloud or a part of it; they can be read once."""
+    """The servers of a cloud or a part of it; iterate once.
+
+    :ivar gaps: servers that could not be read, so far
+    :ivar volumes: root volumes, read when a server needs them
+    """
 
     def __init__(
         self,
@@ -42,37 +43,33 @@ class Servers:
     ) -> None:
         self._survey = survey
         self._pages = pages
-        self._volumes = volumes
         self._down: tuple[str, ...] | None = ()
+        self.gaps = pages.gaps
+        self.volumes = volumes
 
     def __iter__(self) -> Iterator[Sequence[ServerFacts]]:
-        """Yield all servers in the order of their IDs, some at a time.
+        """Yield all servers a page at a time, in the order of their IDs.
 
-        Those of cells that are down come last.
+        Servers of cells that are down come last.
         """
         with _few_collections():
             yield from self._pages
-            # Nova leaves out a cell that went down meanwhile without a word.
-            self._down = hosts.known_of_down_cells(self._survey.rest)
+            # Nova omits the servers of a cell that went down during the run without an error.
+            self._down = hosts.hosts_of_down_cells(self._survey.rest)
             if self._pages.of_down_cells:
                 yield self._survey.digest(self._pages.of_down_cells)
 
     @property
     def expected(self) -> int | None:
-        """About how many servers there are; None until the first page was read."""
+        """The approximate number of servers; None until the first page was read."""
         return self._pages.expected
 
     @property
-    def gaps(self) -> Sequence[Gap]:
-        """What could not be read, so far."""
-        return self._pages.gaps
-
-    @property
     def unlisted_cells(self) -> bool:
-        """Whether Nova may have left out servers of cells that are down."""
+        """Whether Nova may have omitted servers of cells that are down."""
         listed = not self._pages.unlisted_cells
         if self._down is None:
-            # Whether one is down is hidden from this user; a short list tells it all.
+            # The state of cells is hidden from this user; a list without next page is complete.
             return not listed
         fleet = self._survey.configuration.fleet
         before = fleet.hosts_of_down_cells if isinstance(fleet, Fleet) else fleet.hosts
@@ -80,32 +77,27 @@ class Servers:
 
     @property
     def volumes_unread(self) -> str | None:
-        """Why the volumes could not be read; None when they were, or nobody needed them."""
-        return self._volumes.unread.reason if self._volumes.unread else None
-
-    @property
-    def volumes_with_wrong_keys(self) -> Sequence[Volume]:
-        """Bootable volumes with keys that are wrong there, as far as volumes were read."""
-        return self._volumes.with_wrong_keys
+        """Why the volumes could not be read; None when they were, or were not needed."""
+        return self.volumes.unread
 
 
 class CloudReader:
-    """Reads a cloud, or a part of it.
+    """Reader of a cloud or a part of it.
 
     :ivar configuration: hosts, flavors and images
     """
 
     def __init__(self, rest: Rest, given: GivenModes) -> None:
-        """Read what the servers rest on, the independent parts at once.
+        """Read hosts, flavors and images concurrently.
 
-        :raises CloudError: when Nova is too old, or tells nothing at all
+        :raises CloudError: when Nova is too old or does not answer
         """
         self.rest = rest
         self._microversion = rest.compute_microversion(COMPUTE_SERVERS)
         reading = background.start(hosts.read_hosts, rest, given)
-        flavors = background.start(_unless_unreadable, inventory.read_flavors, rest)
-        images = background.start(_unless_unreadable, inventory.read_images, rest)
-        validator = background.start(_validator, rest)
+        flavors = background.start(or_unchecked, inventory.read_flavors, rest)
+        images = background.start(or_unchecked, inventory.read_images, rest)
+        validator = background.start(or_unchecked, extra_spec_validator, rest)
         fleet, unlisted = reading.result()
         known = Configuration(fleet, flavors.result(), images.result())
         self.configuration = known
@@ -120,10 +112,7 @@ class CloudReader:
         )
 
     def sees_all_projects(self) -> bool:
-        """Tell whether Nova lets this user list the servers of all projects.
-
-        Where it does not tell, the list itself will.
-        """
+        """Whether Nova lets this user list the servers of all projects; True when unknown."""
         query = {"all_tenants": "true", "limit": "1"}
         try:
             self.rest.get("compute", "/servers/detail", query, self._microversion)
@@ -139,53 +128,42 @@ class CloudReader:
         marker: str | None = None,
         limit: int | None = None,
     ) -> Servers:
-        """Return the servers, to be read.
+        """Return the servers; iterating over them reads them.
 
-        :param filters: of Nova's list of servers; ``all_tenants`` is one
-        :param workers: the most requests at the same time
-        :param marker: the ID of the server after which to begin
-        :param limit: how many are wanted, about; all of them where it is None
+        :param filters: query of Nova's list of servers, with ``all_tenants``
+        :param workers: the most concurrent requests
+        :param marker: ID of the server after which to begin
+        :param limit: the approximate number of servers to read; None: all
         """
         self._volumes = inventory.Volumes(self.rest, all_projects="all_tenants" in filters)
         pages = ServerPages(
-            self.rest,
-            self._microversion,
-            filters,
-            workers,
-            self.digest,
-            marker=marker,
-            limit=limit,
+            self.rest, self._microversion, filters, workers, self.digest, marker=marker, limit=limit
         )
         return Servers(self, pages, self._volumes)
 
     def changed_since(self, filters: Mapping[str, str], when: datetime.datetime) -> frozenset[str]:
-        """Return the IDs of servers that were made, changed or deleted since.
+        """Return the IDs of servers that were created, changed or deleted since a time.
 
-        :param filters: of Nova's list of servers; ``all_tenants`` is one
-        :param when: in UTC, as Nova's clock has it
-        :raises Unreadable: when Nova does not tell
+        :param filters: query of Nova's list of servers, with ``all_tenants``
+        :param when: in UTC
+        :raises Unreadable: when Nova does not return them
         """
         since = {**filters, "changes-since": when.strftime("%Y-%m-%dT%H:%M:%SZ")}
         with parsing("compute"):
-            return frozenset(
-                item["id"]
-                for item in self.rest.pages(
-                    "compute", "/servers", "servers", since, self._microversion
-                )
-            )
+            items = self.rest.pages("compute", "/servers", "servers", since, self._microversion)
+            return frozenset(item["id"] for item in items)
 
     def digest(self, items: Sequence[ServerRecord]) -> Sequence[ServerFacts]:
-        """Return what records of servers tell."""
+        """Return the facts of servers from their records."""
         facts = self._evidence.facts
         return [facts(record) for record in items]
 
 
 @contextlib.contextmanager
 def _few_collections() -> Iterator[None]:
-    """Let Python look for reference cycles seldom: a page has many objects and no cycle.
+    """Collect garbage less often while pages are parsed.
 
-    It would look at everything that a page is made of several times while it is parsed, and
-    at all else again and again.
+    They hold many objects and no reference cycles, and each collection scans them all.
     """
     thresholds = gc.get_threshold()
     gc.freeze()
@@ -195,17 +173,3 @@ def _few_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
-
-
-def _validator(rest: Rest) -> Validator | Unchecked:
-    try:
-        return extra_spec_validator(rest)
-    except CloudError as error:
-        return Unchecked(str(error))
-
-
-def _unless_unreadable(read: Any, rest: Rest) -> Any:
-    try:
-        return read(rest)
-    except Unreadable as error:
-        return Unchecked(str(error))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does Nova's API know the extra spec? Asked without writing anything."""
+"""Whether Nova's API validates the extra spec: a request that cannot write anything."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from osc_uniqserial.api.rest import CloudError, Rest, WriteFailed, version
 from osc_uniqserial.model.cloud import Validator
 from osc_uniqserial.policy import FLAVOR_KEY
 
-#: The first microversion at which Nova validates extra specs (Ussuri).
+#: The first microversion with validation of extra specs (Ussuri).
 COMPUTE_VALIDATES = "2.86"
-#: What Nova says of an extra spec without a validator
+#: Nova's error for an extra spec without a validator
 #: (nova/api/validation/extra_specs/validators.py).
 _NOT_KNOWN = "does not appear to be a valid extra spec"
 
 
 def extra_spec_validator(rest: Rest) -> Validator:
-    """Ask one API server of Nova whether it has a validator for the extra spec.
+    """Return whether one API server of Nova has a validator for the extra spec.
 
-    It is asked to store the key on a flavor that does not exist, under a random UUID:
-    there is nothing that it could write to. Nova checks the right to do so first, the
-    extra spec then, and only then looks for the flavor, in every release from Ussuri on
-    (nova/api/openstack/compute/flavors_extraspecs.py, create). An older one, which would
-    store any text, is not asked.
+    The request stores the key on a flavor with a random UUID, which does not exist. From Ussuri
+    on Nova checks the permission first, then the extra spec, and the flavor last
+    (nova/api/openstack/compute/flavors_extraspecs.py, create). Older releases, which store any
+    text, get no request.
 
-    :raises CloudError: when the answer tells nothing
+    :raises CloudError: for any other answer
     """
     newest = rest.compute_microversion(COMPUTE_VALIDATES)
     if version(newest) < version(COMPUTE_VALIDATES):
@@ -38,7 +37,7 @@ def extra_spec_validator(rest: Rest) -> Validator:
     except WriteFailed as error:
         if error.status == 400 and _NOT_KNOWN in str(error):
             return Validator.MISSING
-        # A gateway's own 404 is no answer of Nova.
+        # A gateway may answer 404 too.
         if error.status == 404 and f"Flavor {flavor} could not be found" in str(error):
             return Validator.LOADED
         raise

@@ -24,7 +24,7 @@ def flavors_unreadable(cloud: Cloud, _same: Cloud) -> Iterator[Problem]:
     flavors = cloud.configuration.flavors
     if isinstance(flavors, Unchecked):
         yield Problem(f"Could not read the flavors: {flavors.reason}")
-    elif hidden := sum(1 for flavor in flavors if flavor.extra_specs is None):
+    elif hidden := sum(1 for flavor in flavors if flavor.properties is None):
         yield Problem(f"Nova hides the extra specs of flavors from this user ({hidden:,} of them)")
 
 

@@ -163,7 +163,7 @@ class ListUniqueSerials(output.Lister):
         self, parsed_args: argparse.Namespace, servers: Servers, known: Configuration
     ) -> Iterator[Explanation]:
         """Yield what is wanted; tell at the end, or where enough were found, what is missing."""
-        from osc_uniqserial.effective.explanations import Explanations
+        from osc_uniqserial.effective.explanation import Explanations
         from osc_uniqserial.model.cloud import Fleet
 
         reports = Explanations(known.fleet if isinstance(known.fleet, Fleet) else None)

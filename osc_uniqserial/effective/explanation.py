@@ -1,34 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The effective policy of one server: facts in, an answer with its reasons out. Pure."""
+"""The effective policy of servers: facts in, an answer with its reasons out. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
-from osc_uniqserial.model.cloud import (
-    Case,
-    FlavorPart,
-    ImagePart,
-    Moves,
-    ServerFacts,
-    requires_unique,
-)
-from osc_uniqserial.policy import (
-    FLAVOR_KEY,
-    IMAGE_KEY,
-    TRAIT_UNIQUE,
-    DecidedBy,
-    EffectivePolicy,
-    Evidence,
-    HostMode,
-    SerialSource,
-    Setting,
-    SettingInput,
-    Value,
-    resolve,
-)
+from osc_uniqserial import policy
+from osc_uniqserial.effective.migration_targets import MigrationTargets
+from osc_uniqserial.model import cloud
+from osc_uniqserial.model.cloud import Case, FlavorPart, Fleet, ImagePart, Moves, ServerFacts
+from osc_uniqserial.policy import DecidedBy, EffectivePolicy, Evidence, SerialSource, Setting
+from osc_uniqserial.text import NAMES_SHOWN, quoted, some
 
+#: The most explanations that are kept for servers in the same situation.
+_KEPT = 5_000
 #: Sources that name the host: the serial changes when the guest changes its host.
 HOST_SOURCES = frozenset({SerialSource.HOST_OS, SerialSource.HOST_HARDWARE, SerialSource.HOST_AUTO})
 
@@ -41,13 +28,12 @@ _SHOWS = {
     ),
     SerialSource.ABSENT: "the guest has no serial number",
 }
-
-
-#: How a request for unique is known to be met where mode and driver are not.
+#: Why a request for unique is met where mode and driver are unknown.
 _PROMISES: dict[Evidence | None, str] = {
     Evidence.DECLARED: "a host aggregate declares that its host meets this",
     Evidence.REQUIRED_TRAIT: (
-        f"it was placed by a required trait {TRAIT_UNIQUE}, which only hosts that meet this have"
+        f"it was placed by a required trait {policy.TRAIT_UNIQUE},"
+        " which only hosts that meet this have"
     ),
 }
 
@@ -77,92 +63,117 @@ class Explanation:
     why: str
 
 
-def pending_changes(flavor: FlavorPart, image: ImagePart) -> tuple[Pending, ...]:
-    """Return what flavor and image say now but the server does not use yet.
+class Explanations:
+    """Explains servers of a fleet; servers in the same situation share the work."""
 
-    A server keeps the flavor of its boot or last resize, and the image
-    properties of its boot or last rebuild. Only a change of meaning counts:
-    ``true`` and ``True`` are the same.
+    def __init__(self, fleet: Fleet | None) -> None:
+        self._targets = None if fleet is None else MigrationTargets(fleet)
+        self._made: dict[object, Explanation] = {}
+
+    def of(self, server: ServerFacts) -> Explanation:
+        """Return the explanation of one server."""
+        # The sentences name the host, or the status without a host.
+        key = (server.case, server.host or (server.status,), id(server.on))
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= _KEPT:
+                self._made.clear()
+            made = self._made[key] = self._make(server)
+        return dataclasses.replace(made, server=server)
+
+    def _make(self, server: ServerFacts) -> Explanation:
+        case = server.case
+        effective = policy.resolve(case.flavor.used, case.image.used, case.host)
+        moves = None
+        if self._targets and needs_other_hosts(case, effective):
+            moves = self._targets.moves(case, server.on)
+        return build(server, moves)
+
+
+def pending_changes(flavor: FlavorPart, image: ImagePart) -> tuple[Pending, ...]:
+    """Return the present values of flavor and image that the server does not use yet.
+
+    A server keeps the flavor of its boot or last resize, and the image properties of its boot
+    or last rebuild. Only a change of meaning counts: ``true`` and ``True`` are the same.
     """
     changes = []
-    if _differs(flavor.used, flavor.now):
-        changes.append(Pending("flavor", _raw(flavor.used.value), _raw(flavor.now), "resize"))
-    if _differs(image.used, image.now):
-        changes.append(Pending("image", _raw(image.used.value), _raw(image.now), "rebuild"))
+    if change := _change(flavor):
+        changes.append(Pending("flavor", *change, "resize"))
+    if change := _change(image):
+        changes.append(Pending("image", *change, "rebuild"))
     return tuple(changes)
 
 
-def _differs(used: SettingInput, now: Value | None) -> bool:
-    return used.value is not None and now is not None and _meaning(used.value) is not _meaning(now)
+def _change(part: FlavorPart | ImagePart) -> tuple[str | None, str | None] | None:
+    used, now = part.used.value, part.now
+    if used is None or now is None or _meaning(used) is _meaning(now):
+        return None
+    return used.raw, now.raw
 
 
-def _meaning(value: Value) -> Setting:
+def _meaning(value: policy.Value) -> Setting:
     return Setting.UNSET if value.setting is Setting.INVALID else value.setting
 
 
-def _raw(value: Value | None) -> str | None:
-    return value.raw if value else None
-
-
-def needs_other_hosts(case: Case, policy: EffectivePolicy) -> bool:
-    """Whether only a look at the other hosts can tell if the serial survives a move."""
-    return policy.source is SerialSource.INSTANCE_UUID and not (
-        policy.requested is Setting.UNIQUE and requires_unique(case.needs)
+def needs_other_hosts(case: Case, effective: EffectivePolicy) -> bool:
+    """Whether the other hosts decide if the serial survives a move."""
+    return effective.source is SerialSource.INSTANCE_UUID and not (
+        effective.requested is Setting.UNIQUE and cloud.requires_unique(case.needs)
     )
 
 
 def build(server: ServerFacts, moves: Moves | None) -> Explanation:
-    """Judge one server.
+    """Explain one server.
 
-    :param moves: what the other hosts would do; None when that is unknown
+    :param moves: the effect of a move to the other hosts; None when it is unknown
     """
     case = server.case
-    policy = resolve(case.flavor.used, case.image.used, case.host)
+    effective = policy.resolve(case.flavor.used, case.image.used, case.host)
     survives: bool | None = None
-    if policy.source in HOST_SOURCES:
+    if effective.source in HOST_SOURCES:
         survives = False
-    elif policy.source is SerialSource.INSTANCE_UUID:
-        if not needs_other_hosts(case, policy):
+    elif effective.source is SerialSource.INSTANCE_UUID:
+        if not needs_other_hosts(case, effective):
             survives = True
         elif moves:
             survives = moves.keeps
     pending = pending_changes(case.flavor, case.image)
-    sentences = [_decision(server, policy)]
-    second = _outlook(policy, survives, moves, pending)
-    if second:
-        sentences.append(second)
-    return Explanation(server, policy, survives, pending, " ".join(sentences))
+    sentences = (_decision(server, effective), _outlook(effective, survives, moves, pending))
+    return Explanation(server, effective, survives, pending, " ".join(filter(None, sentences)))
 
 
-def _decision(server: ServerFacts, policy: EffectivePolicy) -> str:
-    """Say in one sentence where the serial comes from and what decided it."""
+def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
+    """Return the sentence about the source of the serial and what decided it."""
     case, host = server.case, server.case.host
     where = f"host {server.host}" if server.host else "the host"
-    if policy.source is SerialSource.UNKNOWN:
+    if effective.source is SerialSource.UNKNOWN:
         return _unknown(server)
     if not host.smbios:
         return (
             f"The hypervisor of {where} gives its guests no SMBIOS serial number"
-            f" ({IMAGE_KEY} and {FLAVOR_KEY} need libvirt with kvm or qemu on x86)."
+            f" ({policy.IMAGE_KEY} and {policy.FLAVOR_KEY} need libvirt with kvm or qemu on x86)."
         )
-    shows = _SHOWS[policy.source]
-    if policy.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE):
-        decider = policy.decided_by.value
-        wish = "a unique serial" if policy.requested is Setting.UNIQUE else "the host's own serial"
+    shows = _SHOWS[effective.source]
+    asks_unique = effective.requested is Setting.UNIQUE
+    wish = "a unique serial" if asks_unique else "the host's own serial"
+    if effective.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE):
         own_mode = ""
-        if policy.requested is Setting.HOST and host.mode is not None:
-            mode = HostMode.AUTO if host.mode is HostMode.UNIQUE else host.mode
+        if effective.requested is Setting.HOST and host.mode is not None:
+            mode = policy.HostMode.AUTO if host.mode is policy.HostMode.UNIQUE else host.mode
             own_mode = f" (mode {mode.value})"
-        return f"The {decider} asks for {wish} and {where} honours the keys, so {shows}{own_mode}."
-    if policy.decided_by is DecidedBy.NONE:
-        if policy.requested is Setting.UNIQUE and host.meets_unique_evidence in _PROMISES:
-            promise = _PROMISES[host.meets_unique_evidence]
-            asker = _askers(case, policy.requested)
-            return f"The {asker} for a unique serial, and {promise}, so {shows}."
+        return (
+            f"The {effective.decided_by.value} asks for {wish} and {where} honours the keys,"
+            f" so {shows}{own_mode}."
+        )
+    if asks_unique and host.meets_unique_evidence in _PROMISES:
+        promise = _PROMISES[host.meets_unique_evidence]
+        return f"The {_askers(case, Setting.UNIQUE)} for {wish}, and {promise}, so {shows}."
+    if effective.decided_by is DecidedBy.NONE:
         return f"Whatever the unknown inputs are, {shows}."
     mode_text = f"mode {host.mode.value}" if host.mode else "own mode"
-    if policy.requested is Setting.UNSET:
-        if _image_is_overruled(case):
+    if effective.requested is Setting.UNSET:
+        value = case.image.used.value
+        if value is not None and value.setting is Setting.HOST and not host.image_may_show_host:
             return (
                 f"The image's false counts as not set on {where} ([unique_serial]"
                 f" image_may_show_host = false), so the host ({mode_text}) decides: {shows}."
@@ -171,45 +182,29 @@ def _decision(server: ServerFacts, policy: EffectivePolicy) -> str:
             f"Neither flavor nor image asks for anything, so {where} ({mode_text})"
             f" decides: {shows}."
         )
-    if policy.requested is None:
+    upper = f"{where[0].upper()}{where[1:]}"
+    if effective.requested is None:
+        return f"{upper} ({mode_text}) does not honour the keys, so it decides: {shows}."
+    asker = _askers(case, effective.requested)
+    if asks_unique and effective.source is SerialSource.INSTANCE_UUID:
         return (
-            f"{where[0].upper()}{where[1:]} ({mode_text}) does not honour the keys,"
-            f" so it decides: {shows}."
+            f"The {asker} for {wish}. {upper} does not honour the keys,"
+            f" but its {mode_text} gives the same: {shows}."
         )
-    asker = _askers(case, policy.requested)
-    if host.mode is None and host.meets_unique_evidence in _PROMISES:
-        promise = _PROMISES[host.meets_unique_evidence]
-        return f"The {asker} for a unique serial, and {promise}, so {shows}."
-    if policy.requested is Setting.UNIQUE and policy.source is SerialSource.INSTANCE_UUID:
-        return (
-            f"The {asker} for a unique serial. {where[0].upper()}{where[1:]} does not honour"
-            f" the keys, but its {mode_text} gives the same: {shows}."
-        )
-    wish = "a unique serial" if policy.requested is Setting.UNIQUE else "the host's own serial"
     return (
         f"The {asker} for {wish}, but {where} ({mode_text}) does not honour the keys,"
         f" so it decides: {shows}."
     )
 
 
-def _image_is_overruled(case: Case) -> bool:
-    said = case.image.used.value
-    return said is not None and said.setting is Setting.HOST and not case.host.image_may_show_host
-
-
 def _askers(case: Case, wish: Setting) -> str:
-    said = [
-        name
-        for name, used in (("flavor", case.flavor.used), ("image", case.image.used))
-        if used.value is not None and used.value.setting is wish
-    ]
-    if len(said) > 1:
-        return f"{' and the '.join(said)} ask"
-    return f"{said[0] if said else 'server'} asks"
+    parts = (("flavor", case.flavor), ("image", case.image))
+    names = [name for name, part in parts if part.used.value and part.used.value.setting is wish]
+    return f"{' and the '.join(names) or 'server'} {'ask' if len(names) > 1 else 'asks'}"
 
 
 def _unknown(server: ServerFacts) -> str:
-    """Say what is missing and how to make it known."""
+    """Return the sentence about the missing inputs and how to make them known."""
     case, host = server.case, server.case.host
     if not case.reachable:
         return "The server's cell is down: Nova returns only a minimal record, without its host."
@@ -219,68 +214,60 @@ def _unknown(server: ServerFacts) -> str:
                 f"The server has no host now (status {server.status}), so no host mode applies yet."
             )
         return (
-            "The serial cannot be told: this user may not see the server's host, and so neither"
-            " its mode nor whether it honours the keys (it takes an administrator)."
+            "The serial is unknown: the server's host is hidden from this user, and so are its mode"
+            " and whether it honours the keys (administrators see them)."
         )
-    missing = []
-    if case.flavor.used.value is None:
-        missing.append("what the flavor says")
-    if case.image.used.value is None:
-        missing.append("what the image says")
-    if host.mode is None:
-        missing.append(f"the mode of host {server.host}")
-    if host.honours is None:
-        missing.append(f"whether host {server.host} honours the keys")
+    inputs = {
+        "the flavor's value": case.flavor.used.value,
+        "the image's value": case.image.used.value,
+        f"the mode of host {server.host}": host.mode,
+        f"whether host {server.host} honours the keys": host.honours,
+    }
+    missing = [name for name, value in inputs.items() if value is None]
     hint = ""
-    if host.mode is None:
+    if host.contradiction:
+        hint = f" (its traits contradict each other: {', '.join(host.contradiction)})"
+    elif host.mode is None:
         hint = (
             f" (give it with --host-mode {server.host}=MODE, or declare it"
             " as a CUSTOM_SYSINFO_SERIAL_ trait in the host's provider.yaml)"
         )
     elif host.honours is None:
-        hint = " (its traits in Placement tell it; they take an administrator)"
-    if host.contradiction:
-        hint = f" (its traits contradict each other: {', '.join(host.contradiction)})"
-    return f"The serial cannot be told without knowing {_and(missing)}{hint}."
+        hint = " (administrators see it in the host's traits in Placement)"
+    return f"The serial is unknown: it depends on {_and(missing)}{hint}."
 
 
 def _outlook(
-    policy: EffectivePolicy,
+    effective: EffectivePolicy,
     survives: bool | None,
     moves: Moves | None,
     pending: tuple[Pending, ...],
 ) -> str | None:
-    """Say in one sentence what would change it, the most certain change first."""
+    """Return the sentence about the next change of the serial, the most certain change first."""
     if pending:
         change = pending[0]
         return (
-            f"The {change.input} now says {_said(change.next)} where this server uses"
-            f" {_said(change.now)}: a {change.applied_by} applies it."
+            f"The {change.input} now says {quoted(change.next)} where this server uses"
+            f" {quoted(change.now)}: a {change.applied_by} applies it."
         )
     if survives is True:
         return "It survives a move to another host."
-    if survives is False and policy.source in HOST_SOURCES:
+    if survives is False and effective.source in HOST_SOURCES:
         return "It changes when the server moves to another host."
     if survives is False and moves:
-        return f"It changes on a move to {_some(moves.hosts)}."
-    if policy.source is SerialSource.INSTANCE_UUID:
-        if moves and moves.hosts:
-            return f"Whether it survives a move to {_some(moves.hosts)} is unknown."
-        if moves:
-            return "There is no other enabled host that it could move to."
+        return f"It changes on a move to {_hosts(moves.hosts)}."
+    if effective.source is not SerialSource.INSTANCE_UUID:
+        return None
+    if moves is None:
         return "Whether it survives a move is unknown."
-    return None
+    if not moves.hosts:
+        return "There is no other enabled host that it could move to."
+    return f"Whether it survives a move to {_hosts(moves.hosts)} is unknown."
 
 
-def _said(raw: str | None) -> str:
-    return "nothing" if raw is None else repr(raw)
-
-
-def _and(words: list[str]) -> str:
+def _and(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 2 else words)
 
 
-def _some(hosts: tuple[str, ...]) -> str:
-    if len(hosts) <= 3:
-        return _and(list(hosts))
-    return f"{', '.join(hosts[:3])} and {len(hosts) - 3} more"
+def _hosts(names: Sequence[str]) -> str:
+    return _and(names) if len(names) <= NAMES_SHOWN else some(names)

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where servers could move, and whether their serial would stay: over a whole fleet. Pure.
-
-Every answer is made once for each case.
-"""
+"""Targets of a cold move in a fleet, and whether a serial survives. Computed per case. Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +14,14 @@ from osc_uniqserial.policy import Evidence, HostInput, SerialSource, SettingInpu
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a move would do to servers of one case whose serial is their UUID.
+    """The effect of a move on servers of one case whose serial is their UUID.
 
-    :ivar changing: the hosts that would change it, by the UUID of their resource provider
-    :ivar doubtful: those that cannot be judged
-    :ivar bounded: something that is not looked at here may keep the servers from some
+    Hosts are mapped by the UUID of their resource provider.
+
+    :ivar targets: all hosts that a move may go to
+    :ivar changing: hosts that change the serial
+    :ivar doubtful: hosts where this is unknown
+    :ivar bounded: rules that are not evaluated here may exclude hosts
     """
 
     targets: Mapping[str, Host]
@@ -30,11 +30,11 @@ class Outlook:
     bounded: bool
 
     def changes(self, own: str) -> bool:
-        """Tell whether a move from a host is known to change the serial."""
+        """Whether a move from a host is known to change the serial."""
         return not self.bounded and len(self.changing) > (own in self.changing)
 
     def moves(self, own: str) -> Moves:
-        """Tell what a move from a host would do."""
+        """Return the effect of a move from a host."""
         if not self.targets.keys() - {own}:
             return Moves(None)
         if self.changes(own):
@@ -46,11 +46,10 @@ class Outlook:
 
 
 class MigrationTargets:
-    """The hosts of a fleet, as targets of a cold move."""
+    """The hosts of a fleet that a cold move may go to."""
 
     def __init__(self, fleet: Fleet) -> None:
-        #: Those that a cold move may go to, by the UUID of their resource provider; also those
-        #: of which it is unknown whether they are enabled.
+        # By the UUID of their resource provider; hosts of an unknown state are included.
         self._targets = {
             host.hypervisor.id: host
             for host in fleet.hosts
@@ -61,8 +60,8 @@ class MigrationTargets:
         self._with = functools.lru_cache(maxsize=64)(self._having)
 
     def outlook(self, case: Case) -> Outlook | None:
-        """Look at the other hosts for the servers of a case; None when they cannot be judged."""
-        # What flavor and image ask for wherever the guest is; a host may overrule an image.
+        """Return the effect of a move on the servers of a case; None when it is unknown."""
+        # The request on any host: a host's options may overrule an image.
         wish = policy.resolve(case.flavor.used, case.image.used, HostInput()).requested
         if wish is None or case.host.mode is None:
             return None
@@ -72,16 +71,15 @@ class MigrationTargets:
         return Outlook(self._targets, changing, doubtful, case.bounded)
 
     def moves(self, case: Case, own: Host | None) -> Moves | None:
-        """Tell what a move to another host would do to a serial that is the server's UUID.
+        """Return the effect of a move on a serial that is the server's UUID; None: unknown.
 
         :param own: the present host
-        :returns: None when that cannot be told
         """
         outlook = self.outlook(case) if own else None
         return outlook.moves(own.hypervisor.id) if own and outlook else None
 
     def other_with(self, needs: Needs, own: str) -> bool:
-        """Tell whether a host that may be up and enabled, but not this one, meets needs."""
+        """Whether another host that may be up and enabled meets requirements of our traits."""
         found = self._with(needs)
         return len(found) > (own in found)
 
@@ -95,7 +93,7 @@ class MigrationTargets:
     def _sort_out(
         self, flavor: SettingInput, image: SettingInput, needs: Needs, architecture: str | None
     ) -> tuple[dict[str, Host], dict[str, Host]]:
-        """Return the hosts that would change the serial, and those that cannot be judged."""
+        """Return the hosts that change the serial, and those where this is unknown."""
         changing: dict[str, Host] = {}
         doubtful: dict[str, Host] = {}
         for key, host in self._targets.items():
@@ -118,13 +116,13 @@ def _source(
         return SerialSource.ABSENT
     source = policy.resolve(flavor, image, host).source
     if host.meets_unique_evidence is Evidence.DECLARED and source is SerialSource.INSTANCE_UUID:
-        # An aggregate's word is about the servers that are there.
+        # An aggregate's declaration covers the servers that are already there.
         return SerialSource.UNKNOWN
     return source
 
 
 def _allows(host: Host, needs: Needs) -> bool:
-    """Tell whether requirements of our traits allow a host; unread traits might."""
+    """Whether requirements of our traits allow a host; a host with unread traits is allowed."""
     if host.traits is None:
         return True
     return all((trait in host.traits) is (need == "required") for trait, need in needs)

@@ -7,7 +7,6 @@ stops at ``<devices>``.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import itertools
 import re
@@ -20,6 +19,8 @@ from xml.sax.xmlreader import AttributesNSImpl
 from defusedxml import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser
 
+from osc_uniqserial.model.guest import Reading
+
 #: The largest document; Nova's have some KiB.
 MAX_BYTES = 4 << 20
 #: Nova's metadata, of any version (nova/virt/libvirt/config.py, NOVA_NS).
@@ -27,7 +28,9 @@ _NOVA = "http://openstack.org/xmlns/libvirt/nova/"
 _UUID, _NAME = "uuid", "name"
 _SERIAL = "sysinfo/system/entry/serial"
 _GENERATED = "metadata/nova:instance/nova:creationTime"
-#: Where the guest's SMBIOS comes from (libvirt, formatdomain, smbios).
+#: The version of Nova is an attribute of this element.
+_PACKAGE = "nova:package"
+#: The source of the guest's SMBIOS (libvirt, formatdomain, smbios).
 _SMBIOS = "os/smbios"
 #: Paths of the elements whose text is kept.
 _KEPT = frozenset({_UUID, _NAME, _SERIAL, _GENERATED})
@@ -45,25 +48,6 @@ class BadDomain(Exception):
     """The document is not a domain; the message has the reason."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Domain:
-    """A libvirt domain.
-
-    :ivar id: the domain's UUID; Nova sets it to the server's UUID
-    :ivar serial: the serial number in ``<sysinfo>``; None without one, or when ``<os>`` does not
-        have ``<smbios mode='sysinfo'>``
-    :ivar generated: time at which Nova generated the XML: "2026-01-01 00:00:00", in UTC; None
-        when the XML has none
-    :ivar nova: the version of Nova that generated the XML; None for other domains
-    """
-
-    id: str
-    name: str
-    serial: str | None = None
-    generated: str | None = None
-    nova: str | None = None
-
-
 class _Enough(Exception):
     """Ends parsing: the rest of the document is not needed."""
 
@@ -74,7 +58,6 @@ class _Reader(xml.sax.handler.ContentHandler):
     def __init__(self) -> None:
         super().__init__()
         self.texts: dict[str, str] = {}
-        self.nova: str | None = None
         self._path: list[str] = []
         self._key: str | None = None
         self._text: list[str] = []
@@ -89,7 +72,7 @@ class _Reader(xml.sax.handler.ContentHandler):
         if len(self._path) == 1 and tag == _END:
             raise _Enough
         if len(self._path) >= _DEPTH:
-            raise BadDomain(f"it has more than {_DEPTH} elements inside of each other")
+            raise BadDomain(f"it has more than {_DEPTH} levels of elements")
         ours = (space or "").startswith(_NOVA)
         self._path.append(f"nova:{tag}" if ours else tag)
         self._key = "/".join(self._path[1:])
@@ -97,8 +80,8 @@ class _Reader(xml.sax.handler.ContentHandler):
             self._key = f"{self._key}/{attrs.get((None, 'name'), '')}"
         if self._key == _SMBIOS:
             self.texts[_SMBIOS] = attrs.get((None, "mode"), "")
-        if self._key.endswith("nova:package"):
-            self.nova = attrs.get((None, "version"), "")
+        if self._key.endswith(_PACKAGE):
+            self.texts[_PACKAGE] = attrs.get((None, "version"), "")
         self._text = []
 
     def characters(self, content: str) -> None:
@@ -115,9 +98,13 @@ class _Reader(xml.sax.handler.ContentHandler):
         self._path.pop()
 
 
-def parse(document: bytes) -> Domain:
-    """Return the domain of one document.
+def parse(document: bytes, source: str = "", host: str | None = None) -> Reading:
+    """Return the reading of one document.
 
+    The serial number counts only with ``<smbios mode='sysinfo'>``.
+
+    :param source: the file or URI of the document, for messages
+    :param host: name of the host's compute service; None when it is unknown
     :raises BadDomain: when the document is not a domain, or not safe to parse
     """
     if len(document) > MAX_BYTES:
@@ -141,13 +128,9 @@ def parse(document: bytes) -> Domain:
     smbios = text(_SMBIOS)
     if smbios == "host":
         raise BadDomain("its SMBIOS is a copy of the host's, without a serial number in the XML")
-    return Domain(
-        id_,
-        text(_NAME, ""),
-        text(_SERIAL) if smbios == "sysinfo" else None,
-        text(_GENERATED),
-        reader.nova,
-    )
+    serial = text(_SERIAL) if smbios == "sysinfo" else None
+    generated = text(_GENERATED)
+    return Reading(id_, serial, source, host, generated, name=text(_NAME, ""), nova=text(_PACKAGE))
 
 
 def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:

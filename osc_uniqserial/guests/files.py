@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from osc_uniqserial.guests import domain_xml, source
-from osc_uniqserial.guests.domain_xml import BadDomain
+from osc_uniqserial.guests import domain_xml
 from osc_uniqserial.model.guest import Reading, Seen, Unread
 
 #: How many bad documents or lines of a file are reported one by one.
@@ -26,27 +25,24 @@ _MAX_BAD = 1_000
 _CHUNK = _LINE = 1 << 20
 
 
-class SavedDomains:
-    """Output of ``virsh dumpxml``: a file, a folder of files, or standard input (``-``)."""
+def saved_domains(path: str) -> Iterator[Seen]:
+    """Yield a reading for each domain in output of ``virsh dumpxml``.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __iter__(self) -> Iterator[Seen]:
-        """Yield a reading for each domain; file names have no meaning."""
-        unread: list[OSError] = []
-        empty = True
-        for path in ["-"] if self._path == "-" else _files(self._path, unread.append):
-            empty = False
-            try:
-                with _opened(path) as stream:
-                    yield from _of_stream(stream, _named(path))
-            except OSError as error:
-                unread.append(error)
-        for failure in unread:
-            yield _failed(failure, self._path)
-        if empty and not unread:
-            yield Unread(self._path, "it holds no files")
+    :param path: a file, a folder of files with any names, or ``-`` for standard input
+    """
+    unread: list[OSError] = []
+    empty = True
+    for file in ["-"] if path == "-" else _files(path, unread.append):
+        empty = False
+        try:
+            with _opened(file) as stream:
+                yield from _domains(stream, _named(file))
+        except OSError as error:
+            unread.append(error)
+    for failure in unread:
+        yield _failed(failure, path)
+    if empty and not unread:
+        yield Unread(path, "it holds no files")
 
 
 def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
@@ -82,13 +78,13 @@ def _failed(error: OSError, path: str) -> Unread:
     return Unread(_named(str(error.filename or path)), error.strerror or str(error))
 
 
-def _of_stream(stream: BinaryIO, name: str) -> Iterator[Seen]:
+def _domains(stream: BinaryIO, name: str) -> Iterator[Seen]:
     chunks = iter(lambda: stream.read(_CHUNK), b"")
     number = bad = 0
     for number, document in enumerate(domain_xml.documents(chunks), 1):
         try:
-            yield source.reading_of(domain_xml.parse(document), name)
-        except BadDomain as error:
+            yield domain_xml.parse(document, name)
+        except domain_xml.BadDomain as error:
             bad += 1
             if bad <= _REPORTED:
                 yield Unread(name, f"document {number}: {error}")
@@ -105,42 +101,40 @@ def _of_stream(stream: BinaryIO, name: str) -> Iterator[Seen]:
 _NO_SERIAL = frozenset({"", "na", "n/a", "none", "not present", "not specified"})
 
 
-class Facts:
-    """Facts reported by guests: JSON lines with ``uuid`` and ``serial``."""
+def facts(path: str) -> Iterator[Seen]:
+    """Yield a reading for each JSON line with ``uuid`` and ``serial``, as reported by guests.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    :param path: a file, or ``-`` for standard input
+    """
+    try:
+        with _opened(path) as stream:
+            yield from _facts(stream, _named(path))
+    except OSError as error:
+        yield _failed(error, path)
 
-    def __iter__(self) -> Iterator[Seen]:
-        """Yield a reading for each line."""
+
+def _facts(stream: BinaryIO, name: str) -> Iterator[Seen]:
+    bad: list[int] = []
+    number = good = 0
+    while line := stream.readline(_LINE):
+        number += 1
+        if not line.strip():
+            continue
         try:
-            with _opened(self._path) as stream:
-                yield from self._lines(stream, _named(self._path))
-        except OSError as error:
-            yield _failed(error, self._path)
-
-    def _lines(self, stream: BinaryIO, name: str) -> Iterator[Seen]:
-        bad: list[int] = []
-        number = facts = 0
-        while line := stream.readline(_LINE):
-            number += 1
-            if not line.strip():
-                continue
-            try:
-                fact: Any = json.loads(line)
-                id_, serial = str(uuid.UUID(fact["uuid"])), fact["serial"]
-                if serial is not None and not isinstance(serial, str):
-                    raise TypeError
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                bad.append(number)
-                continue
-            facts += 1
-            serial = (serial or "").strip()
-            yield Reading(id_, None if serial.lower() in _NO_SERIAL else serial, name)
-        if not facts and not bad:
-            yield Unread(name, "it holds no facts")
-        if bad:
-            lines = "line" if len(bad) == 1 else "lines"
-            which = ", ".join(map(str, bad[:_REPORTED]))
-            more = f" and {len(bad) - _REPORTED:,} more" if len(bad) > _REPORTED else ""
-            yield Unread(name, f"no uuid and serial in {lines} {which}{more}")
+            fact: Any = json.loads(line)
+            id_, serial = str(uuid.UUID(fact["uuid"])), fact["serial"]
+            if serial is not None and not isinstance(serial, str):
+                raise TypeError
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            bad.append(number)
+            continue
+        good += 1
+        serial = (serial or "").strip()
+        yield Reading(id_, None if serial.lower() in _NO_SERIAL else serial, name)
+    if not good and not bad:
+        yield Unread(name, "it holds no facts")
+    if bad:
+        lines = "line" if len(bad) == 1 else "lines"
+        which = ", ".join(map(str, bad[:_REPORTED]))
+        more = f" and {len(bad) - _REPORTED:,} more" if len(bad) > _REPORTED else ""
+        yield Unread(name, f"no uuid and serial in {lines} {which}{more}")

@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from osc_uniqserial.guests import domain_xml, source
-from osc_uniqserial.guests.domain_xml import BadDomain
+from osc_uniqserial.guests import domain_xml
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 
 #: Hosts that are read at the same time.
@@ -21,39 +20,33 @@ HOSTS_AT_ONCE = 64
 TIMEOUT = 60.0
 #: ID of a domain that is not running (virDomainGetID); reading it sends no request.
 _NOT_RUNNING = -1
+_Answers = queue.SimpleQueue[tuple[str, Sequence[Seen]]]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class Libvirt:
-    """Read-only connections to libvirt, with one timeout each."""
+    """Read-only connections to libvirt; iterating opens them.
 
-    def __init__(
-        self,
-        uris: Mapping[str, str | None],
-        timeout: float,
-        names: Mapping[str, str] | None = None,
-        only: str | None = None,
-    ) -> None:
-        """Prepare the connections; iterating opens them.
+    :ivar uris: the compute host of each URI; None where it is unknown
+    :ivar timeout: seconds for all requests of one connection
+    :ivar names: Nova's names of hosts, by the host name that libvirt reports
+    :ivar only: UUID of the only guest to read; None: all guests
+    """
 
-        :param uris: the compute host of each URI; None where it is unknown
-        :param timeout: seconds for all requests of one connection
-        :param names: Nova's names of hosts, by the host name that libvirt reports
-        :param only: UUID of the only guest to read; None: all guests
-        """
-        self._uris = uris
-        self._timeout = timeout
-        self._names = names or {}
-        self._only = only
+    uris: Mapping[str, str | None]
+    timeout: float
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    only: str | None = None
 
     def __iter__(self) -> Iterator[Seen]:
         """Yield the readings of hosts as they answer; a host that hangs delays no other."""
-        waiting = iter(self._uris.items())
-        answers: queue.SimpleQueue[tuple[str, Sequence[Seen]]] = queue.SimpleQueue()
+        waiting = iter(self.uris.items())
+        answers: _Answers = queue.SimpleQueue()
         running: dict[str, float] = {}
-        left = len(self._uris)
+        left = len(self.uris)
         while left:
             while len(running) < HOSTS_AT_ONCE and (entry := next(waiting, None)):
-                running[entry[0]] = time.monotonic() + self._timeout
+                running[entry[0]] = time.monotonic() + self.timeout
                 threading.Thread(target=self._connect, args=(*entry, answers), daemon=True).start()
             wait = min(running.values()) - time.monotonic()
             try:
@@ -63,20 +56,14 @@ class Libvirt:
                 for uri in [uri for uri, end in running.items() if end <= now]:
                     del running[uri]
                     left -= 1
-                    reason = f"no answer within {self._timeout:g} s"
-                    yield Unread(uri, reason, self._uris[uri])
+                    yield Unread(uri, f"no answer within {self.timeout:g} s", self.uris[uri])
                 continue
             # A connection may answer after its timeout.
             if running.pop(uri, None) is not None:
                 left -= 1
                 yield from seen
 
-    def _connect(
-        self,
-        uri: str,
-        host: str | None,
-        answers: queue.SimpleQueue[tuple[str, Sequence[Seen]]],
-    ) -> None:
+    def _connect(self, uri: str, host: str | None, answers: _Answers) -> None:
         try:
             seen: Sequence[Seen] = list(self._read(uri, host))
         except Exception as error:
@@ -99,9 +86,9 @@ class Libvirt:
             name = host
             if name is None:
                 hostname = str(connection.getHostname())
-                name = self._names.get(hostname, hostname)
+                name = self.names.get(hostname, hostname)
             whole = True
-            for each in _guests(libvirt, connection, self._only):
+            for each in _guests(libvirt, connection, self.only):
                 guest = _of_guest(libvirt, each, uri, name)
                 whole = whole and isinstance(guest, Reading)
                 yield guest
@@ -175,19 +162,18 @@ def _sysinfo(text: str) -> tuple[str, str]:
 def _of_guest(libvirt: Any, guest: Any, uri: str, host: str) -> Seen:
     try:
         text = guest.XMLDesc(0)
-        live = persistent = domain_xml.parse(text.encode())
+        reading = persistent = domain_xml.parse(text.encode(), uri, host)
         if guest.ID() != _NOT_RUNNING:
             inactive = guest.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
             # Parse only what differs: parsing takes most of the time of a guest.
             if _sysinfo(inactive) != _sysinfo(text):
                 persistent = domain_xml.parse(inactive.encode())
-    except BadDomain as error:
+    except domain_xml.BadDomain as error:
         return Unread(uri, f"domain {guest.name()}: {error}", host)
     except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return Unread(uri, f"domain {guest.name()} went away while it was read", host)
-        return Unread(uri, f"domain {guest.name()}: {error}", host)
-    reading = source.reading_of(live, uri, host)
-    if persistent.serial != live.serial:
-        reading = dataclasses.replace(reading, persistent=persistent.serial or "")
-    return reading
+        gone = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
+        reason = " went away while it was read" if gone else f": {error}"
+        return Unread(uri, f"domain {guest.name()}{reason}", host)
+    if persistent.serial == reading.serial:
+        return reading
+    return dataclasses.replace(reading, persistent=persistent.serial or "")

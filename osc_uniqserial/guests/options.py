@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sources of live serial numbers that options name."""
+"""The sources of live serial numbers that options name.
+
+A source yields readings. Parts that it cannot read are values too: a source raises no errors.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from osc_uniqserial.guests import files, libvirt
-from osc_uniqserial.guests.source import Source
 from osc_uniqserial.model.cloud import Fleet
-from osc_uniqserial.model.guest import GuestSource
+from osc_uniqserial.model.guest import GuestSource, Seen
 
 
 class CannotOpen(Exception):
@@ -45,7 +47,7 @@ class GuestSources:
         }
         return frozenset(kind for kind, what in given.items() if what)
 
-    def opened(self, fleet: Fleet | None) -> tuple[list[Source], list[str]]:
+    def opened(self, fleet: Fleet | None) -> tuple[list[Iterable[Seen]], list[str]]:
         """Return the sources and notes; iterating over a source reads it.
 
         :param fleet: the compute hosts; None when they could not be read
@@ -63,13 +65,13 @@ class GuestSources:
             )
         if [*self.domain_xml, *self.facts].count("-") > 1:
             raise CannotOpen("Standard input (-) can be read once only")
-        sources: list[Source] = []
+        sources: list[Iterable[Seen]] = []
         notes: list[str] = []
         if self.libvirt_uris:
             uris, unusable = libvirt.expand(self.libvirt_uris, [each.host for each in hypervisors])
             notes = [f"host {host!r} has no name that can stand in a URI" for host in unusable]
             names = {each.hostname: each.host for each in hypervisors}
             sources.append(libvirt.Libvirt(uris, self.timeout, names))
-        sources += [files.SavedDomains(path) for path in self.domain_xml]
-        sources += [files.Facts(path) for path in self.facts]
+        sources += [files.saved_domains(path) for path in self.domain_xml]
+        sources += [files.facts(path) for path in self.facts]
         return sources, notes

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was read from a cloud about its servers and hosts, typed and inert.
+"""Servers, hosts, flavors, images and aggregates as read from a cloud: typed and inert.
 
-Text in these objects is as the cloud stored it: untrusted. Make it safe where
-it is shown (``osc_uniqserial.commands.output``).
+Text in these objects is untrusted: it is as the cloud stored it. Commands escape it for display
+(``osc_uniqserial.commands.output``).
 """
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import enum
 import functools
@@ -17,36 +16,25 @@ from typing import Any, ClassVar
 
 from osc_uniqserial import policy
 from osc_uniqserial.model.finding import Resource
-from osc_uniqserial.policy import (
-    FLAVOR_KEY,
-    IMAGE_KEY,
-    HostInput,
-    HostMode,
-    SerialSource,
-    Setting,
-    SettingInput,
-    Value,
-)
+from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, HostMode, Setting, SettingInput, Value
 
-#: A setting that this user cannot see.
+#: A setting that is hidden from this user.
 UNREADABLE = SettingInput(None, policy.Evidence.UNREADABLE)
 
 #: Guest architectures that get ``<sysinfo>``: i686 and x86_64 under every name
 #: that Nova folds into them (nova/objects/fields.py, Architecture.canonicalize).
 _SYSINFO_ARCHITECTURES = frozenset({"i386", "i486", "i586", "i686", "amd64", "x86_64"})
 
-
-#: Requirements of this project's own traits that scheduling follows: the trait, and
-#: ``required`` or ``forbidden``; sorted.
+#: Requirements of this project's traits, sorted: the trait, and ``required`` or ``forbidden``.
 Needs = tuple[tuple[str, str], ...]
 #: Extra specs that AggregateInstanceExtraSpecsFilter reads, and traits of request groups.
 _BOUNDING = re.compile(r"[^:]*$|aggregate_instance_extra_specs:|trait[^:]+:")
 
 
 def needs_of(properties: Mapping[str, Any]) -> tuple[Needs, bool]:
-    """Return what extra specs or image properties require of our traits.
+    """Return the requirements of this project's traits in extra specs or image properties.
 
-    :returns: the requirements, and whether there are requirements of other traits
+    :returns: the requirements, and whether other traits are required or forbidden
     """
     found = {
         key.removeprefix("trait:"): str(value)
@@ -58,23 +46,24 @@ def needs_of(properties: Mapping[str, Any]) -> tuple[Needs, bool]:
 
 
 def bounds_hosts(extra_specs: Mapping[str, Any]) -> bool:
-    """Tell whether extra specs may keep servers from some hosts by what is not judged here.
+    """Whether extra specs may exclude hosts by rules that are not evaluated here.
 
-    Traits of others, and what AggregateInstanceExtraSpecsFilter compares with aggregates.
+    These are traits of others, and what AggregateInstanceExtraSpecsFilter compares.
     """
     _ours, others = needs_of(extra_specs)
     return others or any(_BOUNDING.match(key) for key in extra_specs)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class FlavorPart:
-    """What the flavor of a server says; many servers and flavors say the same.
+class _Part:
+    """The request of a server's flavor or image; many servers have equal parts.
 
-    :ivar used: what the server's own copy says
-    :ivar now: what the flavor of its boot or last resize says now; None when it
-        was not found or not read
-    :ivar bounded: it may keep the server from some hosts by what is not looked at
-        here: other traits, aggregates; or it is hidden
+    :ivar used: the setting that the server uses: its own copy, or the image at boot
+    :ivar now: the present value of the flavor or image; None when it is missing or unread,
+        and for an image that is itself the evidence
+    :ivar needs: requirements of this project's traits
+    :ivar bounded: True when rules that are not evaluated here may exclude hosts: other traits,
+        aggregates, hidden extra specs, an image that changed after boot
     """
 
     used: SettingInput = UNREADABLE
@@ -84,21 +73,17 @@ class FlavorPart:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ImagePart:
-    """What the image of a server, or its root volume, says; many say the same.
+class FlavorPart(_Part):
+    """The request of a server's flavor."""
 
-    :ivar used: what the server was built with
-    :ivar now: what the image says now; None when not read, or when it is itself
-        the evidence
-    :ivar bounded: it may keep the server from some hosts by what is not looked at
-        here: other traits, or it is not as it was at boot
-    :ivar architecture: of the guest; None when it follows the host
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImagePart(_Part):
+    """The request of a server's image or root volume.
+
+    :ivar architecture: of the guest; None: that of the host
     """
 
-    used: SettingInput = UNREADABLE
-    now: Value | None = None
-    needs: Needs = ()
-    bounded: bool = True
     architecture: str | None = None
 
 
@@ -116,19 +101,19 @@ def requires_unique(needs: Needs) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hypervisor:
-    """A compute node: the resource provider and the service behind it.
+    """A compute node: its resource provider and its compute service.
 
     While a cell is down Nova lists no hypervisor, and no state of the services of that cell:
-    what is unknown then is None.
+    unknown values are None.
 
     :ivar id: UUID of its resource provider
     :ivar hostname: hypervisor_hostname, the name of its resource provider
-    :ivar host: the name of its compute service
-    :ivar enabled: whether the scheduler may use it; None when unknown
-    :ivar up: whether its compute service reports; None when unknown
-    :ivar type: what the driver reports: QEMU, VMware vCenter Server, ironic...; None when unknown
-    :ivar architecture: of its CPU; None when unknown
-    :ivar servers: how many there are on it, stopped ones too; None when unknown
+    :ivar host: name of its compute service
+    :ivar enabled: whether the scheduler may use it
+    :ivar up: whether its compute service reports
+    :ivar type: as the driver reports it: QEMU, VMware vCenter Server, ironic...
+    :ivar architecture: of its CPU
+    :ivar servers: number of its servers, with stopped ones
     """
 
     id: str
@@ -142,17 +127,13 @@ class Hypervisor:
 
     @property
     def is_libvirt_qemu(self) -> bool:
-        """Whether it is libvirt with virt_type kvm or qemu; both report QEMU.
-
-        A hypervisor of an unknown type is taken for one.
-        """
+        """Whether it is libvirt with virt_type kvm or qemu (both report QEMU), or unknown."""
         return self.type is None or self.type.upper() in ("QEMU", "KVM")
 
     def writes_sysinfo(self, guest_architecture: str | None) -> bool:
         """Whether its guests get ``<sysinfo>``, and so a BIOS serial number.
 
-        Source: nova/virt/libvirt/driver.py, _configure_guest_by_virt_type:
-        only virt_type kvm or qemu, and only for i686 and x86_64.
+        Source: nova/virt/libvirt/driver.py, _configure_guest_by_virt_type.
         """
         return self.is_libvirt_qemu and has_sysinfo(guest_architecture or self.architecture)
 
@@ -162,32 +143,44 @@ def has_sysinfo(architecture: str | None) -> bool:
     return architecture is None or architecture.lower() in _SYSINFO_ARCHITECTURES
 
 
-class Request(abc.ABC):
-    """A flavor, an image or a bootable volume: what may ask for a serial number.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """A flavor, an image or a bootable volume: a resource that can ask for a serial number.
 
     :cvar kind: its name in commands
-    :cvar key: the key that counts on it
+    :cvar key: the key that has an effect on it
+    :ivar properties: extra specs; of images and volumes the properties that are evidence, as
+        text. None when they are hidden from this user
+    :ivar project_id: of the owner
     """
 
-    __slots__ = ()
     kind: ClassVar[str]
-    key: ClassVar[str]
+    key: ClassVar[str] = IMAGE_KEY
+
     id: str
+    name: str | None
+    properties: Mapping[str, str] | None
+    project_id: str | None = None
 
     @property
-    @abc.abstractmethod
     def stored(self) -> Mapping[str, str]:
-        """Its extra specs or properties; empty when they are hidden."""
+        """The properties; empty when they are hidden."""
+        return self.properties or {}
 
     @property
-    @abc.abstractmethod
     def resource(self) -> Resource:
-        """What a finding about it names."""
+        """The subject of its findings."""
+        return Resource(self.kind, self.id, self.name, self.project_id)
 
     @property
     def value(self) -> Value:
-        """What it says."""
+        """The value of the key."""
         return policy.parse(self.stored.get(self.key))
+
+    @property
+    def bounds_hosts(self) -> bool:
+        """Whether it may exclude hosts by rules that are not evaluated here."""
+        return needs_of(self.stored)[1]
 
     @property
     def requires_unique(self) -> bool:
@@ -202,45 +195,28 @@ class Request(abc.ABC):
 
     @property
     def misplaced(self) -> Iterator[str]:
-        """Yield keys that have no effect here: that of the other resource, other spellings."""
+        """Yield keys without effect here: the key of the other resource, and its spellings."""
         other = FLAVOR_KEY if self.key == IMAGE_KEY else IMAGE_KEY
-        for key in sorted(self.stored):
-            if key == other or policy.is_near_miss(key):
-                yield key
+        return (key for key in sorted(self.stored) if key == other or policy.is_near_miss(key))
 
     @property
     def misspelt(self) -> Iterator[str]:
-        """Yield keys that are close to ours in their letters, and have no effect."""
+        """Yield keys without effect whose letters are close to those of the right key."""
         return (key for key in sorted(self.stored) if policy.is_misspelt(key))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Flavor(Request):
-    """A flavor as it is now.
-
-    :ivar extra_specs: None when they are hidden from this user
-    """
+    """A flavor as it is now."""
 
     kind = "flavor"
     key = FLAVOR_KEY
 
-    id: str
     name: str
-    extra_specs: Mapping[str, str] | None
-
-    @property
-    def stored(self) -> Mapping[str, str]:
-        """Its extra specs; empty when they are hidden."""
-        return self.extra_specs or {}
-
-    @property
-    def resource(self) -> Resource:
-        """What a finding about it names."""
-        return Resource("flavor", self.id, self.name)
 
     @property
     def bounds_hosts(self) -> bool:
-        """Whether it may keep servers from some hosts by what is not judged here."""
+        """Whether it may exclude hosts by rules that are not evaluated here."""
         return bounds_hosts(self.stored)
 
 
@@ -250,77 +226,36 @@ class Image(Request):
 
     :ivar visibility: public, private, shared or community
     :ivar updated: ISO 8601 in UTC
-    :ivar properties: those that matter here, as text
     """
 
     kind = "image"
-    key = IMAGE_KEY
 
-    id: str
-    name: str | None
-    owner: str | None
-    visibility: str
-    updated: str
-    is_snapshot: bool
-    properties: Mapping[str, str]
-
-    @property
-    def stored(self) -> Mapping[str, str]:
-        """Those of its properties that matter here."""
-        return self.properties
-
-    @property
-    def resource(self) -> Resource:
-        """What a finding about it names."""
-        return Resource("image", self.id, self.name, self.owner)
-
-    @property
-    def bounds_hosts(self) -> bool:
-        """Whether it requires traits of others, which may keep servers from some hosts."""
-        return needs_of(self.stored)[1]
+    visibility: str = ""
+    updated: str = ""
+    is_snapshot: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Volume(Request):
-    """A bootable volume with the image properties that its servers are built with.
-
-    :ivar properties: those that matter here, as text
-    """
+    """A bootable volume with the image properties that its servers are built with."""
 
     kind = "volume"
-    key = IMAGE_KEY
-
-    id: str
-    name: str | None
-    project_id: str | None
-    properties: Mapping[str, str]
-
-    @property
-    def stored(self) -> Mapping[str, str]:
-        """Those of its image properties that matter here."""
-        return self.properties
 
     @property
     def misspelt(self) -> Iterator[str]:
-        """Yield keys that are close to ours, in any way, and have no effect."""
-        for key in sorted(self.stored):
-            if key == FLAVOR_KEY or policy.is_near_miss(key) or policy.is_misspelt(key):
-                yield key
-
-    @property
-    def resource(self) -> Resource:
-        """What a finding about it names."""
-        return Resource("volume", self.id, self.name, self.project_id)
+        """Yield all keys without effect: misplaced ones are misspelt too."""
+        wrong = {*self.misplaced, *(key for key in self.stored if policy.is_misspelt(key))}
+        return iter(sorted(wrong))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GivenModes:
-    """Host modes that the user gave, by host; ``*`` stands for all others."""
+    """Host modes given by the user, by host; ``*`` stands for all others."""
 
     by_host: Mapping[str, HostMode] = dataclasses.field(default_factory=dict)
 
     def get(self, host: str | None) -> HostMode | None:
-        """Return the given mode of a host, None when none was given."""
+        """Return the given mode of a host; None without one."""
         default = self.by_host.get("*")
         return default if host is None else self.by_host.get(host, default)
 
@@ -329,7 +264,7 @@ class GivenModes:
 class Aggregate:
     """A host aggregate.
 
-    :ivar zone: the availability zone that it makes; None when it makes none
+    :ivar zone: its availability zone; None without one
     :ivar hosts: names of compute services
     """
 
@@ -341,43 +276,42 @@ class Aggregate:
 
     @property
     def resource(self) -> Resource:
-        """What a finding about it names."""
+        """The subject of its findings."""
         return Resource("aggregate", self.id, self.name)
 
     @property
     def values(self) -> Mapping[str, Value]:
-        """What each of the keys says."""
+        """The value of each of the keys."""
         return {key: policy.parse(self.metadata.get(key)) for key in (FLAVOR_KEY, IMAGE_KEY)}
 
     @property
     def invalid(self) -> Mapping[str, Value]:
-        """The keys whose text is no boolean: they say nothing."""
+        """The keys whose text is no boolean: they declare nothing."""
         return {key: each for key, each in self.values.items() if each.setting is Setting.INVALID}
 
     @property
     def misspelt(self) -> Iterator[str]:
         """Yield other spellings of the keys, which declare nothing."""
-        for key in sorted(self.metadata):
-            if policy.is_near_miss(key) or policy.is_misspelt(key):
-                yield key
+        keys = sorted(self.metadata)
+        return (key for key in keys if policy.is_near_miss(key) or policy.is_misspelt(key))
 
     @property
     def declares(self) -> frozenset[Setting]:
-        """What it says about its hosts by either key: nothing, one thing, or both."""
+        """The declarations about its hosts: none, one setting, or both."""
         return policy.said_by_aggregate(self.metadata)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Host:
-    """A compute node with what is known of it, without a look at any server.
+    """A compute node with its traits, aggregates and given mode.
 
-    :ivar traits: this project's traits on its resource provider; None when it has no
-        provider, or when they were not read (:attr:`Fleet.traits_unread`)
+    :ivar traits: this project's traits on its resource provider; None without a provider, or
+        when they were not read (:attr:`Fleet.traits_unread`)
     :ivar aggregates: those that it is in, by name
     """
 
     hypervisor: Hypervisor
-    input: HostInput
+    input: policy.HostInput
     traits: frozenset[str] | None
     aggregates: tuple[Aggregate, ...] = ()
 
@@ -388,12 +322,12 @@ class Host:
 
     @property
     def resource(self) -> Resource:
-        """What a finding about it names."""
+        """The subject of its findings."""
         return Resource("host", self.hypervisor.id, self.hypervisor.host)
 
     @property
     def unidentified(self) -> bool:
-        """Whether nothing shows what it runs: no type, no trait that was read, no given mode."""
+        """Whether its hypervisor is unknown: no type, no trait, no given mode."""
         no_trait = self.traits is not None and not self.traits
         return self.hypervisor.type is None and no_trait and self.input.mode is None
 
@@ -405,15 +339,12 @@ class Host:
     @property
     def ready(self) -> bool | None:
         """Whether it is enabled and up; None when unknown."""
-        known = (self.hypervisor.enabled, self.hypervisor.up)
-        return None if None in known and False not in known else all(known)
+        states = (self.hypervisor.enabled, self.hypervisor.up)
+        return None if None in states and False not in states else all(states)
 
     @property
     def meets_unique(self) -> bool | None:
-        """Whether a server whose flavor or image asks for unique gets it; None: unknown.
-
-        A declaration of host aggregates counts; :attr:`HostInput.meets_unique_evidence` tells.
-        """
+        """Whether a server whose flavor or image asks for unique gets it; None: unknown."""
         return self.input.smbios and _meets_unique(self.input)
 
     @property
@@ -428,33 +359,28 @@ class Host:
 
     @property
     def has_incomplete_traits(self) -> bool:
-        """Whether it lacks traits that the driver reports with those that it has."""
+        """Whether traits are missing that the driver reports together with the others."""
         return self.input.smbios and policy.is_incomplete(self.traits or frozenset())
 
     @property
     def exposed_by_images(self) -> bool:
-        """Whether an image's false shows the host, where a guest would have another serial.
+        """Whether an image's false can replace a unique serial by the host's.
 
-        In any other mode a guest that asks for nothing has the host's serial already.
+        In other modes a guest without a request has the host's serial anyway.
         """
-        return (
-            bool(self.input.honours)
-            and self.input.image_may_show_host
-            and self.input.mode in (HostMode.UNIQUE, None)
-        )
+        known = self.input
+        may_be_unique = known.mode in (HostMode.UNIQUE, None)
+        return bool(known.honours) and known.image_may_show_host and may_be_unique
 
     @property
     def declared_unique(self) -> tuple[str, ...]:
         """The host aggregates that declare true, by name."""
-        return self._declaring(Setting.UNIQUE)
+        return tuple(each.name for each in self.aggregates if Setting.UNIQUE in each.declares)
 
     @property
     def declared_host(self) -> tuple[str, ...]:
         """The host aggregates that declare false, by name."""
-        return self._declaring(Setting.HOST)
-
-    def _declaring(self, setting: Setting) -> tuple[str, ...]:
-        return tuple(each.name for each in self.aggregates if setting in each.declares)
+        return tuple(each.name for each in self.aggregates if Setting.HOST in each.declares)
 
     @property
     def declared(self) -> bool:
@@ -463,10 +389,11 @@ class Host:
 
 
 @functools.lru_cache(maxsize=256)
-def _meets_unique(host: HostInput) -> bool | None:
-    unique = SettingInput(Value(Setting.UNIQUE))
-    source = policy.resolve(unique, SettingInput(), host).source
-    return None if source is SerialSource.UNKNOWN else source is SerialSource.INSTANCE_UUID
+def _meets_unique(host: policy.HostInput) -> bool | None:
+    source = policy.resolve(SettingInput(Value(Setting.UNIQUE)), SettingInput(), host).source
+    if source is policy.SerialSource.UNKNOWN:
+        return None
+    return source is policy.SerialSource.INSTANCE_UUID
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -477,9 +404,9 @@ class Fleet:
     :ivar aggregates: sorted by name
     :ivar traits_unread: why the traits could not be read; None when they were
     :ivar aggregates_unread: why the host aggregates could not be read; None when they were
-    :ivar notes: what looks wrong with what the user gave, in words for people
-    :ivar hosts_of_down_cells: where a cell is down: its hosts, sorted; Nova lists no
-        hypervisor of any cell then, and the type of all is unknown
+    :ivar notes: messages about wrong given modes
+    :ivar hosts_of_down_cells: sorted; with any, the type of every hypervisor is unknown,
+        because Nova lists no hypervisor of any cell
     """
 
     hosts: tuple[Host, ...]
@@ -491,7 +418,7 @@ class Fleet:
 
 
 class Validator(enum.Enum):
-    """What Nova's API does with the extra spec; NONE: it is too old to look at any."""
+    """Whether Nova's API validates the extra spec; NONE: it is too old to validate any."""
 
     LOADED = "loaded"
     MISSING = "missing"
@@ -502,8 +429,8 @@ class Validator(enum.Enum):
 class Unchecked:
     """Something could not be checked.
 
-    :ivar hosts: the hosts that this is about, as far as known
-    :ivar status: the HTTP status of the answer; None when there was none
+    :ivar hosts: the affected hosts, as far as known
+    :ivar status: the HTTP status of the answer; None without an answer
     """
 
     reason: str
@@ -513,18 +440,18 @@ class Unchecked:
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)
 class Case:
-    """A situation that many servers are in; two cases are never equal.
+    """The inputs that decide a serial, shared by many servers; two cases are never equal.
 
-    :ivar host: what is known of the host, as it is for guests of this architecture
-    :ivar host_visible: False when this user may not see the host
+    :ivar host: facts about the host, for guests of this architecture
+    :ivar host_visible: False when the host is hidden from this user
     :ivar reachable: False when the server's cell is down and Nova returned a minimal record
-    :ivar pinned: an availability zone may keep the server from some hosts
-    :ivar placed: the server is on a host, which this user need not see
+    :ivar pinned: True when an availability zone may exclude hosts
+    :ivar placed: True when the server is on a host, hidden or not
     """
 
     flavor: FlavorPart
     image: ImagePart
-    host: HostInput
+    host: policy.HostInput
     host_visible: bool
     reachable: bool
     pinned: bool
@@ -537,19 +464,18 @@ class Case:
 
     @property
     def bounded(self) -> bool:
-        """Whether something that is not looked at here may keep the server from some hosts."""
+        """Whether rules that are not evaluated here may exclude hosts."""
         return self.pinned or self.flavor.bounded or self.image.bounded
 
 
 @dataclasses.dataclass(slots=True)
 class ServerFacts:
-    """A server as Nova shows it, with the case that decides its serial.
+    """A server as Nova returns it, with the case that decides its serial.
 
     :ivar name: None for a server of a cell that is down
-    :ivar host: ``OS-EXT-SRV-ATTR:host``; None when it has none now, or when this user may not
-        see it
-    :ivar flavor: the name of its flavor; None when it is not told
-    :ivar image: the ID of its image; None when it has none
+    :ivar host: ``OS-EXT-SRV-ATTR:host``; None without a host, or when it is hidden
+    :ivar flavor: name of its flavor; None when Nova does not return it
+    :ivar image: ID of its image; None without one
     :ivar on: its host, where the fleet is known
     """
 
@@ -566,7 +492,7 @@ class ServerFacts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the servers of a cloud rest on; a part that could not be read says why.
+    """Flavors, images, hosts and aggregates; unreadable parts carry the reason.
 
     :ivar flavors: sorted by name
     :ivar images: by ID
@@ -579,12 +505,12 @@ class Configuration:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Moves:
-    """What a cold move to another host would do to a serial that is unique now.
+    """The effect of a cold move to another host on a serial that is unique now.
 
-    :ivar keeps: True when every other enabled host gives the same serial, False
-        when one is known that does not, None when unknown
-    :ivar hosts: hosts that decided a False or that could not be judged, sorted;
-        none with an unknown means that there is no other host
+    :ivar keeps: True when every other enabled host gives the same serial, False when one is
+        known to give another, None when unknown
+    :ivar hosts: names of the hosts behind a False or None, sorted; None without hosts: there
+        is no other host
     """
 
     keeps: bool | None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Findings: what is wrong, where, and what to do. Pure."""
+"""Findings, their resources and remedies; coverage of a run. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from osc_uniqserial.text import NAMES_SHOWN, counted
 
 
 class Severity(enum.Enum):
-    """How grave a finding is; UNCHECKED: it is not one, something could not be checked."""
+    """Severity of a finding; UNCHECKED: something could not be checked."""
 
     HIGH = "high"
     MEDIUM = "medium"
@@ -24,18 +24,18 @@ class Severity(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Remedy:
-    """What to do about a finding.
+    """The repair of a finding.
 
-    :ivar text: one line, with the commands in it
-    :ivar commands: the commands to run, as they stand in the text; a command that the text only
-        mentions is not one of them. ``SERVER`` and other words in capitals stand for something
+    :ivar text: one line that contains the commands
+    :ivar commands: the commands to run, without those that the text only mentions. Words in
+        capitals, such as ``SERVER``, are placeholders
     """
 
     text: str
     commands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that the text has each command."""
+        """Check that the text contains each command."""
         lost = [command for command in self.commands if command not in self.text]
         if lost:
             raise ValueError(f"{lost} not in {self.text!r}")
@@ -46,7 +46,7 @@ class Remedy:
 
     @property
     def words(self) -> str:
-        """The text without the commands: what remedies of one kind have in common."""
+        """The text without the commands, which remedies of one kind share."""
         words = self.text
         for command in self.commands:
             words = words.replace(command, "", 1)
@@ -54,10 +54,10 @@ class Remedy:
 
 
 class Resource(NamedTuple):
-    """What a finding is about.
+    """The subject of a finding.
 
     :ivar type: flavor, image, volume, aggregate, host, server, domain, serial, namespace or cloud
-    :ivar project_id: of the project that owns it, where it has one
+    :ivar project_id: of the owner; None without one
     """
 
     type: str
@@ -101,13 +101,13 @@ class ServerIds:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or that could not be checked.
+    """A misconfiguration, or something that could not be checked.
 
     :ivar id: the ID of its check
     :ivar type: of the resource, as in :class:`Resource`
-    :ivar evidence: what was seen, for people
-    :ivar remedy: None when nothing has to be done
-    :ivar servers: the servers that it is about; None when it is not about servers
+    :ivar evidence: one line of text
+    :ivar remedy: None when no action is needed
+    :ivar servers: the affected servers; None for findings without servers
     """
 
     id: str
@@ -123,13 +123,12 @@ class Finding:
 
 @dataclasses.dataclass(slots=True)
 class Coverage:
-    """How much of the servers was checked.
+    """Number of servers that were checked, so far.
 
     :ivar seen: servers that were read
-    :ivar checked: those whose serial source is known, or that have none because they are on no
-        host
-    :ivar unread: servers that could not be read, about
-    :ivar notes: why not all were checked
+    :ivar checked: servers of these with a known serial source, or without a host
+    :ivar unread: approximate number of servers that could not be read
+    :ivar notes: reasons why servers were not checked
     """
 
     seen: int = 0
@@ -138,7 +137,7 @@ class Coverage:
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:
-        """Return one line, as the last word on standard error."""
+        """Return the last line on standard error."""
         about = "about " if self.unread else ""
         text = f"{self.checked:,} of {about}{self.seen + self.unread:,} servers checked"
         return "; ".join([text, *self.notes])
@@ -146,13 +145,13 @@ class Coverage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Covered:
-    """How much was seen, once everything is read.
+    """Number of servers that were checked, at the end of a run.
 
-    :ivar text: the last word on standard error
-    :ivar servers: those that were read; of verify those that have a serial number to compare
-    :ivar checked: those of them that could be judged
-    :ivar unread: those that could not be read, about
-    :ivar guests: of an audit that looked at guests: those compared, and those that could be
+    :ivar text: the last line on standard error
+    :ivar servers: servers that were read; for verify those with a serial number to compare
+    :ivar checked: servers of these with a result
+    :ivar unread: approximate number of servers that could not be read
+    :ivar guests: for an audit with guests: numbers of compared and of comparable guests
     """
 
     text: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was read about live guests, typed and inert. Text is as a source has it: untrusted."""
+"""Readings of live guests: typed and inert. Text is untrusted: it is as the source has it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class GuestSource(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """The serial number that a guest has.
+    """The serial number of a live guest.
 
-    :ivar id: the server's UUID
-    :ivar serial: None: it has none
-    :ivar source: where it was read, for people
-    :ivar host: the name of the compute service of its host; None when the source tells none
-    :ivar generated: when Nova made its definition: "2026-01-01 00:00:00", in UTC; None when
-        that is not told
-    :ivar persistent: the serial number after the next start of the guest as it is defined in
-        libvirt; None when that is the same, or not told
+    :ivar id: the UUID of its domain; Nova sets it to the server's UUID
+    :ivar serial: None without one
+    :ivar source: the file or URI of the reading, for messages
+    :ivar host: name of its host's compute service; None when it is unknown
+    :ivar generated: time at which Nova generated the XML: "2026-01-01 00:00:00", in UTC; None
+        when the source has none
+    :ivar persistent: the serial number after the next start of the guest, from its definition
+        in libvirt; None when it is the same or unknown
     :ivar name: of its domain
-    :ivar nova: the version of Nova that made its definition; None when Nova did not
+    :ivar nova: the version of Nova that generated the XML; None for other domains
     """
 
     id: str
@@ -45,7 +45,7 @@ class Reading:
 class Unread:
     """Something that could not be read.
 
-    :ivar host: the host that it is about; None when it is about no single one
+    :ivar host: the affected host; None when it is unknown
     """
 
     source: str
@@ -57,7 +57,7 @@ class Unread:
 class HostSeen:
     """A host whose guests were all read.
 
-    :ivar identity: serial numbers that are known to be the host's own: its hardware UUID
+    :ivar identity: serial numbers of the host itself: its hardware UUID
     """
 
     source: str

@@ -111,7 +111,7 @@ def test_flavor_and_image_changed_since_boot(cloud: Cloud, unique_name: Names) -
     run = cloud.openstack("unique", "serial", "show", "-f", "json", server)
     shown = json.loads(run.stdout)
     assert (shown["flavor_value"], shown["pending"]) == ("true", [])
-    assert f"'{flavor_name}' is not there any more" in run.stderr
+    assert f"'{flavor_name}' is missing, or hidden" in run.stderr
 
 
 def test_image_deleted_since_boot(cloud: Cloud, unique_name: Names, plain_flavor: str) -> None:

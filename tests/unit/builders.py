@@ -121,7 +121,7 @@ def image(
     **properties: str,
 ) -> Image:
     """Return an image with these properties."""
-    return Image(f"id-{name}", name, "owner", visibility, "2026", snapshot, properties)
+    return Image(f"id-{name}", name, properties, "owner", visibility, "2026", snapshot)
 
 
 def configuration(

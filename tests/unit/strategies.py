@@ -43,7 +43,7 @@ class FakeRest(Rest):
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
 
-    def microversion(self, _service: str, wanted: str) -> str:
+    def compute_microversion(self, wanted: str) -> str:
         return wanted
 
     def read(self, kind: Any, *about: Any) -> Any:

@@ -24,8 +24,7 @@ from osc_uniqserial.checks import AUDIT
 from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import _LONG
 from osc_uniqserial.effective.counts import ServerCounts
-from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.explanation import HOST_SOURCES, Explanations
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.model.cloud import (
     Configuration,
@@ -600,7 +599,7 @@ def test_unread_traits_are_told_once() -> None:
 
 def test_flavors_whose_extra_specs_are_hidden() -> None:
     """Nova lists them all the same, to whoever may list flavors."""
-    seen, hidden = flavor("seen"), dataclasses.replace(flavor("kept"), extra_specs=None)
+    seen, hidden = flavor("seen"), dataclasses.replace(flavor("kept"), properties=None)
     assert found_in(configuration(flavors=[seen])) == []
     (found,) = found_in(configuration(flavors=[seen, hidden, hidden]))
     assert (found.id, found.severity) == ("flavors-unreadable", Severity.UNCHECKED)

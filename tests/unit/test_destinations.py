@@ -15,7 +15,7 @@ from osc_uniqserial.api import evidence, hosts
 from osc_uniqserial.api.rest import Json
 from osc_uniqserial.commands.show import COLUMNS
 from osc_uniqserial.effective import explanation
-from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.explanation import Explanations
 from osc_uniqserial.effective.migration_targets import MigrationTargets
 from osc_uniqserial.model.cloud import (
     Case,
@@ -217,7 +217,7 @@ def test_reports_without_a_fleet() -> None:
 
 
 def test_few_reports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osc_uniqserial.effective.explanations._KEPT", 3)
+    monkeypatch.setattr("osc_uniqserial.effective.explanation._KEPT", 3)
     own = fleet_of(DRIVER, STOCK).hosts[0]
     made = Explanations(fleet_of(DRIVER, STOCK))
     for number in range(10):

@@ -12,27 +12,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osc_uniqserial.guests import domain_xml
-from osc_uniqserial.guests.domain_xml import BadDomain, Domain
+from osc_uniqserial.guests.domain_xml import BadDomain
+from osc_uniqserial.model.guest import Reading
 from tests.unit.builders import DOMAIN_ID, ENTITY, nova_domain
 
 
 def test_a_domain_that_nova_made() -> None:
-    expected = Domain(DOMAIN_ID, "instance-00000001", DOMAIN_ID, "2026-11-22 10:11:12", "34.0.0")
-    assert domain_xml.parse(nova_domain()) == expected
+    assert domain_xml.parse(nova_domain(), "file") == Reading(
+        DOMAIN_ID,
+        DOMAIN_ID,
+        "file",
+        generated="2026-11-22 10:11:12",
+        name="instance-00000001",
+        nova="34.0.0",
+    )
 
 
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (f"<domain><uuid>{DOMAIN_ID}</uuid></domain>".encode(), Domain(DOMAIN_ID, "")),
+        (f"<domain><uuid>{DOMAIN_ID}</uuid></domain>".encode(), Reading(DOMAIN_ID, None, "")),
         (
             f"<domain><name>x</name><uuid>{DOMAIN_ID.upper()}</uuid></domain>".encode(),
-            Domain(DOMAIN_ID, "x"),
+            Reading(DOMAIN_ID, None, "", name="x"),
         ),
         (nova_domain(serial=None).replace(b"nova/1.1", b"nova/2.0"), None),
     ],
 )
-def test_domains_of_others_and_of_other_novas(document: bytes, expected: Domain | None) -> None:
+def test_domains_of_others_and_of_other_novas(document: bytes, expected: Reading | None) -> None:
     found = domain_xml.parse(document)
     if expected:
         assert found == expected
@@ -61,7 +68,7 @@ OUTSIDE = b'<!DOCTYPE d SYSTEM "file:///etc/passwd">'
         (OUTSIDE + nova_domain(), "DTD or entities"),
         (f"<domain><uuid>{DOMAIN_ID}</uuid><uuid>{DOMAIN_ID}</uuid></domain>".encode(), "twice"),
         (nova_domain(before="<x>" * 50), "no XML"),
-        (nova_domain(before="<x>" * (1 << 20)), "inside of each other"),
+        (nova_domain(before="<x>" * (1 << 20)), "more than 64 levels"),
         (b"\xff\xfe\x00", "no XML"),
         (b"<?xml version='1.0' encoding='klingon'?><domain/>", "no XML"),
         (nova_domain(before="x" * (domain_xml.MAX_BYTES + 1)), "MiB"),

@@ -10,27 +10,27 @@ import os
 import sys
 import threading
 import types
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from osc_uniqserial.guests import libvirt
-from osc_uniqserial.guests.files import Facts, SavedDomains
+from osc_uniqserial.guests.files import facts, saved_domains
 from osc_uniqserial.guests.libvirt import Libvirt
-from osc_uniqserial.guests.source import Source
-from osc_uniqserial.model.guest import HostSeen, Reading, Unread
+from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from tests.unit.builders import DOMAIN_ID, ENTITY, nova_domain
 
 OTHER = "21111111-1111-4111-8111-111111111111"
 
 
-def serials(source: Source) -> dict[str, str | None]:
+def serials(source: Iterable[Seen]) -> dict[str, str | None]:
     """Return what was read; nothing else may be there."""
     return {each.id: each.serial for each in source if isinstance(each, Reading)}
 
 
-def unread(source: Source) -> list[str]:
+def unread(source: Iterable[Seen]) -> list[str]:
     return [each.reason for each in source if isinstance(each, Unread)]
 
 
@@ -41,7 +41,7 @@ def test_a_folder_whatever_its_files_are_called(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "x").write_bytes(nova_domain())
     (tmp_path / "y.txt").write_bytes(nova_domain(OTHER, None))
-    assert serials(SavedDomains(str(tmp_path))) == {DOMAIN_ID: DOMAIN_ID, OTHER: None}
+    assert serials(saved_domains(str(tmp_path))) == {DOMAIN_ID: DOMAIN_ID, OTHER: None}
 
 
 def test_files_that_cannot_be_read_do_not_hide_others(
@@ -60,7 +60,7 @@ def test_files_that_cannot_be_read_do_not_hide_others(
         return opened(path, mode)
 
     monkeypatch.setattr(Path, "open", denied)
-    found = list(SavedDomains(str(tmp_path)))
+    found = list(saved_domains(str(tmp_path)))
     assert [each.source for each in found if isinstance(each, Reading)] == [
         str(tmp_path / "a"),
         str(tmp_path / "c"),
@@ -75,9 +75,9 @@ def test_one_file_with_several_domains_some_of_them_broken(tmp_path: Path) -> No
     file.write_bytes(
         nova_domain() + b"<domain></domain>\n" + ENTITY + nova_domain() + nova_domain(OTHER, "x")
     )
-    found = list(SavedDomains(str(file)))
+    found = list(saved_domains(str(file)))
     assert [type(each) for each in found] == [Reading, Unread, Unread, Reading]
-    assert unread(SavedDomains(str(file))) == [
+    assert unread(saved_domains(str(file))) == [
         "document 2: it has no UUID",
         "document 3: it has a DTD or entities, which are not read",
     ]
@@ -87,14 +87,14 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "sys.stdin", io.TextIOWrapper(io.BytesIO(nova_domain() + nova_domain(OTHER, "x")))
     )
-    assert serials(SavedDomains("-")) == {DOMAIN_ID: DOMAIN_ID, OTHER: "x"}
+    assert serials(saved_domains("-")) == {DOMAIN_ID: DOMAIN_ID, OTHER: "x"}
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
-    assert unread(SavedDomains(str(tmp_path / "none"))) == ["No such file or directory"]
+    assert unread(saved_domains(str(tmp_path / "none"))) == ["No such file or directory"]
     (tmp_path / "empty").touch()
-    assert unread(SavedDomains(str(tmp_path))) == ["it holds no domain"]
-    assert unread(Facts(str(tmp_path / "none"))) == ["No such file or directory"]
+    assert unread(saved_domains(str(tmp_path))) == ["it holds no domain"]
+    assert unread(facts(str(tmp_path / "none"))) == ["No such file or directory"]
 
 
 def test_facts(tmp_path: Path) -> None:
@@ -109,16 +109,15 @@ def test_facts(tmp_path: Path) -> None:
     ]
     text = "\n".join(map(json.dumps, lines))
     file.write_text(f"{text}\n\nno json\n")
-    source = Facts(str(file))
-    assert serials(source) == {DOMAIN_ID: "S", OTHER: None}
-    assert unread(source) == ["no uuid and serial in lines 3, 4, 5 and 2 more"]
+    assert serials(facts(str(file))) == {DOMAIN_ID: "S", OTHER: None}
+    assert unread(facts(str(file))) == ["no uuid and serial in lines 3, 4, 5 and 2 more"]
 
 
 def test_a_long_list_of_what_is_wrong_is_not_told_in_full(tmp_path: Path) -> None:
     """A big file that is something else makes few rows, and takes little memory."""
     file = tmp_path / "other"
     file.write_bytes(b"<a></domain>\n" * 9 + b"x" * (5 << 20))
-    told = unread(SavedDomains(str(file)))
+    told = unread(saved_domains(str(file)))
     assert len(told) == 3 + 1
     assert told[-1] == "7 more documents could not be read"
 
@@ -297,13 +296,13 @@ def test_hosts_in_uris() -> None:
     assert odd == tuple(hosts[2:])
 
 
-@pytest.mark.parametrize("source", [SavedDomains, Facts])
+@pytest.mark.parametrize("source", [saved_domains, facts])
 def test_an_empty_source_is_not_silent(
-    source: type[SavedDomains] | type[Facts], tmp_path: Path
+    source: Callable[[str], Iterator[Seen]], tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty"
     empty.write_bytes(b"")
-    for path in (empty, tmp_path / "folder" if source is SavedDomains else empty):
+    for path in (empty, tmp_path / "folder" if source is saved_domains else empty):
         if path.name == "folder":
             path.mkdir()
         (unread,) = source(str(path))
@@ -311,9 +310,9 @@ def test_an_empty_source_is_not_silent(
         assert unread.reason.startswith("it holds no ")
 
 
-@pytest.mark.parametrize("source", [SavedDomains, Facts])
+@pytest.mark.parametrize("source", [saved_domains, facts])
 def test_standard_input_that_is_closed(
-    source: type[SavedDomains] | type[Facts], monkeypatch: pytest.MonkeyPatch
+    source: Callable[[str], Iterator[Seen]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     (unread,) = source("-")
@@ -323,7 +322,7 @@ def test_standard_input_that_is_closed(
 def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(nova_domain())
     (tmp_path / "b").symlink_to(tmp_path / "gone")
-    good, bad = SavedDomains(str(tmp_path))
+    good, bad = saved_domains(str(tmp_path))
     assert isinstance(good, Reading)
     assert bad == Unread(str(tmp_path / "b"), "No such file or directory")
 
@@ -331,7 +330,7 @@ def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "noise"
     path.write_bytes(b"</domain>" * 50_000)
-    *_told, last = SavedDomains(str(path))
+    *_told, last = saved_domains(str(path))
     assert isinstance(last, Unread)
     assert last.reason == "1,000 documents could not be read, and no more were tried"
 
@@ -342,6 +341,6 @@ def test_what_agents_say_of_a_guest_without_a_serial_number(
 ) -> None:
     path = tmp_path / "facts.jsonl"
     path.write_text(json.dumps({"uuid": DOMAIN_ID, "serial": told}))
-    (found,) = Facts(str(path))
+    (found,) = facts(str(path))
     assert isinstance(found, Reading)
     assert found.serial is None

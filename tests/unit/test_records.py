@@ -16,7 +16,7 @@ from tests.unit.builders import HOST
 
 
 def record(**fields: Any) -> ServerRecord:
-    return records.server_record({"id": "a", **fields})
+    return msgspec.convert({"id": "a", **fields}, ServerRecord)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_a_deleted_flavor_leaves_the_servers_copy(fake: FakeCloud) -> None:
     fake.http.get(f"{NOVA}/flavors/detail", json={"flavors": []})
     shown = fake.show()
     assert (shown["flavor_value"], shown["serial_source"]) == ("true", "instance-uuid")
-    assert "'gold' is not there any more" in fake.notes
+    assert "'gold' is missing, or hidden" in fake.notes
 
 
 def test_hidden_extra_specs_are_unreadable_not_unset(fake: FakeCloud) -> None:
@@ -185,7 +185,7 @@ def test_hidden_extra_specs_are_unreadable_not_unset(fake: FakeCloud) -> None:
     assert shown["requested"] is None
     assert shown["serial_source"] == "unknown"
     assert shown["evidence"]["flavor"] == "unreadable"
-    assert "what the flavor says" in shown["why"]
+    assert "the flavor's value" in shown["why"]
     assert "hidden from this user" in fake.notes
 
 
@@ -309,7 +309,7 @@ def test_a_plain_tenant_sees_what_is_unreadable(fake: FakeCloud) -> None:
     assert shown["serial_source"] == "unknown"
     assert shown["evidence"]["host_mode"] == "unreadable"
     assert shown["evidence"]["host_honours"] == "unreadable"
-    assert "may not see the server's host" in shown["why"]
+    assert "host is hidden from this user" in shown["why"]
     assert len(fake.reads()) == 3
 
 
@@ -342,7 +342,7 @@ def test_a_required_trait_does_not_outrank_the_traits_that_were_read(
     fake.hosts(*traits)
     shown = fake.show()
     assert shown["serial_source"] == "unknown"
-    assert ("does not have it any more" in fake.notes) is (not traits)
+    assert ("no longer has it" in fake.notes) is (not traits)
 
 
 def test_a_guest_that_is_not_x86_has_no_serial_for_a_tenant_either(fake: FakeCloud) -> None:

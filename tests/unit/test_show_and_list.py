@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from osc_uniqserial import policy
 from osc_uniqserial.api.rest import Rest
-from osc_uniqserial.api.server import ServerReader
+from osc_uniqserial.api.server import find_server, read_server
 from osc_uniqserial.api.servers import CloudReader
 from osc_uniqserial.commands.show import COLUMNS
-from osc_uniqserial.effective.explanations import Explanations
+from osc_uniqserial.effective.explanation import Explanations
 from osc_uniqserial.model.cloud import Fleet, GivenModes
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, HostMode
 from tests.unit.builders import (
@@ -221,8 +221,8 @@ def test_show_and_list_give_the_same_answer(data: st.DataObject) -> None:
         listed = [reports.of(each) for page in survey.servers({}, 2) for each in page]
         assert len(listed) == len(cloud.records)
         for about in listed:
-            reader = ServerReader(rest)
-            server, around = reader.read_server(reader.find_server(about.server.id), modes)
+            record = find_server(rest, about.server.id)
+            server, around, _notes = read_server(rest, record, modes)
             shown = Explanations(around).of(server)
             assert columns(shown) == columns(about)
 
