@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two embedded clouds for all functional tests, and a proxy that breaks things.
+"""The embedded clouds of the functional tests, and a proxy that injects faults.
 
-With ``pytest -n 2`` each cloud has a process of its own for its tests.
+With ``pytest -n 3`` each cloud has a process of its own for its tests.
 """
 
 from __future__ import annotations
@@ -21,20 +21,24 @@ from tests.functional.cloud import OPENSTACK, ROOT, Cloud, SeededCloud
 from tests.functional.proxy import Proxy
 from tests.functional.warm import WarmShell
 
-#: The modules whose tests are about the seeded cloud. All others are about the plain one.
-SEEDED = ("audit", "auditor", "list", "nightly", "python_api", "reports", "verify", "warm")
+#: The modules whose tests need a seeded cloud, for each of two such clouds. The tests of all
+#: other modules need the plain one.
+SEEDED = (
+    ("audit", "reports"),
+    ("auditor", "list", "nightly", "python_api", "verify", "warm"),
+)
 
 
 def _cloud_of(nodeid: str) -> str:
-    module = Path(nodeid.partition("::")[0]).stem
-    return "seeded" if module.removeprefix("test_") in SEEDED else "cloud"
+    module = Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
+    return next((f"seeded-{n}" for n, names in enumerate(SEEDED) if module in names), "cloud")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Look whether each module has one cloud."""
     for item in items:
         needed = {"seeded", "cloud"} & {*getattr(item, "fixturenames", ())}
-        if not needed <= {_cloud_of(item.nodeid)}:
+        if not needed <= {_cloud_of(item.nodeid).partition("-")[0]}:
             raise pytest.UsageError(f"{item.nodeid} needs {needed}: see SEEDED in {__file__}")
 
 
