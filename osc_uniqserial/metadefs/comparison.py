@@ -8,10 +8,13 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from osc_uniqserial.metadefs.model import OWN_FIELDS, Item, Kind, Namespace
+from osc_uniqserial.metadefs.model import OWN_FIELDS, Association, Item, Kind, Namespace
 
 #: The field of a detail about a key that is offered twice; such a detail has no expected value.
 KEY = "key"
+#: The name in comparisons of the list of namespaces itself.
+EVERY_NAMESPACE = "*"
+_INTERRUPTED = "an installation was interrupted; install again"
 
 
 class Result(enum.Enum):
@@ -49,6 +52,12 @@ class Comparison:
     details: tuple[Detail, ...] = ()
 
 
+def of_namespace(name: str, result: Result, effect: str, stored: str | None = None) -> Comparison:
+    """Return the result for a namespace as a whole."""
+    details = (Detail("namespace", stored, None, effect),)
+    return Comparison(name, Item(Kind.NAMESPACE), result, details)
+
+
 def compare(ours: Namespace, stored: Namespace | None) -> tuple[Comparison, ...]:
     """Compare a stored namespace with ours, item by item.
 
@@ -56,13 +65,11 @@ def compare(ours: Namespace, stored: Namespace | None) -> tuple[Comparison, ...]
     namespace is one difference.
     """
     if stored is None:
-        effect = "not there, or private to a project that this user is not in"
-        details = (Detail("namespace", None, None, effect),)
-        return (Comparison(ours.name, Item(Kind.NAMESPACE), Result.MISSING, details),)
+        effect = "missing, or private to a project that this user is not in"
+        return (of_namespace(ours.name, Result.MISSING, effect),)
     return (
         _comparison(ours, Item(Kind.NAMESPACE), _own_field_details(ours, stored)),
-        *_compare_associations(ours, stored),
-        *_compare_properties(ours, stored),
+        *_compare_content(ours, stored),
         *(Comparison(ours.name, item, Result.NOT_OURS) for item in foreign(ours, stored)),
     )
 
@@ -73,15 +80,9 @@ def foreign(ours: Namespace, stored: Namespace) -> tuple[Item, ...]:
     return tuple(item for item in stored.content() if item not in own)
 
 
-def _comparison(ours: Namespace, item: Item, details: Iterable[Detail]) -> Comparison:
-    found = tuple(details)
-    return Comparison(ours.name, item, Result.DIFFERS if found else Result.OK, found)
-
-
 def _own_field_details(ours: Namespace, stored: Namespace) -> Iterator[Detail]:
     if stored.name != ours.name:
-        effect = "an installation was interrupted; install again"
-        yield Detail("namespace", stored.name, ours.name, effect)
+        yield Detail("namespace", stored.name, ours.name, _INTERRUPTED)
     for field in OWN_FIELDS:
         is_now, should_be = getattr(stored, field), getattr(ours, field)
         if is_now != should_be:
@@ -89,41 +90,46 @@ def _own_field_details(ours: Namespace, stored: Namespace) -> Iterator[Detail]:
             yield Detail(field, is_now, should_be, private if field == "visibility" else None)
 
 
-def _compare_associations(ours: Namespace, stored: Namespace) -> Iterator[Comparison]:
-    for name, expected in ours.associations.items():
-        item = Item(Kind.ASSOCIATION, name)
+def _compare_content(ours: Namespace, stored: Namespace) -> Iterator[Comparison]:
+    for name, association in ours.associations.items():
         found = stored.associations.get(name)
-        if found is None:
-            yield Comparison(ours.name, item, Result.MISSING)
-            continue
-        details = []
-        if found.prefix != expected.prefix:
-            keys = ", ".join(found.key(each) for each in ours.properties)
-            effect = f"Horizon writes the key {keys}"
-            details.append(Detail("prefix", found.prefix, expected.prefix, effect))
-        if found.target != expected.target:
-            effect = "Horizon offers it for other properties than those that Nova reads"
-            details.append(Detail("properties_target", found.target, expected.target, effect))
-        yield _comparison(ours, item, details)
+        details = None if found is None else _association_details(ours, found, association)
+        yield _comparison(ours, Item(Kind.ASSOCIATION, name), details)
+    for name, definition in ours.properties.items():
+        held = stored.properties.get(name)
+        details = None if held is None else _property_details(ours, name, held, definition)
+        yield _comparison(ours, Item(Kind.PROPERTY, name), details)
 
 
-def _compare_properties(ours: Namespace, stored: Namespace) -> Iterator[Comparison]:
-    for name, expected in ours.properties.items():
-        item = Item(Kind.PROPERTY, name)
-        found = stored.properties.get(name)
-        if found is None:
-            yield Comparison(ours.name, item, Result.MISSING)
-            continue
-        yield _comparison(
-            ours,
-            item,
-            (
-                Detail(field, found.get(field), expected.get(field), _effect(field, found))
-                for field in sorted(found.keys() | expected.keys())
-                if found.get(field) != expected.get(field)
-                and not (field == "name" and _harmless_name(ours, name, found["name"]))
-            ),
-        )
+def _comparison(ours: Namespace, item: Item, details: Iterable[Detail] | None) -> Comparison:
+    """Return the result for one item.
+
+    :param details: the fields that differ; None when the item is missing
+    """
+    if details is None:
+        return Comparison(ours.name, item, Result.MISSING)
+    found = tuple(details)
+    return Comparison(ours.name, item, Result.DIFFERS if found else Result.OK, found)
+
+
+def _association_details(
+    ours: Namespace, stored: Association, expected: Association
+) -> Iterator[Detail]:
+    if stored.prefix != expected.prefix:
+        keys = ", ".join(stored.key(each) for each in ours.properties)
+        yield Detail("prefix", stored.prefix, expected.prefix, f"Horizon writes the key {keys}")
+    if stored.target != expected.target:
+        effect = "Horizon offers it for other properties than those that Nova reads"
+        yield Detail("properties_target", stored.target, expected.target, effect)
+
+
+def _property_details(
+    ours: Namespace, name: str, stored: Mapping[str, Any], expected: Mapping[str, Any]
+) -> Iterator[Detail]:
+    for field in sorted(stored.keys() | expected.keys()):
+        is_now, should_be = stored.get(field), expected.get(field)
+        if is_now != should_be and not (field == "name" and _harmless_name(ours, name, is_now)):
+            yield Detail(field, is_now, should_be, _effect(field, stored))
 
 
 def _harmless_name(ours: Namespace, name: str, stored: object) -> bool:
@@ -144,9 +150,6 @@ def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
     if field == "readonly":
         return "Horizon lets nobody set it"
     return None
-
-
-# --- the same key offered twice -------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -211,8 +214,7 @@ def conflicts(ours: Iterable[Namespace], stored: Namespace) -> tuple[Comparison,
 
 def leftover(name: str) -> Comparison:
     """Return the difference for a replacement left by an interrupted installation."""
-    detail = Detail("namespace", name, None, "an installation was interrupted; install again")
-    return Comparison(name, Item(Kind.NAMESPACE), Result.DIFFERS, (detail,))
+    return of_namespace(name, Result.DIFFERS, _INTERRUPTED, stored=name)
 
 
 def _conflict(key: str, place: _Place, owner: str) -> Detail:
@@ -241,12 +243,6 @@ def changes(seen: Namespace, now: Namespace) -> tuple[Item, ...]:
     before, after = seen.content(), now.content()
     items = sorted(before.keys() | after.keys(), key=str)
     return tuple(item for item in items if before.get(item) != after.get(item))
-
-
-# --- the gravest fault of each namespace ------------------------------------
-
-#: The name in comparisons of the list of namespaces itself.
-EVERY_NAMESPACE = "*"
 
 
 class Fault(enum.Enum):
