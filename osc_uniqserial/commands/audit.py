@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AuditUniqueSerials(findings.Lister):
-    """Find what is wrong with serial numbers in a cloud, and what could not be checked.
+    """Find wrong configuration of serial numbers in a cloud, and parts that cannot be checked.
 
     Checks flavors, images, host aggregates, compute hosts, metadata definitions and servers.
     With a source of live serial numbers, the guests are checked too, as by verify. Changes
@@ -39,9 +39,9 @@ class AuditUniqueSerials(findings.Lister):
 
         return audit_checks(sources)
 
-    def begin(self, sources: GuestSources, **options: Any) -> AuditRun:
+    def begin(self, sources: GuestSources, **common: Any) -> AuditRun:
         """Read the configuration; iterating over the result reads the servers."""
         from osc_uniqserial import pipelines
 
         connection = self.app.client_manager.sdk_connection
-        return pipelines.audit(connection, sources=sources, **options)
+        return pipelines.audit(connection, sources=sources, **common)

@@ -16,10 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from osc_lib import exceptions
-
-from osc_uniqserial.commands import host_modes, live_sources, output, reporting
-from osc_uniqserial.commands.servers import add_project_option, add_workers_option, project_id
+from osc_uniqserial.commands import options, output, reporting
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
@@ -48,6 +45,7 @@ COLUMNS: dict[str, Callable[[Assessed], Any]] = {
     "evidence": lambda each: each.finding.evidence,
     "remedy": lambda each: str(each.finding.remedy) if each.finding.remedy else None,
 }
+#: The columns of ``--long`` only.
 _LONG = ("resource_id", "project_id", "server_ids")
 
 
@@ -74,10 +72,10 @@ class Lister(output.Lister):
         """Return the checks that run with these sources of live serial numbers."""
 
     @abc.abstractmethod
-    def begin(self, sources: GuestSources, **options: Any) -> AuditRun | VerifyRun:
+    def begin(self, sources: GuestSources, **common: Any) -> AuditRun | VerifyRun:
         """Start reading the cloud.
 
-        :param options: the common parameters of both pipelines
+        :param common: the common parameters of both pipelines
         """
 
     def _finding_id(self, text: str) -> str:
@@ -91,12 +89,7 @@ class Lister(output.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the options of both commands."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--all-projects",
-            action="store_true",
-            help="Servers of all projects (admin only)",
-        )
-        add_project_option(parser)
+        options.add_servers(parser)
         parser.add_argument(
             "--fail-on",
             choices=[*_SEVERITIES, _NEVER],
@@ -108,6 +101,7 @@ class Lister(output.Lister):
             metavar="<id>",
             type=self._finding_id,
             action="append",
+            default=[],
             help="Only findings with this ID (repeat option to give several)",
         )
         parser.add_argument(
@@ -124,31 +118,24 @@ class Lister(output.Lister):
             help="Also show the IDs of resources, projects and servers",
         )
         reporting.add_options(parser)
-        live_sources.add_options(parser, self.sources_title)
-        add_workers_option(parser)
-        host_modes.add_options(parser)
+        options.add_live_sources(parser, self.sources_title)
+        options.add_host_modes(parser)
         return parser
 
     def _begin(
         self, parsed_args: argparse.Namespace, progress: output.Progress
     ) -> AuditRun | VerifyRun:
-        from osc_uniqserial.api.rest import CloudError
         from osc_uniqserial.pipelines import Scope
 
-        modes = host_modes.given(parsed_args).by_host
-        project = None
-        if parsed_args.project:
-            project = project_id(self.app.client_manager, parsed_args)
-        try:
-            run = self.begin(
-                live_sources.given(parsed_args),
-                scope=Scope(project, True if parsed_args.all_projects else None),
-                host_modes=modes,
-                workers=parsed_args.max_workers,
-                progress=progress.update,
-            )
-        except CloudError as error:
-            raise exceptions.CommandError(safe_text(str(error))) from error
+        modes = options.host_modes(parsed_args).by_host
+        project = options.project_id(self.app.client_manager, parsed_args)
+        run = self.begin(
+            options.live_sources(parsed_args),
+            scope=Scope(project, parsed_args.all_projects or None),
+            host_modes=modes,
+            workers=parsed_args.max_workers,
+            progress=progress.update,
+        )
         output.warn(run.notes)
         return run
 
@@ -163,9 +150,7 @@ class Lister(output.Lister):
         pipeline = self._begin(parsed_args, progress)
         if pipeline.scope:
             wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
-            _refuse(
-                set(parsed_args.only or ()) - set(wanted), "it takes the servers of all projects"
-            )
+            _refuse({*parsed_args.only} - set(wanted), "it takes the servers of all projects")
         try:
             found = [each for each in pipeline if each.id in wanted]
         finally:
@@ -184,24 +169,28 @@ class Lister(output.Lister):
             seconds = time.monotonic() - started
             run = dataclasses.replace(run, seconds=seconds, unmet=outputs.unmet)
             self._unwritten = outputs.write(run, complete)
-        asked = {name.lower().replace(" ", "_") for name in parsed_args.columns}
-        columns = [
-            name
-            for name in COLUMNS
-            if (parsed_args.long or name not in _LONG or name in asked)
-            and (name != "baseline" or parsed_args.baseline or name in asked)
-        ]
-        return columns, (_row(each, columns, parsed_args.formatter) for each in assessed)
+        named = output.column_names(parsed_args.columns)
+        columns = {
+            name: getter
+            for name, getter in COLUMNS.items()
+            if name in named
+            or (name in _LONG and parsed_args.long)
+            or (name == "baseline" and parsed_args.baseline)
+            or name not in (*_LONG, "baseline")
+        }
+        if parsed_args.formatter == "table":
+            columns |= {name: _folded(name) for name in ("evidence", "remedy")}
+        return tuple(columns), ([get(each) for get in columns.values()] for each in assessed)
 
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return the checks to run; those of severity unchecked always run.
 
         :raises CommandError: when a check of --only cannot run, or no check is left
         """
-        checks = self.checks(live_sources.given(parsed_args))
-        only = parsed_args.only or ()
+        checks = self.checks(options.live_sources(parsed_args))
+        only = {*parsed_args.only}
         _refuse(
-            set(only) - set(checks),
+            only - set(checks),
             "no source was given that has the facts for it (--libvirt-uri, --domain-xml, --facts)",
         )
         wanted = {
@@ -211,7 +200,7 @@ class Lister(output.Lister):
             or (id_ not in parsed_args.skip and (not only or id_ in only))
         }
         if all(check.severity.value == "unchecked" for check in wanted.values()):
-            raise exceptions.CommandError("--only and --skip leave nothing to look for")
+            raise output.error("--only and --skip leave no check to run")
         return wanted
 
     def _count(self, parsed_args: argparse.Namespace, assessed: Iterable[Assessed]) -> None:
@@ -248,10 +237,9 @@ class Lister(output.Lister):
 
         user = self.app.client_manager.auth_ref
         config = self.app.cloud.config
-        command = (self.cmd_name or "").split()[-1]
         auth_url = (config.get("auth") or {}).get("auth_url") or ""
         return Run(
-            command=command,
+            command=(self.cmd_name or "").split()[-1],
             version=importlib.metadata.version("osc-uniqserial"),
             options=self._options(),
             began=began,
@@ -278,7 +266,7 @@ class Lister(output.Lister):
         if rest[: len(words)] == words:
             return shlex.join(rest[len(words) :])
         # The interactive shell keeps no command line.
-        return "(its options are not known)"
+        return "(unknown options)"
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print the rows, then the coverage as the last line on standard error."""
@@ -293,7 +281,7 @@ class Lister(output.Lister):
 
 def _refuse(ids: Iterable[str], why: str) -> None:
     if named := ", ".join(sorted(ids)):
-        raise exceptions.CommandError(f"{named} cannot be looked for here: {why}")
+        raise output.error(f"{named} cannot be checked in this run: {why}")
 
 
 def _named(name: str | None, id_: str | None) -> str:
@@ -309,11 +297,6 @@ def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:
     return frozenset(map(Severity, _SEVERITIES[: _SEVERITIES.index(parsed_args.fail_on) + 1]))
 
 
-def _row(found: Assessed, columns: Sequence[str], formatter: str) -> list[Any]:
-    row = [COLUMNS[name](found) for name in columns]
-    if formatter == "table":
-        for name in ("evidence", "remedy"):
-            if name in columns:
-                at = columns.index(name)
-                row[at] = output.folded(row[at] or "")
-    return row
+def _folded(name: str) -> Callable[[Assessed], list[str]]:
+    """Return the getter of a column of sentences in a table."""
+    return lambda each: output.folded(COLUMNS[name](each) or "")

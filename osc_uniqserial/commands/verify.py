@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from osc_lib import exceptions
-
-from osc_uniqserial.commands import findings
+from osc_uniqserial.commands import findings, output
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class VerifyUniqueSerials(findings.Lister):
-    """Compare the serial numbers that guests have with those that they should have.
+    """Compare the serial numbers of running guests with those that the policy gives them.
 
     Reads live serial numbers from libvirt, from saved domain XML or from facts that guests
     report; sources can be combined. Changes nothing. Without --all-projects or --project, the
@@ -42,14 +40,14 @@ class VerifyUniqueSerials(findings.Lister):
         from osc_uniqserial.pipelines import verify_checks
 
         if not sources:
-            raise exceptions.CommandError(
+            raise output.error(
                 "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
             )
         return verify_checks(sources)
 
-    def begin(self, sources: GuestSources, **options: Any) -> VerifyRun:
+    def begin(self, sources: GuestSources, **common: Any) -> VerifyRun:
         """Read live serial numbers; iterating over the result reads the servers."""
         from osc_uniqserial import pipelines
 
         connection = self.app.client_manager.sdk_connection
-        return pipelines.verify(connection, sources, **options)
+        return pipelines.verify(connection, sources, **common)

@@ -462,9 +462,12 @@ def test_of_one_project_nothing_is_taken_for_gone(cloud: AuditCloud, folder: Pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--only", "pending-restart"), "pending-restart cannot be looked for here: no source"),
-        (("--only", "not-steered", "--skip", "not-steered"), "leave nothing to look for"),
-        (("--only", "not-steered", "--only", "no-domain"), "no-domain cannot be looked for here"),
+        (("--only", "pending-restart"), "pending-restart cannot be checked in this run: no source"),
+        (("--only", "not-steered", "--skip", "not-steered"), "leave no check to run"),
+        (
+            ("--only", "not-steered", "--only", "no-domain"),
+            "no-domain cannot be checked in this run",
+        ),
     ],
 )
 def test_nothing_to_look_for_is_an_error(
