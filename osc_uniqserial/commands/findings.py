@@ -12,7 +12,6 @@ import re
 import shlex
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -203,26 +202,20 @@ class Lister(output.Lister):
             raise output.error("--only and --skip leave no check to run")
         return wanted
 
-    def _count(self, parsed_args: argparse.Namespace, assessed: Iterable[Assessed]) -> None:
+    def _count(self, parsed_args: argparse.Namespace, assessed: Sequence[Assessed]) -> None:
         """Set the exit code and the summary of the baseline."""
-        fatal = {severity.value for severity in _fatal(parsed_args)}
-        standings: Counter[str] = Counter()
-        for each in assessed:
-            severity = each.finding.severity.value
-            if each.standing and severity != "unchecked":
-                standings[each.standing.value] += 1
-            if not each.counts:
-                continue
-            if severity in fatal:
-                self.exit_code = output.FINDINGS
-            elif severity == "unchecked":
-                self.exit_code = self.exit_code or output.UNCHECKED
+        from osc_uniqserial.reports.baseline import Standing, standings
+
+        counting = {each.finding.severity for each in assessed if each.counts}
+        if counting & _fatal(parsed_args):
+            self.exit_code = output.FINDINGS
+        elif any(severity.value == "unchecked" for severity in counting):
+            self.exit_code = output.UNCHECKED
         self._since = ""
         if parsed_args.baseline:
-            counts = ", ".join(
-                f"{standings[word]:,} {word}" for word in ("new", "grew", "expired", "accepted")
-            )
-            self._since = f"since the baseline: {counts}"
+            counts = standings(assessed)
+            parts = ", ".join(f"{counts[each]:,} {each.value}" for each in Standing)
+            self._since = f"since the baseline: {parts}"
 
     def _run_of(
         self,

@@ -209,6 +209,15 @@ def assess(
     return [Assessed(each, standing(entry), entry) for each, entry in matched]
 
 
+def standings(assessed: Iterable[Assessed]) -> Counter[Standing]:
+    """Return the number of findings by state, without those about parts that are unchecked."""
+    return Counter(
+        each.standing
+        for each in assessed
+        if each.standing and each.finding.severity is not Severity.UNCHECKED
+    )
+
+
 class _Index:
     """The entries by resource: by ID first, then by name."""
 
