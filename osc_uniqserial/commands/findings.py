@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import abc
 import argparse
 import dataclasses
 import datetime
@@ -20,7 +19,6 @@ from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
-    from osc_uniqserial.guests.options import GuestSources
     from osc_uniqserial.model.finding import Severity
     from osc_uniqserial.pipelines import AuditRun, VerifyRun
     from osc_uniqserial.reports.baseline import Assessed
@@ -52,9 +50,11 @@ class Lister(output.Lister):
     """A command whose rows are findings.
 
     :cvar sources_title: description of the options for live serial numbers
+    :cvar needs_source: True for a verification, which only compares guests; False for an audit
     """
 
     sources_title: ClassVar[str]
+    needs_source = False
     _covered = _since = _unwritten = ""
 
     @property
@@ -62,24 +62,12 @@ class Lister(output.Lister):
         """Whether the command sends requests to a cloud."""
         return not reporting.explains(self.app.command_options)
 
-    @abc.abstractmethod
-    def possible(self) -> Mapping[str, Check]:
-        """Return all checks of this command."""
-
-    @abc.abstractmethod
-    def checks(self, sources: GuestSources) -> Mapping[str, Check]:
-        """Return the checks that run with these sources of live serial numbers."""
-
-    @abc.abstractmethod
-    def begin(self, sources: GuestSources, **common: Any) -> AuditRun | VerifyRun:
-        """Start reading the cloud.
-
-        :param common: the common parameters of both pipelines
-        """
-
     def _finding_id(self, text: str) -> str:
+        from osc_uniqserial import checks
+
+        possible = checks.VERIFY if self.needs_source else checks.ALL
         known = sorted(
-            check.id for check in self.possible().values() if check.severity.value != "unchecked"
+            check.id for check in possible.values() if check.severity.value != "unchecked"
         )
         if text not in known:
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(known)}")
@@ -124,13 +112,16 @@ class Lister(output.Lister):
     def _begin(
         self, parsed_args: argparse.Namespace, progress: output.Progress
     ) -> AuditRun | VerifyRun:
-        from osc_uniqserial.pipelines import Scope
+        """Start reading the cloud; iterating over the result reads the servers."""
+        from osc_uniqserial import pipelines
 
         modes = options.host_modes(parsed_args).by_host
         project = options.project_id(self.app.client_manager, parsed_args)
-        run = self.begin(
-            options.live_sources(parsed_args),
-            scope=Scope(project, parsed_args.all_projects or None),
+        begin = pipelines.verify if self.needs_source else pipelines.audit
+        run = begin(
+            self.app.client_manager.sdk_connection,
+            sources=options.live_sources(parsed_args),
+            scope=pipelines.Scope(project, parsed_args.all_projects or None),
             host_modes=modes,
             workers=parsed_args.max_workers,
             progress=progress.update,
@@ -184,9 +175,18 @@ class Lister(output.Lister):
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return the checks to run; those of severity unchecked always run.
 
-        :raises CommandError: when a check of --only cannot run, or no check is left
+        :raises CommandError: when a required source is missing, when a check of --only cannot
+            run, or when no check is left
         """
-        checks = self.checks(options.live_sources(parsed_args))
+        from osc_uniqserial import pipelines
+
+        sources = options.live_sources(parsed_args)
+        if self.needs_source and not sources:
+            raise output.error(
+                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
+            )
+        choose = pipelines.verify_checks if self.needs_source else pipelines.audit_checks
+        checks = choose(sources)
         only = {*parsed_args.only}
         _refuse(
             only - set(checks),
