@@ -148,7 +148,7 @@ def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
     if field == "default":
         return "Horizon stores it when nothing was chosen"
     if field == "readonly":
-        return "Horizon lets nobody set it"
+        return "Horizon does not let users set it"
     return None
 
 
@@ -161,20 +161,16 @@ class _Place:
     key: str
 
 
-def _places(namespace: Namespace, names: Iterable[str]) -> Iterator[tuple[_Place, str, str]]:
-    """Yield the places, keys and names of properties that a namespace offers."""
+def _places(namespace: Namespace, names: Iterable[str]) -> Iterator[tuple[_Place, str]]:
+    """Yield the places and keys of properties that a namespace offers."""
     for name in names:
         for entry in namespace.associations.values():
             key = entry.key(name)
-            yield _Place(entry.resource_type, entry.target, key.casefold()), key, name
+            yield _Place(entry.resource_type, entry.target, key.casefold()), key
 
 
 def _owners(ours: Iterable[Namespace]) -> dict[_Place, str]:
-    return {
-        place: namespace.name
-        for namespace in ours
-        for place, _key, _name in _places(namespace, namespace.properties)
-    }
+    return {place: each.name for each in ours for place, _key in _places(each, each.properties)}
 
 
 def may_conflict(ours: Iterable[Namespace], other: Namespace) -> bool:
@@ -195,34 +191,34 @@ def conflicts(ours: Iterable[Namespace], stored: Namespace) -> tuple[Comparison,
     one may offer a key of the other.
     """
     owners = _owners(ours)
-    found: dict[Item, list[Detail]] = {}
-    for place, key, name in _places(stored, stored.properties):
-        owner = owners.get(place)
-        if owner is not None and owner != stored.name:
-            item = Item(Kind.PROPERTY, name)
-            found.setdefault(item, []).append(_conflict(key, place, owner))
-    for name, definition in stored.objects.items():
-        item = Item(Kind.OBJECT, name)
-        for place, key, _name in _places(stored, definition.get("properties") or {}):
-            if place in owners:
-                found.setdefault(item, []).append(_conflict(key, place, owners[place]))
-    return tuple(
-        Comparison(stored.name, item, Result.CONFLICT, tuple(details))
-        for item, details in found.items()
-    )
+    parts: dict[Item, Iterable[str]] = {
+        **{Item(Kind.PROPERTY, name): (name,) for name in stored.properties},
+        **{
+            Item(Kind.OBJECT, name): definition.get("properties") or ()
+            for name, definition in stored.objects.items()
+        },
+    }
+    found = []
+    for item, names in parts.items():
+        details = tuple(
+            Detail(
+                KEY,
+                key,
+                effect=f"{owners[place]} offers it to {place.resource_type} too: Horizon shows"
+                " both, and reads and writes only one of them",
+            )
+            for place, key in _places(stored, names)
+            # A property of ours is no conflict with itself.
+            if place in owners and (item.kind is Kind.OBJECT or owners[place] != stored.name)
+        )
+        if details:
+            found.append(Comparison(stored.name, item, Result.CONFLICT, details))
+    return tuple(found)
 
 
 def leftover(name: str) -> Comparison:
     """Return the difference for a replacement left by an interrupted installation."""
     return of_namespace(name, Result.DIFFERS, _INTERRUPTED, stored=name)
-
-
-def _conflict(key: str, place: _Place, owner: str) -> Detail:
-    effect = (
-        f"{owner} offers it to {place.resource_type} too:"
-        " Horizon shows both, and reads and writes only one of them"
-    )
-    return Detail(KEY, key, None, effect)
 
 
 def without_namespaces(ours: Iterable[Namespace], stored: Iterable[Namespace]) -> tuple[str, ...]:

@@ -127,11 +127,16 @@ def plan_remove(
         found = [stored[name] for name in names([each]) if name in stored]
         if not found:
             plan += Plan((Row(each.name, Item(Kind.NAMESPACE), Action.ABSENT),))
-        for namespace in found:
-            plan += _removal(each, namespace)
-    extra = tuple(row for row in plan.rows if row.action is Action.REMOVED_NOT_OURS)
-    if extra and not force:
-        raise NotOurs(extra)
+        for held in found:
+            extra = foreign(each, held)
+            rows = (
+                Row(held.name, Item(Kind.NAMESPACE), Action.REMOVED),
+                *(Row(held.name, item, Action.REMOVED_NOT_OURS) for item in extra),
+            )
+            plan += Plan(rows, (*_unprotect(held), _delete(held)))
+    not_ours = tuple(row for row in plan.rows if row.action is Action.REMOVED_NOT_OURS)
+    if not_ours and not force:
+        raise NotOurs(not_ours)
     return plan
 
 
@@ -193,16 +198,6 @@ def _steps(ours: Namespace, stored: Namespace) -> tuple[Step, ...]:
         merged, name=ours.name + REPLACEMENT, visibility="private", protected=False
     )
     return (_create(spare), *_unprotect(stored), _delete(stored, spare), _move(spare, merged))
-
-
-def _removal(ours: Namespace, stored: Namespace) -> Plan:
-    return Plan(
-        (
-            Row(stored.name, Item(Kind.NAMESPACE), Action.REMOVED),
-            *(Row(stored.name, item, Action.REMOVED_NOT_OURS) for item in foreign(ours, stored)),
-        ),
-        (*_unprotect(stored), _delete(stored)),
-    )
 
 
 def _create(namespace: Namespace) -> Step:

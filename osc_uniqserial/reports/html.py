@@ -103,7 +103,7 @@ def render(run: Run) -> bytes:
         "parts": _parts,
     }
     kinds = _by_kind(run.hosts)
-    accepted, found_ids = list(run.accepted()), {each.finding.id for each in run.assessed}
+    found_ids = {each.finding.id for each in run.assessed}
     return (
         environment.get_template("page.html.j2")
         .render(
@@ -128,7 +128,7 @@ def render(run: Run) -> bytes:
             host_sources=HOST_SOURCES,
             groups=_groups(run, run.findings()),
             unchecked=_groups(run, run.unchecked()),
-            accepted=accepted,
+            accepted=run.accepted(),
             most_unmet=_IN_GROUP,
             found=[check for id_, check in run.checks.items() if id_ in found_ids],
         )
@@ -161,7 +161,7 @@ def _verdict(run: Run) -> tuple[str, str]:
     checks = sum(1 for check in run.checks.values() if check.severity is not Severity.UNCHECKED)
     text = f"{counted(checks, 'check')} found nothing{' new' if run.baseline else ''}"
     # An accepted gap is still a gap.
-    if any(run.unchecked()):
+    if run.unchecked():
         return "warn", f"{text}, but not everything could be read."
     return "good", f"{text}, and everything could be read."
 

@@ -170,7 +170,7 @@ def test_a_field_of_the_namespace(field: str, value: object) -> None:
         ({"type": "boolean"}, "Horizon stores null"),
         ({"enum": []}, "any text"),
         ({"default": "true"}, "nothing was chosen"),
-        ({"readonly": True}, "nobody"),
+        ({"readonly": True}, "does not let users set it"),
         ({"name": "unique_serial"}, "the key unique_serial, without its prefix"),
     ],
 )
