@@ -83,22 +83,18 @@ class Lister(output.Lister):
             default="low",
             help="The lowest severity that causes exit code 3 (default: low)",
         )
-        parser.add_argument(
-            "--only",
-            metavar="<id>",
-            type=self._finding_id,
-            action="append",
-            default=[],
-            help="Only findings with this ID (repeat option to give several)",
-        )
-        parser.add_argument(
-            "--skip",
-            metavar="<id>",
-            type=self._finding_id,
-            action="append",
-            default=[],
-            help="No findings with this ID (repeat option to give several)",
-        )
+        for option, text in (
+            ("--only", "Only findings with this ID (repeat option to give several)"),
+            ("--skip", "No findings with this ID (repeat option to give several)"),
+        ):
+            parser.add_argument(
+                option,
+                metavar="<id>",
+                type=self._finding_id,
+                action="append",
+                default=[],
+                help=text,
+            )
         parser.add_argument(
             "--long",
             action="store_true",
@@ -160,14 +156,10 @@ class Lister(output.Lister):
             run = dataclasses.replace(run, seconds=seconds, unmet=outputs.unmet)
             self._unwritten = outputs.write(run, complete)
         named = output.column_names(parsed_args.columns)
-        columns = {
-            name: getter
-            for name, getter in COLUMNS.items()
-            if name in named
-            or (name in _LONG and parsed_args.long)
-            or (name == "baseline" and parsed_args.baseline)
-            or name not in (*_LONG, "baseline")
-        }
+        hidden = [] if parsed_args.long else [*_LONG]
+        if not parsed_args.baseline:
+            hidden.append("baseline")
+        columns = {key: get for key, get in COLUMNS.items() if key in named or key not in hidden}
         if parsed_args.formatter == "table":
             columns |= {name: _folded(name) for name in ("evidence", "remedy")}
         return tuple(columns), ([get(each) for get in columns.values()] for each in assessed)
@@ -207,10 +199,8 @@ class Lister(output.Lister):
         from osc_uniqserial.reports.baseline import Standing, standings
 
         counting = {each.finding.severity for each in assessed if each.counts}
-        if counting & _fatal(parsed_args):
-            self.exit_code = output.FINDINGS
-        elif any(severity.value == "unchecked" for severity in counting):
-            self.exit_code = output.UNCHECKED
+        unchecked = any(severity.value == "unchecked" for severity in counting)
+        self.set_exit_code(bool(counting & _fatal(parsed_args)), unchecked)
         self._since = ""
         if parsed_args.baseline:
             counts = standings(assessed)

@@ -168,12 +168,11 @@ class CheckMetadefs(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read, compare, and return one row for each item."""
         from osc_uniqserial.metadefs.catalog import Catalog
+        from osc_uniqserial.metadefs.comparison import DIFFERENCES, Result
 
         survey = Catalog(self.app.client_manager.sdk_connection).survey(load_namespaces())
         output.warn(survey.notes)
-        if survey.differs:
-            self.exit_code = output.FINDINGS
-        elif survey.incomplete:
-            self.exit_code = output.UNCHECKED
+        results = {each.result for each in survey.comparisons}
+        self.set_exit_code(bool(results & DIFFERENCES), Result.UNREADABLE in results)
         formatter = parsed_args.formatter
         return _CHECK_COLUMNS, [_row(each, each.result, formatter) for each in survey.comparisons]

@@ -198,6 +198,10 @@ class Lister(_Command, command.Lister):
             rows = list(rows)
         return super().produce_output(parsed_args, column_names, rows)
 
+    def set_exit_code(self, found: bool, unchecked: bool) -> None:
+        """Set the exit code: for findings, else for something that could not be checked."""
+        self.exit_code = FINDINGS if found else UNCHECKED if unchecked else 0
+
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print, then return :attr:`exit_code`: cliff's own run always returns 0."""
         return super().run(parsed_args) or self.exit_code

@@ -107,10 +107,10 @@ class ListUniqueSerials(output.Lister):
                 each.hypervisor.host != host for each in fleet.hosts
             ):
                 raise output.error(f"There is no compute host {host!r}")
-        if parsed_args.flavor:
-            filters["flavor"] = _find("flavor", known.flavors, parsed_args.flavor)
-        if parsed_args.image:
-            filters["image"] = _find("image", known.images, parsed_args.image)
+        if flavor := parsed_args.flavor:
+            filters["flavor"] = _find("flavor", known.flavors, flavor)
+        if image := parsed_args.image:
+            filters["image"] = _find("image", known.images, image)
         return filters
 
     def _explained(

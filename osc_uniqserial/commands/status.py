@@ -49,10 +49,8 @@ class ShowStatus(output.Lister):
         if isinstance(fleet, Fleet):
             output.warn(fleet.notes)
         results = {row.result for row in rows}
-        if readiness.Result.WARNING in results:
-            self.exit_code = output.FINDINGS
-        elif readiness.Result.UNKNOWN in results:
-            self.exit_code = output.UNCHECKED
+        warned, unknown = readiness.Result.WARNING, readiness.Result.UNKNOWN
+        self.set_exit_code(warned in results, unknown in results)
         return _COLUMNS, [
             (row.check, row.result.value, _details(row, parsed_args.formatter)) for row in rows
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, WriteFailed
 from osc_uniqserial.metadefs import comparison
-from osc_uniqserial.metadefs.comparison import DIFFERENCES, Comparison, Result
+from osc_uniqserial.metadefs.comparison import Comparison, Result
 from osc_uniqserial.metadefs.model import Malformed, Namespace, parse_page
 from osc_uniqserial.metadefs.plan import COLLECTION, Plan, Step, names, path
 
@@ -58,16 +58,6 @@ class CatalogComparison:
 
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
-
-    @property
-    def differs(self) -> bool:
-        """Whether any item differs, is missing or conflicts."""
-        return any(found.result in DIFFERENCES for found in self.comparisons)
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether any namespace could not be read."""
-        return any(found.result is Result.UNREADABLE for found in self.comparisons)
 
 
 class Catalog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osc_uniqserial.metadefs.model import OWN_FIELDS, Association, Item, Kind, Namespace
@@ -270,22 +270,17 @@ def faults(definitions: Iterable[Comparison]) -> Iterator[NamespaceFault]:
     for each in definitions:
         by_name.setdefault(each.namespace, []).append(each)
     for name, comparisons in by_name.items():
-        if found := _fault(name, comparisons):
-            yield found
-
-
-def _fault(name: str, comparisons: Sequence[Comparison]) -> NamespaceFault | None:
-    results = {found.result for found in comparisons}
-    itself = next((found for found in comparisons if found.item.kind is Kind.NAMESPACE), None)
-    fields = {detail.field for detail in itself.details} if itself else set()
-    if itself and itself.result is Result.UNREADABLE:
-        return NamespaceFault(name, Fault.UNREADABLE, itself.details[0].effect)
-    if itself and itself.result is Result.MISSING:
-        return NamespaceFault(name, Fault.MISSING)
-    if "visibility" in fields:
-        return NamespaceFault(name, Fault.PRIVATE)
-    if results & {Result.MISSING, Result.DIFFERS}:
-        return NamespaceFault(name, Fault.OUTDATED)
-    if Result.CONFLICT in results:
-        return NamespaceFault(name, Fault.CONFLICT)
-    return None
+        results = {each.result for each in comparisons}
+        itself = [each for each in comparisons if each.item.kind is Kind.NAMESPACE]
+        own = {each.result for each in itself}
+        details = [detail for each in itself for detail in each.details]
+        if Result.UNREADABLE in own:
+            yield NamespaceFault(name, Fault.UNREADABLE, details[0].effect)
+        elif Result.MISSING in own:
+            yield NamespaceFault(name, Fault.MISSING)
+        elif any(detail.field == "visibility" for detail in details):
+            yield NamespaceFault(name, Fault.PRIVATE)
+        elif results & {Result.MISSING, Result.DIFFERS}:
+            yield NamespaceFault(name, Fault.OUTDATED)
+        elif Result.CONFLICT in results:
+            yield NamespaceFault(name, Fault.CONFLICT)
