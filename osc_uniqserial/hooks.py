@@ -419,27 +419,21 @@ def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str
 
     :raises CommandError: for a value that is no boolean, or a misplaced or misspelt key
     """
-    result = dict(properties)
-    right = next(iter(resource.keys))
+    result, there = dict(properties), resource.a_noun
+    right = f"the key there is {next(iter(resource.keys))} ({resource.remedy})"
     for key in properties:
         if _is_misspelt(key):
-            raise refusal(
-                f"{key!r} has no effect on {resource.a_noun}: the key there is {right}"
-                f" ({resource.remedy})"
-            )
+            raise refusal(f"{key!r} has no effect on {there}: {right}")
     for key in (FLAVOR_KEY, IMAGE_KEY):
         if key not in properties:
             continue
         if key not in resource.keys:
-            raise refusal(
-                f"{key}={properties[key]} has no effect on {resource.a_noun}:"
-                f" the key there is {right} ({resource.remedy})"
-            )
+            raise refusal(f"{key}={properties[key]} has no effect on {there}: {right}")
         setting = parse(properties[key]).setting
         if setting not in _LOWER:
             raise refusal(
                 f"{key}={properties[key]!r} is no boolean: write {key}=true or {key}=false"
-                f" on {resource.a_noun} ({resource.remedy})"
+                f" on {there} ({resource.remedy})"
             )
         result[key] = resource.keys[key][setting]
     return result

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import abc
 import argparse
 import dataclasses
 import json
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,10 +16,7 @@ from osc_uniqserial.commands import output
 if TYPE_CHECKING:
     from osc_uniqserial.metadefs.comparison import Comparison, Detail
     from osc_uniqserial.metadefs.model import Namespace
-    from osc_uniqserial.metadefs.plan import Plan, Row
-
-    Ours = Sequence[Namespace]
-    Stored = Mapping[str, Namespace]
+    from osc_uniqserial.metadefs.plan import Row
 
 _CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
 _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
@@ -69,9 +65,11 @@ def load_namespaces() -> tuple[Namespace, ...]:
 class _Writer(output.Lister):
     """A command that carries out a plan or, in a dry run, only shows it.
 
+    :cvar removes: whether the plan is a removal; else it is an installation
     :cvar not_ours: format of the error where namespaces have items that are not ours
     """
 
+    removes = False
     not_ours: ClassVar[str]
 
     # The shell imports the modules of all commands at every start: slow imports are local.
@@ -89,12 +87,17 @@ class _Writer(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Make the plan, carry it out, and return one row for each item."""
         from osc_uniqserial.metadefs.catalog import Catalog
-        from osc_uniqserial.metadefs.plan import NotOurs
+        from osc_uniqserial.metadefs.plan import NotOurs, plan_install, plan_remove
 
         ours = load_namespaces()
         catalog = Catalog(self.app.client_manager.sdk_connection)
         try:
-            plan = self.plan(ours, catalog.read_ours(ours), parsed_args)
+            stored = catalog.read_ours(ours)
+            plan = (
+                plan_remove(ours, stored, parsed_args.force)
+                if self.removes
+                else plan_install(ours, stored)
+            )
         except NotOurs as error:
             raise output.error(self.not_ours.format(error)) from error
         if parsed_args.dry_run:
@@ -102,13 +105,6 @@ class _Writer(output.Lister):
         else:
             catalog.carry_out(plan)
         return _PLAN_COLUMNS, [_row(row, row.action, parsed_args.formatter) for row in plan.rows]
-
-    @abc.abstractmethod
-    def plan(self, ours: Ours, stored: Stored, parsed_args: argparse.Namespace) -> Plan:
-        """Return the plan.
-
-        :raises NotOurs: when items that are not ours prevent it
-        """
 
 
 class InstallMetadefs(_Writer):
@@ -123,12 +119,6 @@ class InstallMetadefs(_Writer):
         " there or remove it, then install again"
     )
 
-    def plan(self, ours: Ours, stored: Stored, _args: argparse.Namespace) -> Plan:
-        """Return the plan of an installation."""
-        from osc_uniqserial.metadefs.plan import plan_install
-
-        return plan_install(ours, stored)
-
 
 class RemoveMetadefs(_Writer):
     """Remove the metadata definitions from Glance.
@@ -136,6 +126,7 @@ class RemoveMetadefs(_Writer):
     Flavors, images, volumes and aggregates keep their settings. Requires an administrator.
     """
 
+    removes = True
     not_ours = (
         "nothing was removed, because somebody else added things: {}. Remove them first, or give"
         " --force to remove them too"
@@ -150,12 +141,6 @@ class RemoveMetadefs(_Writer):
             help="Also remove items that somebody else added to the namespaces",
         )
         return parser
-
-    def plan(self, ours: Ours, stored: Stored, parsed_args: argparse.Namespace) -> Plan:
-        """Return the plan of a removal."""
-        from osc_uniqserial.metadefs.plan import plan_remove
-
-        return plan_remove(ours, stored, parsed_args.force)
 
 
 class CheckMetadefs(output.Lister):

@@ -141,7 +141,9 @@ class Catalog:
         spares = set(names(ours)) - expected.keys()
         for name in dict.fromkeys((*expected, *others)):
             if name in spares:
-                yield comparison.leftover(name)
+                yield comparison.of_namespace(
+                    name, Result.DIFFERS, comparison.INTERRUPTED, stored=name
+                )
                 continue
             try:
                 stored = self.read(name)

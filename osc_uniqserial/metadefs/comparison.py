@@ -14,7 +14,8 @@ from osc_uniqserial.metadefs.model import OWN_FIELDS, Association, Item, Kind, N
 KEY = "key"
 #: The name in comparisons of the list of namespaces itself.
 EVERY_NAMESPACE = "*"
-_INTERRUPTED = "an installation was interrupted; install again"
+#: The effect of a replacement left by an interrupted installation.
+INTERRUPTED = "an installation was interrupted; install again"
 
 
 class Result(enum.Enum):
@@ -82,7 +83,7 @@ def foreign(ours: Namespace, stored: Namespace) -> tuple[Item, ...]:
 
 def _own_field_details(ours: Namespace, stored: Namespace) -> Iterator[Detail]:
     if stored.name != ours.name:
-        yield Detail("namespace", stored.name, ours.name, _INTERRUPTED)
+        yield Detail("namespace", stored.name, ours.name, INTERRUPTED)
     for field in OWN_FIELDS:
         is_now, should_be = getattr(stored, field), getattr(ours, field)
         if is_now != should_be:
@@ -128,13 +129,11 @@ def _property_details(
 ) -> Iterator[Detail]:
     for field in sorted(stored.keys() | expected.keys()):
         is_now, should_be = stored.get(field), expected.get(field)
-        if is_now != should_be and not (field == "name" and _harmless_name(ours, name, is_now)):
+        if field == "name" and all(is_now == each.key(name) for each in ours.associations.values()):
+            # Harmless: the name inside the definition is the key on every resource type.
+            continue
+        if is_now != should_be:
             yield Detail(field, is_now, should_be, _effect(field, stored))
-
-
-def _harmless_name(ours: Namespace, name: str, stored: object) -> bool:
-    """Return whether a name inside a definition is the key on every resource type."""
-    return all(stored == entry.key(name) for entry in ours.associations.values())
 
 
 def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
@@ -214,11 +213,6 @@ def conflicts(ours: Iterable[Namespace], stored: Namespace) -> tuple[Comparison,
         if details:
             found.append(Comparison(stored.name, item, Result.CONFLICT, details))
     return tuple(found)
-
-
-def leftover(name: str) -> Comparison:
-    """Return the difference for a replacement left by an interrupted installation."""
-    return of_namespace(name, Result.DIFFERS, _INTERRUPTED, stored=name)
 
 
 def without_namespaces(ours: Iterable[Namespace], stored: Iterable[Namespace]) -> tuple[str, ...]:
