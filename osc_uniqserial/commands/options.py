@@ -100,24 +100,24 @@ def _host_mode(text: str) -> tuple[str, HostMode]:
 def _read_modes(path: str) -> dict[str, HostMode]:
     import yaml
 
+    def wrong(text: str) -> exceptions.CommandError:
+        return exceptions.CommandError(f"--host-modes: {path}{text}")
+
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise exceptions.CommandError(
-            f"--host-modes: {path} cannot be read: {error.strerror}"
-        ) from error
+        raise wrong(f" cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise exceptions.CommandError(f"--host-modes: {path} is not YAML: {error}") from error
+        raise wrong(f" is not YAML: {error}") from error
     if not isinstance(content, dict):
-        raise exceptions.CommandError(f"--host-modes: {path} must map each host to its mode")
+        raise wrong(" must map each host to its mode")
     modes = {}
     for host, mode in content.items():
         try:
             modes[str(host)] = HostMode(mode)
         except ValueError:
-            raise exceptions.CommandError(
-                f"--host-modes: {path}: host {str(host)!r} has mode {mode!r}; it is one of {_MODES}"
-            ) from None
+            text = f": host {str(host)!r} has mode {mode!r}; it is one of {_MODES}"
+            raise wrong(text) from None
     return modes
 
 

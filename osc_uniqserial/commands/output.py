@@ -134,10 +134,10 @@ class Progress:
 
     def end(self) -> None:
         """Erase the line."""
-        if self._stream is not None and self._updated:
+        if self._updated:
             self._put("")
-            self._stream.write("\r")
-            self._stream.flush()
+            # The cursor is behind the spaces that erased the text.
+            self._put("")
 
     def _put(self, text: str) -> None:
         if self._stream is not None:

@@ -51,12 +51,6 @@ COLUMNS: dict[str, Callable[[Explanation], Any]] = {
     "why": lambda about: about.why,
     "evidence": _evidence,
 }
-#: The additional columns of --live.
-LIVE_COLUMNS: dict[str, Callable[[LiveSerial], Any]] = {
-    "live_serial": lambda live: live.serial,
-    "live_matches": lambda live: live.matches,
-    "live_why": lambda live: live.why,
-}
 
 
 class ShowUniqueSerial(output.ShowOne):
@@ -103,7 +97,11 @@ class ShowUniqueSerial(output.ShowOne):
         row = {name: getter(about) for name, getter in COLUMNS.items()}
         if parsed_args.live:
             live = _live(parsed_args.live, about)
-            row |= {name: getter(live) for name, getter in LIVE_COLUMNS.items()}
+            row |= {
+                "live_serial": live.serial,
+                "live_matches": live.matches,
+                "live_why": live.why,
+            }
         return tuple(row), row.values()
 
 

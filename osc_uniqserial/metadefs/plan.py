@@ -229,12 +229,7 @@ def _delete(*seen: Namespace) -> Step:
 
 
 class NotOurs(Exception):
-    """A namespace of ours has items that are not ours.
+    """A namespace of ours has items that are not ours; the message lists them."""
 
-    :ivar rows: those items
-    """
-
-    def __init__(self, rows: tuple[Row, ...]) -> None:
-        self.rows = rows
-        things = ", ".join(f"{row.item} of {row.namespace}" for row in rows)
-        super().__init__(f"not ours: {things}")
+    def __init__(self, rows: Iterable[Row]) -> None:
+        super().__init__(f"not ours: {', '.join(f'{row.item} of {row.namespace}' for row in rows)}")

@@ -56,13 +56,6 @@ _KINDS = {
     "own": ("good", "hosts where no server shares one"),
     "empty": ("empty", "hosts without servers"),
 }
-#: The labels of findings by their state in the baseline.
-_STANDINGS = {
-    Standing.NEW: "new since the baseline",
-    Standing.GREW: "about more servers than accepted",
-    Standing.EXPIRED: "accepted until a day that is past",
-    Standing.ACCEPTED: "accepted",
-}
 #: Label, count and style of a chart's bar.
 _Bar = tuple[str, int, str]
 
@@ -99,10 +92,10 @@ def render(run: Run) -> bytes:
         "counted": counted,
         "as_name": partial(_clip, most=_NAME),
         "as_text": partial(_clip, most=_TEXT),
-        "host_name": _host_name,
         "parts": _parts,
     }
     kinds = _by_kind(run.hosts)
+    standings = baseline.standings(run.assessed)
     found_ids = {each.finding.id for each in run.assessed}
     return (
         environment.get_template("page.html.j2")
@@ -111,8 +104,7 @@ def render(run: Run) -> bytes:
             cloud=run.cloud or run.auth_url,
             verdict=_verdict(run),
             own=SerialSource.INSTANCE_UUID,
-            standings=baseline.standings(run.assessed),
-            standing_labels=_STANDINGS,
+            standings={each.value: standings[each] for each in Standing},
             charts={
                 "Hosts by mode": _hosts_by_mode(run.hosts),
                 "Servers by serial source": _servers_by_source(run),
@@ -121,7 +113,6 @@ def render(run: Run) -> bytes:
             hosts=kinds,
             tiles=[(host, kind) for kind in _KINDS for host in kinds[kind]][:_TILES],
             used=[host for kind in _KINDS if kind != "empty" for host in kinds[kind]],
-            hidden=[host for host in run.hosts if not host.name and host.servers],
             rows=_ROWS,
             styles=_STYLES,
             sources=_SOURCES,
@@ -205,12 +196,6 @@ def _kind(host: HostCounts) -> str:
     if host.sources[SerialSource.UNKNOWN]:
         return "unknown"
     return "own" if host.servers else "empty"
-
-
-def _host_name(host: HostCounts) -> str:
-    if host.name:
-        return _clip(host.name, _NAME)
-    return "(hosts that are hidden)" if host.placed else "(on no host)"
 
 
 def _groups(run: Run, found: Iterable[Assessed]) -> tuple[list[_Group], int]:
