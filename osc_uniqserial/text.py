@@ -6,6 +6,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+#: The most names in a sentence.
+NAMES_SHOWN = 3
 #: Unicode categories that can change what a terminal shows: control, format
 #: (right-to-left marks too), surrogate, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -13,7 +15,7 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 def safe_text(text: str) -> str:
     """Return text with the characters escaped that a terminal interprets."""
-    # A faster test: printable text has no such character.
+    # Printable text has no such character; this test is faster.
     if text.isprintable():
         return text
     return "".join(
@@ -22,12 +24,6 @@ def safe_text(text: str) -> str:
         else char
         for char in text
     )
-
-
-# --- words ------------------------------------------------------------------
-
-#: The most names in a sentence.
-NAMES_SHOWN = 3
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import abc
 import argparse
 import dataclasses
 import datetime
@@ -12,19 +11,14 @@ import re
 import shlex
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from osc_lib import exceptions
-
-from osc_uniqserial.commands import host_modes, live_sources, output, reporting
-from osc_uniqserial.commands.servers import add_project_option, add_workers_option, project_id
+from osc_uniqserial.commands import options, output, reporting
 from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
-    from osc_uniqserial.guests.options import GuestSources
     from osc_uniqserial.model.finding import Severity
     from osc_uniqserial.pipelines import AuditRun, VerifyRun
     from osc_uniqserial.reports.baseline import Assessed
@@ -48,6 +42,7 @@ COLUMNS: dict[str, Callable[[Assessed], Any]] = {
     "evidence": lambda each: each.finding.evidence,
     "remedy": lambda each: str(each.finding.remedy) if each.finding.remedy else None,
 }
+#: The columns of ``--long`` only.
 _LONG = ("resource_id", "project_id", "server_ids")
 
 
@@ -55,9 +50,11 @@ class Lister(output.Lister):
     """A command whose rows are findings.
 
     :cvar sources_title: description of the options for live serial numbers
+    :cvar needs_source: True for a verification, which only compares guests; False for an audit
     """
 
     sources_title: ClassVar[str]
+    needs_source = False
     _covered = _since = _unwritten = ""
 
     @property
@@ -65,24 +62,12 @@ class Lister(output.Lister):
         """Whether the command sends requests to a cloud."""
         return not reporting.explains(self.app.command_options)
 
-    @abc.abstractmethod
-    def possible(self) -> Mapping[str, Check]:
-        """Return all checks of this command."""
-
-    @abc.abstractmethod
-    def checks(self, sources: GuestSources) -> Mapping[str, Check]:
-        """Return the checks that run with these sources of live serial numbers."""
-
-    @abc.abstractmethod
-    def begin(self, sources: GuestSources, **options: Any) -> AuditRun | VerifyRun:
-        """Start reading the cloud.
-
-        :param options: the common parameters of both pipelines
-        """
-
     def _finding_id(self, text: str) -> str:
+        from osc_uniqserial import checks
+
+        possible = checks.VERIFY if self.needs_source else checks.ALL
         known = sorted(
-            check.id for check in self.possible().values() if check.severity.value != "unchecked"
+            check.id for check in possible.values() if check.severity.value != "unchecked"
         )
         if text not in known:
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(known)}")
@@ -91,64 +76,52 @@ class Lister(output.Lister):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add the options of both commands."""
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--all-projects",
-            action="store_true",
-            help="Servers of all projects (admin only)",
-        )
-        add_project_option(parser)
+        options.add_servers(parser)
         parser.add_argument(
             "--fail-on",
             choices=[*_SEVERITIES, _NEVER],
             default="low",
             help="The lowest severity that causes exit code 3 (default: low)",
         )
-        parser.add_argument(
-            "--only",
-            metavar="<id>",
-            type=self._finding_id,
-            action="append",
-            help="Only findings with this ID (repeat option to give several)",
-        )
-        parser.add_argument(
-            "--skip",
-            metavar="<id>",
-            type=self._finding_id,
-            action="append",
-            default=[],
-            help="No findings with this ID (repeat option to give several)",
-        )
+        for option, text in (
+            ("--only", "Only findings with this ID (repeat option to give several)"),
+            ("--skip", "No findings with this ID (repeat option to give several)"),
+        ):
+            parser.add_argument(
+                option,
+                metavar="<id>",
+                type=self._finding_id,
+                action="append",
+                default=[],
+                help=text,
+            )
         parser.add_argument(
             "--long",
             action="store_true",
             help="Also show the IDs of resources, projects and servers",
         )
         reporting.add_options(parser)
-        live_sources.add_options(parser, self.sources_title)
-        add_workers_option(parser)
-        host_modes.add_options(parser)
+        options.add_live_sources(parser, self.sources_title)
+        options.add_host_modes(parser)
         return parser
 
     def _begin(
         self, parsed_args: argparse.Namespace, progress: output.Progress
     ) -> AuditRun | VerifyRun:
-        from osc_uniqserial.api.rest import CloudError
-        from osc_uniqserial.pipelines import Scope
+        """Start reading the cloud; iterating over the result reads the servers."""
+        from osc_uniqserial import pipelines
 
-        modes = host_modes.given(parsed_args).by_host
-        project = None
-        if parsed_args.project:
-            project = project_id(self.app.client_manager, parsed_args)
-        try:
-            run = self.begin(
-                live_sources.given(parsed_args),
-                scope=Scope(project, True if parsed_args.all_projects else None),
-                host_modes=modes,
-                workers=parsed_args.max_workers,
-                progress=progress.update,
-            )
-        except CloudError as error:
-            raise exceptions.CommandError(safe_text(str(error))) from error
+        modes = options.host_modes(parsed_args).by_host
+        project = options.project_id(self.app.client_manager, parsed_args)
+        begin = pipelines.verify if self.needs_source else pipelines.audit
+        run = begin(
+            self.app.client_manager.sdk_connection,
+            sources=options.live_sources(parsed_args),
+            scope=pipelines.Scope(project, parsed_args.all_projects or None),
+            host_modes=modes,
+            workers=parsed_args.max_workers,
+            progress=progress.update,
+        )
         output.warn(run.notes)
         return run
 
@@ -163,9 +136,7 @@ class Lister(output.Lister):
         pipeline = self._begin(parsed_args, progress)
         if pipeline.scope:
             wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
-            _refuse(
-                set(parsed_args.only or ()) - set(wanted), "it takes the servers of all projects"
-            )
+            _refuse({*parsed_args.only} - set(wanted), "it takes the servers of all projects")
         try:
             found = [each for each in pipeline if each.id in wanted]
         finally:
@@ -184,24 +155,33 @@ class Lister(output.Lister):
             seconds = time.monotonic() - started
             run = dataclasses.replace(run, seconds=seconds, unmet=outputs.unmet)
             self._unwritten = outputs.write(run, complete)
-        asked = {name.lower().replace(" ", "_") for name in parsed_args.columns}
-        columns = [
-            name
-            for name in COLUMNS
-            if (parsed_args.long or name not in _LONG or name in asked)
-            and (name != "baseline" or parsed_args.baseline or name in asked)
-        ]
-        return columns, (_row(each, columns, parsed_args.formatter) for each in assessed)
+        named = output.column_names(parsed_args.columns)
+        hidden = [] if parsed_args.long else [*_LONG]
+        if not parsed_args.baseline:
+            hidden.append("baseline")
+        columns = {key: get for key, get in COLUMNS.items() if key in named or key not in hidden}
+        if parsed_args.formatter == "table":
+            columns |= {name: _folded(name) for name in ("evidence", "remedy")}
+        return tuple(columns), ([get(each) for get in columns.values()] for each in assessed)
 
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return the checks to run; those of severity unchecked always run.
 
-        :raises CommandError: when a check of --only cannot run, or no check is left
+        :raises CommandError: when a required source is missing, when a check of --only cannot
+            run, or when no check is left
         """
-        checks = self.checks(live_sources.given(parsed_args))
-        only = parsed_args.only or ()
+        from osc_uniqserial import pipelines
+
+        sources = options.live_sources(parsed_args)
+        if self.needs_source and not sources:
+            raise output.error(
+                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
+            )
+        choose = pipelines.verify_checks if self.needs_source else pipelines.audit_checks
+        checks = choose(sources)
+        only = {*parsed_args.only}
         _refuse(
-            set(only) - set(checks),
+            only - set(checks),
             "no source was given that has the facts for it (--libvirt-uri, --domain-xml, --facts)",
         )
         wanted = {
@@ -211,29 +191,21 @@ class Lister(output.Lister):
             or (id_ not in parsed_args.skip and (not only or id_ in only))
         }
         if all(check.severity.value == "unchecked" for check in wanted.values()):
-            raise exceptions.CommandError("--only and --skip leave nothing to look for")
+            raise output.error("--only and --skip leave no check to run")
         return wanted
 
-    def _count(self, parsed_args: argparse.Namespace, assessed: Iterable[Assessed]) -> None:
+    def _count(self, parsed_args: argparse.Namespace, assessed: Sequence[Assessed]) -> None:
         """Set the exit code and the summary of the baseline."""
-        fatal = {severity.value for severity in _fatal(parsed_args)}
-        standings: Counter[str] = Counter()
-        for each in assessed:
-            severity = each.finding.severity.value
-            if each.standing and severity != "unchecked":
-                standings[each.standing.value] += 1
-            if not each.counts:
-                continue
-            if severity in fatal:
-                self.exit_code = output.FINDINGS
-            elif severity == "unchecked":
-                self.exit_code = self.exit_code or output.UNCHECKED
+        from osc_uniqserial.reports.baseline import Standing, standings
+
+        counting = {each.finding.severity for each in assessed if each.counts}
+        unchecked = any(severity.value == "unchecked" for severity in counting)
+        self.set_exit_code(bool(counting & _fatal(parsed_args)), unchecked)
         self._since = ""
         if parsed_args.baseline:
-            counts = ", ".join(
-                f"{standings[word]:,} {word}" for word in ("new", "grew", "expired", "accepted")
-            )
-            self._since = f"since the baseline: {counts}"
+            counts = standings(assessed)
+            parts = ", ".join(f"{counts[each]:,} {each.value}" for each in Standing)
+            self._since = f"since the baseline: {parts}"
 
     def _run_of(
         self,
@@ -248,10 +220,9 @@ class Lister(output.Lister):
 
         user = self.app.client_manager.auth_ref
         config = self.app.cloud.config
-        command = (self.cmd_name or "").split()[-1]
         auth_url = (config.get("auth") or {}).get("auth_url") or ""
         return Run(
-            command=command,
+            command=(self.cmd_name or "").split()[-1],
             version=importlib.metadata.version("osc-uniqserial"),
             options=self._options(),
             began=began,
@@ -278,7 +249,7 @@ class Lister(output.Lister):
         if rest[: len(words)] == words:
             return shlex.join(rest[len(words) :])
         # The interactive shell keeps no command line.
-        return "(its options are not known)"
+        return "(unknown options)"
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print the rows, then the coverage as the last line on standard error."""
@@ -293,7 +264,7 @@ class Lister(output.Lister):
 
 def _refuse(ids: Iterable[str], why: str) -> None:
     if named := ", ".join(sorted(ids)):
-        raise exceptions.CommandError(f"{named} cannot be looked for here: {why}")
+        raise output.error(f"{named} cannot be checked in this run: {why}")
 
 
 def _named(name: str | None, id_: str | None) -> str:
@@ -309,11 +280,6 @@ def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:
     return frozenset(map(Severity, _SEVERITIES[: _SEVERITIES.index(parsed_args.fail_on) + 1]))
 
 
-def _row(found: Assessed, columns: Sequence[str], formatter: str) -> list[Any]:
-    row = [COLUMNS[name](found) for name in columns]
-    if formatter == "table":
-        for name in ("evidence", "remedy"):
-            if name in columns:
-                at = columns.index(name)
-                row[at] = output.folded(row[at] or "")
-    return row
+def _folded(name: str) -> Callable[[Assessed], list[str]]:
+    """Return the getter of a column of sentences in a table."""
+    return lambda each: output.folded(COLUMNS[name](each) or "")

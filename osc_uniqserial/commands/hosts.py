@@ -6,22 +6,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from osc_lib import exceptions
-
-from osc_uniqserial.commands import host_modes, output
-from osc_uniqserial.text import safe_text
+from osc_uniqserial.commands import options, output
+from osc_uniqserial.commands.output import word
 
 if TYPE_CHECKING:
-    from osc_uniqserial.api.rest import Rest
-    from osc_uniqserial.model.cloud import Fleet, GivenModes, Host
+    from osc_uniqserial.model.cloud import Fleet, GivenModes, Host, Unchecked
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Report:
-    """A compute node with what is judged of it.
+class _Node:
+    """A compute node and its problems.
 
     :ivar aggregates_read: False when no aggregate of any host is known
     """
@@ -31,41 +27,35 @@ class _Report:
     problems: tuple[str, ...]
 
 
-def _text(value: Enum | None) -> str | None:
-    return None if value is None else str(value.value)
+_UP = {True: "up", False: "down", None: None}
+_ENABLED = {True: "enabled", False: "disabled", None: None}
 
 
-def _evidence(about: _Report) -> dict[str, str | None]:
+def _evidence(about: _Node) -> dict[str, str | None]:
     known = about.host.input
     return {
-        "host_mode": _text(known.mode_evidence),
-        "host_honours": _text(known.honours_evidence),
-        "host_meets_unique": _text(known.meets_unique_evidence),
+        "host_mode": word(known.mode_evidence),
+        "host_honours": word(known.honours_evidence),
+        "host_meets_unique": word(known.meets_unique_evidence),
     }
 
 
-def _word(known: bool | None, yes: str, no: str) -> str | None:
-    return None if known is None else yes if known else no
-
-
-def _image_may_show_host(host: Host) -> bool | None:
-    return host.input.image_may_show_host if host.input.honours else None
-
-
 def _declared(host: Host) -> bool | None:
-    """Return what all aggregates that say something say; None when they differ, or none does."""
+    """Return the value that all declaring aggregates have; None when they differ or none does."""
     true, false = bool(host.declared_unique), bool(host.declared_host)
     return None if true is false else true
 
 
 #: Key and getter of each column. The keys are an interface: scripts read them.
-COLUMNS: dict[str, Callable[[_Report], Any]] = {
+COLUMNS: dict[str, Callable[[_Node], Any]] = {
     "host": lambda about: about.host.hypervisor.host,
     "hypervisor_hostname": lambda about: about.host.hypervisor.hostname,
-    "host_mode": lambda about: _text(about.host.input.mode),
+    "host_mode": lambda about: word(about.host.input.mode),
     "host_honours": lambda about: about.host.input.honours,
     "meets_unique": lambda about: about.host.meets_unique,
-    "image_may_show_host": lambda about: _image_may_show_host(about.host),
+    "image_may_show_host": lambda about: (
+        about.host.input.image_may_show_host if about.host.input.honours else None
+    ),
     "smbios": lambda about: about.host.writes_serials,
     "evidence": _evidence,
     "aggregates": lambda about: (
@@ -73,24 +63,24 @@ COLUMNS: dict[str, Callable[[_Report], Any]] = {
     ),
     "declared": lambda about: _declared(about.host),
     "servers": lambda about: about.host.hypervisor.servers,
-    "state": lambda about: _word(about.host.hypervisor.up, "up", "down"),
-    "status": lambda about: _word(about.host.hypervisor.enabled, "enabled", "disabled"),
+    "state": lambda about: _UP[about.host.hypervisor.up],
+    "status": lambda about: _ENABLED[about.host.hypervisor.enabled],
     "problems": lambda about: list(about.problems),
 }
-#: What is left to ``--long``.
+#: The columns of ``--long`` only.
 _LONG = frozenset({"hypervisor_hostname", "image_may_show_host", "smbios", "declared", "status"})
 
 
 class ListHosts(output.Lister):
     """List what each compute host does with the keys, and where that was read.
 
-    One row for each compute node. It takes an administrator, changes nothing, and
-    its requests do not grow with the hosts, but for the pages of the hypervisors.
-    Exit code 4 tells that a cell is down.
+    One row for each compute node. Requires an administrator and changes nothing. The number of
+    requests does not grow with the hosts, except for the pages of the hypervisors. Exit code 4:
+    a cell is down.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the filters, and the options for what no API tells."""
+        """Add the filters, and the options for facts that no API returns."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "--host",
@@ -100,52 +90,53 @@ class ListHosts(output.Lister):
         parser.add_argument(
             "--problems",
             action="store_true",
-            help="Only hosts that have problems: traits or aggregates that cannot be right",
+            help="Only hosts that have problems: wrong or contradicting traits or aggregates",
         )
         parser.add_argument(
             "--long",
             action="store_true",
             help="List every column (-c finds each of them without this option)",
         )
-        host_modes.add_options(parser)
+        options.add_host_modes(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """Read every host, judge each, and return one row for each that is asked for."""
-        # The shell imports the modules of all commands at every start.
-        from osc_uniqserial.api.rest import Rest
-
-        given = host_modes.given(parsed_args)
-        fleet = _fleet(Rest(self.app.client_manager.sdk_connection), given)
+        """Read all hosts, and return one row for each that matches the filters."""
+        given = options.host_modes(parsed_args)
+        fleet = _fleet(read_fleet(self.app.client_manager.sdk_connection, given))
         hosts = _chosen(fleet, parsed_args.host)
         output.warn(_notes(fleet))
         if fleet.hosts_of_down_cells:
             self.exit_code = output.UNCHECKED
-        reports = (_report(host, fleet) for host in hosts)
-        # cliff takes the names of columns in any case, and blanks for underscores.
-        named = {name.strip().lower().replace(" ", "_") for name in parsed_args.columns}
+        named = output.column_names(parsed_args.columns)
         long = parsed_args.long or not _LONG.isdisjoint(named)
         columns = {key: get for key, get in COLUMNS.items() if long or key not in _LONG}
         if parsed_args.formatter == "table":
             columns |= {"evidence": _brief_evidence, "problems": _folded_problems}
         return tuple(columns), (
             [getter(about) for getter in columns.values()]
-            for about in reports
+            for about in (_node(host, fleet) for host in hosts)
             if about.problems or not parsed_args.problems
         )
 
 
-def _fleet(rest: Rest, given: GivenModes) -> Fleet:
+def read_fleet(connection: Any, given: GivenModes) -> Fleet | Unchecked:
+    """Return the hosts of a cloud, or the reason why they cannot be read."""
+    # The shell imports the modules of all commands at every start.
     from osc_uniqserial.api import hosts
-    from osc_uniqserial.api.rest import CloudError
-    from osc_uniqserial.checks import readiness
-    from osc_uniqserial.model.cloud import Fleet, Unchecked
+    from osc_uniqserial.api.rest import Rest
 
-    fleet: Fleet | Unchecked
-    try:
-        fleet, _unlisted = hosts.read_hosts(rest, given)
-    except CloudError as error:
-        fleet = Unchecked(str(error))
+    return output.or_unchecked(lambda: hosts.read_hosts(Rest(connection), given)[0])
+
+
+def _fleet(fleet: Fleet | Unchecked) -> Fleet:
+    """Return hosts that were read.
+
+    :raises CommandError: when they could not be read
+    """
+    from osc_uniqserial.checks import readiness
+    from osc_uniqserial.model.cloud import Fleet
+
     if isinstance(fleet, Fleet):
         return fleet
     text = f"The hypervisors could not be read: {fleet.reason}"
@@ -153,7 +144,7 @@ def _fleet(rest: Rest, given: GivenModes) -> Fleet:
         text += " Nova's default policy wants an administrator."
     if fleet.hosts:
         text = f"{text.rstrip('.')}. In a cell that is down: {readiness.summary(fleet.hosts)}."
-    raise exceptions.CommandError(safe_text(text))
+    raise output.error(text)
 
 
 def _chosen(fleet: Fleet, name: str | None) -> Sequence[Host]:
@@ -161,9 +152,9 @@ def _chosen(fleet: Fleet, name: str | None) -> Sequence[Host]:
         return fleet.hosts
     hosts = [host for host in fleet.hosts if host.hypervisor.host == name]
     if not hosts:
-        # An empty list would read as a host without problems.
-        raise exceptions.CommandError(
-            safe_text(f"There is no compute host {name!r}; --host takes the name of its service")
+        # An empty list would look like a host without problems.
+        raise output.error(
+            f"There is no compute host {name!r}; --host takes the name of its service"
         )
     return hosts
 
@@ -184,24 +175,18 @@ def _notes(fleet: Fleet) -> Iterator[str]:
     yield from fleet.notes
 
 
-# --- what people get to see -------------------------------------------------
-
-
-def _brief_evidence(about: _Report) -> str | None:
-    """Return each word once, in the order of the inputs: JSON tells which is which."""
+def _brief_evidence(about: _Node) -> str | None:
+    """Return each word once, in the order of the inputs."""
     return ", ".join(dict.fromkeys(word for word in _evidence(about).values() if word)) or None
 
 
-def _folded_problems(about: _Report) -> list[str]:
+def _folded_problems(about: _Node) -> list[str]:
     return [line for problem in about.problems for line in output.folded(problem)]
 
 
-# --- what cannot be right ---------------------------------------------------
-
-
-def _report(host: Host, fleet: Fleet) -> _Report:
+def _node(host: Host, fleet: Fleet) -> _Node:
     problems = (*_of_traits(host, fleet.traits_unread is None), *_of_aggregates(host))
-    return _Report(host, fleet.aggregates_unread is None, problems)
+    return _Node(host, fleet.aggregates_unread is None, problems)
 
 
 def _of_traits(host: Host, read: bool) -> Iterator[str]:

@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
-import abc
 import argparse
 import dataclasses
 import json
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
-
-from osc_lib import exceptions
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from osc_uniqserial.commands import output
-from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
-    from osc_uniqserial.metadefs import Detail, Namespace, Plan
-    from osc_uniqserial.metadefs.catalog import Catalog
+    from osc_uniqserial.metadefs.comparison import Comparison, Detail
+    from osc_uniqserial.metadefs.model import Namespace
+    from osc_uniqserial.metadefs.plan import Row
 
 _CHECK_COLUMNS = ("Namespace", "Item", "Result", "Details")
 _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
@@ -26,20 +24,20 @@ _PLAN_COLUMNS = ("Namespace", "Item", "Action", "Details")
 _WIDTH = 60
 
 
-def _details(details: Iterable[Detail], formatter: str) -> list[Any]:
-    """Return details as objects for JSON and YAML, else as one line each."""
-    if formatter in ("json", "yaml"):
-        return [dataclasses.asdict(detail) for detail in details]
-    return [_line(detail) for detail in details]
+def _row(found: Comparison | Row, word: Enum, formatter: str) -> tuple[Any, ...]:
+    """Return a row: its details are objects in JSON and YAML, else one line each."""
+    objects = formatter in ("json", "yaml")
+    details = [dataclasses.asdict(each) if objects else _line(each) for each in found.details]
+    return found.namespace, str(found.item), word.value, details
 
 
 def _line(detail: Detail) -> str:
     if detail.stored is None and detail.expected is None:
         return detail.effect or detail.field
-    from osc_uniqserial import metadefs
+    from osc_uniqserial.metadefs.comparison import KEY
 
     text = f"{detail.field}: {_value(detail.stored)}"
-    if detail.field != metadefs.KEY:
+    if detail.field != KEY:
         text += f", expected {_value(detail.expected)}"
     return f"{text} ({detail.effect})" if detail.effect else text
 
@@ -61,22 +59,20 @@ def load_namespaces() -> tuple[Namespace, ...]:
     try:
         return metadefs.load()
     except metadefs.Malformed as error:
-        raise exceptions.CommandError(safe_text(str(error))) from error
+        raise output.error(str(error)) from error
 
 
-class _Lister(output.Lister):
-    """Base of the three commands."""
+class _Writer(output.Lister):
+    """A command that carries out a plan or, in a dry run, only shows it.
+
+    :cvar removes: whether the plan is a removal; else it is an installation
+    :cvar not_ours: format of the error where namespaces have items that are not ours
+    """
+
+    removes = False
+    not_ours: ClassVar[str]
 
     # The shell imports the modules of all commands at every start: slow imports are local.
-
-    def _catalog(self) -> Catalog:
-        from osc_uniqserial.metadefs.catalog import Catalog
-
-        return Catalog(self.app.client_manager.sdk_connection)
-
-
-class _Writer(_Lister):
-    """A command that carries out a plan or, in a dry run, only shows it."""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add --dry-run."""
@@ -90,33 +86,25 @@ class _Writer(_Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Make the plan, carry it out, and return one row for each item."""
-        from osc_uniqserial.api.rest import CloudError
+        from osc_uniqserial.metadefs.catalog import Catalog
+        from osc_uniqserial.metadefs.plan import NotOurs, plan_install, plan_remove
 
         ours = load_namespaces()
-        catalog = self._catalog()
+        catalog = Catalog(self.app.client_manager.sdk_connection)
         try:
-            plan = self._plan(ours, catalog, parsed_args)
-            if parsed_args.dry_run:
-                output.warn(["dry run: nothing was written"])
-            else:
-                catalog.carry_out(plan)
-        except CloudError as error:
-            raise exceptions.CommandError(safe_text(str(error))) from error
-        return _PLAN_COLUMNS, [
-            (
-                row.namespace,
-                str(row.item),
-                row.action.value,
-                _details(row.details, parsed_args.formatter),
+            stored = catalog.read_ours(ours)
+            plan = (
+                plan_remove(ours, stored, parsed_args.force)
+                if self.removes
+                else plan_install(ours, stored)
             )
-            for row in plan.rows
-        ]
-
-    @abc.abstractmethod
-    def _plan(
-        self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
-    ) -> Plan:
-        """Return the plan."""
+        except NotOurs as error:
+            raise output.error(self.not_ours.format(error)) from error
+        if parsed_args.dry_run:
+            output.warn(["dry run: nothing was written"])
+        else:
+            catalog.carry_out(plan)
+        return _PLAN_COLUMNS, [_row(row, row.action, parsed_args.formatter) for row in plan.rows]
 
 
 class InstallMetadefs(_Writer):
@@ -126,19 +114,10 @@ class InstallMetadefs(_Writer):
     Running the command again changes nothing. Requires an administrator.
     """
 
-    def _plan(
-        self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
-    ) -> Plan:
-        from osc_uniqserial import metadefs
-        from osc_uniqserial.api.rest import CloudError
-
-        try:
-            return metadefs.plan_install(ours, catalog.read_ours(ours))
-        except metadefs.NotOurs as error:
-            raise CloudError(
-                f"{error}. It is left from an interrupted installation and not in the namespace"
-                " itself: add it there or remove it, then install again"
-            ) from error
+    not_ours = (
+        "{}. It is left from an interrupted installation and not in the namespace itself: add it"
+        " there or remove it, then install again"
+    )
 
 
 class RemoveMetadefs(_Writer):
@@ -146,6 +125,12 @@ class RemoveMetadefs(_Writer):
 
     Flavors, images, volumes and aggregates keep their settings. Requires an administrator.
     """
+
+    removes = True
+    not_ours = (
+        "nothing was removed, because somebody else added things: {}. Remove them first, or give"
+        " --force to remove them too"
+    )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Add --force."""
@@ -157,22 +142,8 @@ class RemoveMetadefs(_Writer):
         )
         return parser
 
-    def _plan(
-        self, ours: Sequence[Namespace], catalog: Catalog, parsed_args: argparse.Namespace
-    ) -> Plan:
-        from osc_uniqserial import metadefs
-        from osc_uniqserial.api.rest import CloudError
 
-        try:
-            return metadefs.plan_remove(ours, catalog.read_ours(ours), parsed_args.force)
-        except metadefs.NotOurs as error:
-            raise CloudError(
-                f"nothing was removed, because somebody else added things: {error}."
-                " Remove them first, or give --force to remove them too"
-            ) from error
-
-
-class CheckMetadefs(_Lister):
+class CheckMetadefs(output.Lister):
     """Compare the metadata definitions in Glance with those of this version.
 
     Also finds other namespaces that offer the same key. Exit code 3: something differs;
@@ -181,18 +152,12 @@ class CheckMetadefs(_Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read, compare, and return one row for each item."""
-        survey = self._catalog().survey(load_namespaces())
+        from osc_uniqserial.metadefs.catalog import Catalog
+        from osc_uniqserial.metadefs.comparison import DIFFERENCES, Result
+
+        survey = Catalog(self.app.client_manager.sdk_connection).survey(load_namespaces())
         output.warn(survey.notes)
-        if survey.differs:
-            self.exit_code = output.FINDINGS
-        elif survey.incomplete:
-            self.exit_code = output.UNCHECKED
-        return _CHECK_COLUMNS, [
-            (
-                found.namespace,
-                str(found.item),
-                found.result.value,
-                _details(found.details, parsed_args.formatter),
-            )
-            for found in survey.comparisons
-        ]
+        results = {each.result for each in survey.comparisons}
+        self.set_exit_code(bool(results & DIFFERENCES), Result.UNREADABLE in results)
+        formatter = parsed_args.formatter
+        return _CHECK_COLUMNS, [_row(each, each.result, formatter) for each in survey.comparisons]

@@ -9,12 +9,19 @@ import logging
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from openstackclient import command
+from osc_lib import exceptions
 
 from osc_uniqserial.text import safe_text
+
+if TYPE_CHECKING:
+    from osc_uniqserial.model.cloud import Unchecked
+
+_Read = TypeVar("_Read")
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +35,32 @@ _BAR, _EVERY = 30, 0.2
 FINDINGS, UNCHECKED = 3, 4
 
 
+def error(text: str) -> exceptions.CommandError:
+    """Return the error of a command, with a text that is safe on a terminal."""
+    return exceptions.CommandError(safe_text(text))
+
+
+def or_unchecked(read: Callable[[], _Read]) -> _Read | Unchecked:
+    """Return what a function reads from the cloud, or the reason why it cannot be read."""
+    from osc_uniqserial.api.rest import CloudError
+    from osc_uniqserial.model.cloud import Unchecked
+
+    try:
+        return read()
+    except CloudError as failure:
+        return Unchecked(str(failure))
+
+
+def word(value: Enum | None) -> str | None:
+    """Return the value of an enumeration's member as text; None for None."""
+    return None if value is None else str(value.value)
+
+
+def column_names(names: Iterable[str]) -> set[str]:
+    """Return the keys of columns; cliff accepts any case, and spaces for underscores."""
+    return {name.strip().lower().replace(" ", "_") for name in names}
+
+
 def safe_cell(value: Any, formatter: str) -> Any:
     """Return a value of plain Python types, made safe for a format.
 
@@ -39,10 +72,12 @@ def safe_cell(value: Any, formatter: str) -> Any:
     if isinstance(value, int) and (formatter == "csv" or not isinstance(value, bool)):
         # Numbers stay sortable.
         return value
-    if formatter in ("csv", "shell", "value"):
-        text = _machine_text(value)
-    else:
+    if formatter not in ("csv", "shell", "value"):
         return _human_text(value)
+    if value is None:
+        return ""
+    text = json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)
+    text = safe_text(text)
     if formatter == "shell":
         for char in "\\$`":
             text = text.replace(char, "\\" + char)
@@ -51,28 +86,14 @@ def safe_cell(value: Any, formatter: str) -> Any:
     return text
 
 
-def _machine_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, sort_keys=True)
-    return safe_text(str(value))
-
-
-def _human_text(value: Any) -> str:
+def _human_text(value: Any, separator: str = "\n") -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        return "\n".join(f"{key}: {_human_text(item)}" for key, item in value.items())
+        return separator.join(f"{key}: {_human_text(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return "\n".join(_human_line(item) for item in value) or "-"
+        return "\n".join(_human_text(item, ", ") for item in value) or "-"
     return safe_text(str(value))
-
-
-def _human_line(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_human_text(item)}" for key, item in value.items())
-    return _human_text(value)
 
 
 def folded(text: str) -> list[str]:
@@ -113,10 +134,10 @@ class Progress:
 
     def end(self) -> None:
         """Erase the line."""
-        if self._stream is not None and self._updated:
+        if self._updated:
             self._put("")
-            self._stream.write("\r")
-            self._stream.flush()
+            # The cursor is behind the spaces that erased the text.
+            self._put("")
 
     def _put(self, text: str) -> None:
         if self._stream is not None:
@@ -125,7 +146,23 @@ class Progress:
             self._width = len(text)
 
 
-class ShowOne(command.ShowOne):
+class _Command(command.Command):
+    """A command that reads a cloud."""
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command.
+
+        :raises CommandError: when a service does not answer, or policy forbids a request
+        """
+        from osc_uniqserial.api.rest import CloudError
+
+        try:
+            return super().run(parsed_args)
+        except CloudError as failure:
+            raise error(str(failure)) from failure
+
+
+class ShowOne(_Command, command.ShowOne):
     """One resource; ``take_action`` returns plain Python values."""
 
     def produce_output(
@@ -141,7 +178,7 @@ class ShowOne(command.ShowOne):
         return super().produce_output(parsed_args, column_names, cells)
 
 
-class Lister(command.Lister):
+class Lister(_Command, command.Lister):
     """Many resources; ``take_action`` returns rows of plain Python values.
 
     :ivar exit_code: exit code after the rows were printed
@@ -160,6 +197,10 @@ class Lister(command.Lister):
             # cliff reads the rows again when sorting fails.
             rows = list(rows)
         return super().produce_output(parsed_args, column_names, rows)
+
+    def set_exit_code(self, found: bool, unchecked: bool) -> None:
+        """Set the exit code: for findings, else for something that could not be checked."""
+        self.exit_code = FINDINGS if found else UNCHECKED if unchecked else 0
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print, then return :attr:`exit_code`: cliff's own run always returns 0."""

@@ -12,11 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osc_lib import exceptions
-
 from osc_uniqserial.commands import output
 from osc_uniqserial.reports import FORMATS
-from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.model.finding import Finding
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from osc_uniqserial.reports.run import Run
 
 _EXPLAIN = "--explain"
+_NOTHING = "Nothing was checked."
 
 
 def explains(argv: Sequence[str]) -> bool:
@@ -62,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="<text>",
         type=_reason,
         help="Reason of the new entries of --write-baseline; without it, write the reasons into"
-        " the file before you use it",
+        " the file before its first use",
     )
     parser.add_argument(
         _EXPLAIN,
@@ -81,13 +79,13 @@ def _file(text: str) -> str:
 
 def _reason(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("an empty reason is none")
+        raise argparse.ArgumentTypeError("the reason is empty")
     return text
 
 
 def _report(text: str) -> tuple[str, str]:
-    kind, found, path = text.partition("=")
-    if kind not in FORMATS or not found or not path:
+    kind, _equals, path = text.partition("=")
+    if kind not in FORMATS or not path:
         raise argparse.ArgumentTypeError(
             f"expected FORMAT=FILE with one of {', '.join(FORMATS)}, got {text!r}"
         )
@@ -133,26 +131,24 @@ class Outputs:
         self._args = parsed_args
         self.entries: tuple[Entry, ...] = ()
         self.unmet: Sequence[Entry] = ()
-        written = parsed_args.write_baseline
+        baseline, written = parsed_args.baseline, parsed_args.write_baseline
         if parsed_args.baseline_reason and not written:
-            raise exceptions.CommandError("--baseline-reason needs --write-baseline")
-        if parsed_args.baseline:
-            self.entries = _read_baseline(parsed_args.baseline)
+            raise output.error("--baseline-reason needs --write-baseline")
+        if baseline:
+            self.entries = _read_baseline(baseline)
         self._renderers = [(_renderer(kind), _target(path)) for kind, path in parsed_args.reports]
         self._written = _target(written) if written else None
-        if written and _is_other_baseline(written, parsed_args.baseline):
-            raise exceptions.CommandError(
-                f"{safe_text(written)} is there already: give it with --baseline too, so that what"
-                " is accepted in it stays, or remove it. Nothing was looked at."
-            )
-        goals = [target.goal for _render, target in self._renderers]
         # Only the baseline may be read and written by the same path.
-        goals += {Path(os.path.realpath(path)) for path in (parsed_args.baseline, written) if path}
-        if twice := next((goal for goal in goals if goals.count(goal) > 1), None):
-            raise exceptions.CommandError(
-                f"{safe_text(str(twice))} was given twice: give each its own file. Nothing was"
-                " looked at."
+        baselines = {Path(os.path.realpath(path)) for path in (baseline, written) if path}
+        is_other = not baseline or len(baselines) == 2
+        if written and is_other and os.path.isfile(written) and os.path.getsize(written):
+            raise output.error(
+                f"{written} exists: give it with --baseline too, so that its accepted findings"
+                f" stay, or remove it. {_NOTHING}"
             )
+        goals = [target.goal for _render, target in self._renderers] + [*baselines]
+        if twice := next((goal for goal in goals if goals.count(goal) > 1), None):
+            raise output.error(f"{twice} was given twice: give each its own file. {_NOTHING}")
 
     @property
     def writes(self) -> bool:
@@ -172,7 +168,7 @@ class Outputs:
         assessed = baseline.assess(findings, self.entries, today)
         self.unmet = baseline.unmet(self.entries, assessed, ids)
         output.warn(
-            f"The entry {entry} of {self._args.baseline} is met by nothing: remove it"
+            f"The entry {entry} of {self._args.baseline} matches no finding: remove it"
             for entry in self.unmet
         )
         return assessed
@@ -197,14 +193,7 @@ class Outputs:
                 failed.append(f"{target.path}: {error.strerror}")
         if not failed:
             return ""
-        return f"Could not write {'; '.join(failed)}. What was there before is unchanged."
-
-
-def _is_other_baseline(path: str, baseline: str | None) -> bool:
-    """Return whether a file has content and is not the baseline that was read."""
-    if baseline and os.path.realpath(path) == os.path.realpath(baseline):
-        return False
-    return os.path.isfile(path) and os.path.getsize(path) > 0
+        return f"Could not write {'; '.join(failed)}. Existing files are unchanged."
 
 
 def _target(path: str) -> Target:
@@ -213,18 +202,15 @@ def _target(path: str) -> Target:
     try:
         return Target(path)
     except OSError as error:
-        raise exceptions.CommandError(
-            f"{safe_text(path)} cannot be written: {error.strerror}. Nothing was looked at."
-        ) from error
+        raise output.error(f"{path} cannot be written: {error.strerror}. {_NOTHING}") from error
 
 
 def _renderer(kind: str) -> Callable[[Run], bytes]:
     try:
         module = importlib.import_module(f"osc_uniqserial.reports.{kind}")
     except ImportError as error:
-        raise exceptions.CommandError(
-            f"--report {kind} needs {error.name}: pip install 'osc-uniqserial[reports]'. Nothing"
-            " was looked at."
+        raise output.error(
+            f"--report {kind} needs {error.name}: pip install 'osc-uniqserial[reports]'. {_NOTHING}"
         ) from error
     render: Callable[[Run], bytes] = module.render
     return render
@@ -239,6 +225,4 @@ def _read_baseline(path: str) -> tuple[Entry, ...]:
         reason = error.strerror or str(error)
     except (UnicodeDecodeError, baseline.BadBaseline) as error:
         reason = str(error)
-    raise exceptions.CommandError(
-        f"--baseline: {safe_text(path)}: {safe_text(reason)}. Nothing was looked at."
-    )
+    raise output.error(f"--baseline: {path}: {reason}. {_NOTHING}")

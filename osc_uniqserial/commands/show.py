@@ -6,22 +6,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from osc_lib import exceptions
-
-from osc_uniqserial.commands import host_modes, output
-from osc_uniqserial.text import safe_text
+from osc_uniqserial.commands import options, output
+from osc_uniqserial.commands.output import word
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.live import LiveSerial
     from osc_uniqserial.effective.explanation import Explanation
     from osc_uniqserial.policy import SettingInput
-
-
-def _text(value: Enum | None) -> str | None:
-    return None if value is None else str(value.value)
 
 
 def _raw(used: SettingInput) -> str | None:
@@ -30,11 +23,11 @@ def _raw(used: SettingInput) -> str | None:
 
 def _evidence(about: Explanation) -> dict[str, str | None]:
     return {
-        "flavor": _text(about.server.case.flavor.used.evidence),
-        "image": _text(about.server.case.image.used.evidence),
-        "host_mode": _text(about.server.case.host.mode_evidence),
-        "host_honours": _text(about.server.case.host.honours_evidence),
-        "host_meets_unique": _text(about.server.case.host.meets_unique_evidence),
+        "flavor": word(about.server.case.flavor.used.evidence),
+        "image": word(about.server.case.image.used.evidence),
+        "host_mode": word(about.server.case.host.mode_evidence),
+        "host_honours": word(about.server.case.host.honours_evidence),
+        "host_meets_unique": word(about.server.case.host.meets_unique_evidence),
     }
 
 
@@ -45,26 +38,18 @@ COLUMNS: dict[str, Callable[[Explanation], Any]] = {
     "project_id": lambda about: about.server.project_id,
     "host": lambda about: about.server.host,
     "status": lambda about: about.server.status,
-    "requested": lambda about: _text(about.policy.requested),
+    "requested": lambda about: word(about.policy.requested),
     "flavor_value": lambda about: _raw(about.server.case.flavor.used),
     "image_value": lambda about: _raw(about.server.case.image.used),
-    "host_mode": lambda about: _text(about.server.case.host.mode),
+    "host_mode": lambda about: word(about.server.case.host.mode),
     "host_honours": lambda about: about.server.case.host.honours,
-    "serial_source": lambda about: _text(about.policy.source),
+    "serial_source": lambda about: word(about.policy.source),
     "expected_serial": lambda about: about.policy.expected_serial(about.server.id),
-    "decided_by": lambda about: _text(about.policy.decided_by),
+    "decided_by": lambda about: word(about.policy.decided_by),
     "survives_move": lambda about: about.survives_move,
     "pending": lambda about: [dataclasses.asdict(change) for change in about.pending],
     "why": lambda about: about.why,
     "evidence": _evidence,
-}
-
-
-#: The same for what the guest itself has, where that was asked for.
-LIVE_COLUMNS: dict[str, Callable[[LiveSerial], Any]] = {
-    "live_serial": lambda live: live.serial,
-    "live_matches": lambda live: live.matches,
-    "live_why": lambda live: live.why,
 }
 
 
@@ -73,12 +58,12 @@ class ShowUniqueSerial(output.ShowOne):
 
     The answer is for the next time that the guest's XML is generated on its
     present host: stop and start, hard reboot, resize, rebuild or migration.
-    What this user may not see is shown as unreadable, never guessed. With --live,
+    Values that this user may not read are shown as unreadable, never guessed. With --live,
     the serial number that the guest has now is shown too.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Add the server and the options for what no API tells."""
+        """Add the server, and the options for facts that no API returns."""
         parser = super().get_parser(prog_name)
         parser.add_argument("server", metavar="<server>", help="Server (name or ID)")
         parser.add_argument(
@@ -89,35 +74,34 @@ class ShowUniqueSerial(output.ShowOne):
         parser.add_argument(
             "--live",
             metavar="<uri>",
-            help="Read the guest's serial number there too, by a read-only connection to libvirt"
-            " such as qemu+ssh://{host}/system: {host} stands for the server's host (needs"
+            help="Also read the guest's serial number, by a read-only connection to libvirt such as"
+            " qemu+ssh://{host}/system: {host} stands for the server's host (needs"
             " libvirt-python)",
         )
-        host_modes.add_options(parser)
+        options.add_host_modes(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """Read and explain, and return one value a column."""
+        """Return one value for each column."""
         # The shell imports the modules of all commands at every start.
         from osc_uniqserial import pipelines
-        from osc_uniqserial.api.rest import CloudError
 
-        modes = host_modes.given(parsed_args).by_host
-        try:
-            explained = pipelines.explain(
-                self.app.client_manager.sdk_connection,
-                parsed_args.server,
-                all_projects=parsed_args.all_projects,
-                host_modes=modes,
-            )
-        except CloudError as error:
-            raise exceptions.CommandError(safe_text(str(error))) from error
+        explained = pipelines.explain(
+            self.app.client_manager.sdk_connection,
+            parsed_args.server,
+            all_projects=parsed_args.all_projects,
+            host_modes=options.host_modes(parsed_args).by_host,
+        )
         about = explained.explanation
         output.warn(explained.notes)
         row = {name: getter(about) for name, getter in COLUMNS.items()}
         if parsed_args.live:
             live = _live(parsed_args.live, about)
-            row |= {name: getter(live) for name, getter in LIVE_COLUMNS.items()}
+            row |= {
+                "live_serial": live.serial,
+                "live_matches": live.matches,
+                "live_why": live.why,
+            }
         return tuple(row), row.values()
 
 
@@ -128,8 +112,8 @@ def _live(uri: str, about: Explanation) -> LiveSerial:
     host = about.server.host
     uris, odd = libvirt.expand([uri], [host] if host else [])
     if odd:
-        raise exceptions.CommandError(
-            f"The server's host {safe_text(repr(host))} has no name that can stand in a URI;"
+        raise output.error(
+            f"The server's host {host!r} has no name that can stand in a URI;"
             " give the URI without {host}"
         )
     if not uris:

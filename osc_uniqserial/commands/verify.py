@@ -3,21 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-from osc_lib import exceptions
-
 from osc_uniqserial.commands import findings
-
-if TYPE_CHECKING:
-    from osc_uniqserial.checks.check import Check
-    from osc_uniqserial.guests.options import GuestSources
-    from osc_uniqserial.pipelines import VerifyRun
 
 
 class VerifyUniqueSerials(findings.Lister):
-    """Compare the serial numbers that guests have with those that they should have.
+    """Compare the serial numbers of running guests with those that the policy gives them.
 
     Reads live serial numbers from libvirt, from saved domain XML or from facts that guests
     report; sources can be combined. Changes nothing. Without --all-projects or --project, the
@@ -27,29 +17,4 @@ class VerifyUniqueSerials(findings.Lister):
     """
 
     sources_title = "At least one source is needed."
-
-    def possible(self) -> Mapping[str, Check]:
-        """Return all checks of this command."""
-        from osc_uniqserial.checks import VERIFY
-
-        return VERIFY
-
-    def checks(self, sources: GuestSources) -> Mapping[str, Check]:
-        """Return the checks that the sources have the facts for.
-
-        :raises CommandError: without a source
-        """
-        from osc_uniqserial.pipelines import verify_checks
-
-        if not sources:
-            raise exceptions.CommandError(
-                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
-            )
-        return verify_checks(sources)
-
-    def begin(self, sources: GuestSources, **options: Any) -> VerifyRun:
-        """Read live serial numbers; iterating over the result reads the servers."""
-        from osc_uniqserial import pipelines
-
-        connection = self.app.client_manager.sdk_connection
-        return pipelines.verify(connection, sources, **options)
+    needs_source = True

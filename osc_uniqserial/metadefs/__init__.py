@@ -1,75 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Glance metadata definitions: our namespaces, their comparison, and plans to write them.
 
-Other folders use the names here; only ``catalog`` sends requests to Glance.
+Only ``catalog`` sends requests to Glance.
 """
 
-from osc_uniqserial.metadefs.comparison import (
-    DIFFERENCES,
-    EVERY_NAMESPACE,
-    KEY,
-    Comparison,
-    Detail,
-    Fault,
-    NamespaceFault,
-    Result,
-    changes,
-    compare,
-    conflicts,
-    faults,
-    foreign,
-    may_conflict,
-)
-from osc_uniqserial.metadefs.model import (
-    Item,
-    Kind,
-    Malformed,
-    Namespace,
-    load,
-    parse_file,
-)
-from osc_uniqserial.metadefs.plan import (
-    COLLECTION,
-    REPLACEMENT,
-    Action,
-    NotOurs,
-    Plan,
-    Step,
-    names,
-    path,
-    plan_install,
-    plan_remove,
-)
-
-__all__ = [
-    "COLLECTION",
-    "DIFFERENCES",
-    "EVERY_NAMESPACE",
-    "KEY",
-    "REPLACEMENT",
-    "Action",
-    "Comparison",
-    "Detail",
-    "Fault",
-    "Item",
-    "Kind",
-    "Malformed",
-    "Namespace",
-    "NamespaceFault",
-    "NotOurs",
-    "Plan",
-    "Result",
-    "Step",
-    "changes",
-    "compare",
-    "conflicts",
-    "faults",
-    "foreign",
-    "load",
-    "may_conflict",
-    "names",
-    "parse_file",
-    "path",
-    "plan_install",
-    "plan_remove",
-]
+from osc_uniqserial.metadefs.comparison import EVERY_NAMESPACE as EVERY_NAMESPACE
+from osc_uniqserial.metadefs.comparison import Comparison as Comparison
+from osc_uniqserial.metadefs.comparison import Fault as Fault
+from osc_uniqserial.metadefs.comparison import NamespaceFault as NamespaceFault
+from osc_uniqserial.metadefs.comparison import faults as faults
+from osc_uniqserial.metadefs.model import Malformed as Malformed
+from osc_uniqserial.metadefs.model import Namespace as Namespace
+from osc_uniqserial.metadefs.model import load as load

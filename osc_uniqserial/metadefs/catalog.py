@@ -7,18 +7,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from osc_uniqserial import metadefs
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, WriteFailed
-from osc_uniqserial.metadefs.comparison import (
-    DIFFERENCES,
-    Comparison,
-    Detail,
-    Result,
-    leftover,
-    without_namespaces,
-)
-from osc_uniqserial.metadefs.model import Item, Kind, Namespace, parse_page
-from osc_uniqserial.metadefs.plan import Plan, Step
+from osc_uniqserial.metadefs import comparison
+from osc_uniqserial.metadefs.comparison import Comparison, Result
+from osc_uniqserial.metadefs.model import Malformed, Namespace, parse_page
+from osc_uniqserial.metadefs.plan import COLLECTION, Plan, Step, names, path
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -66,16 +59,6 @@ class CatalogComparison:
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
 
-    @property
-    def differs(self) -> bool:
-        """Whether any item differs, is missing or conflicts."""
-        return any(found.result in DIFFERENCES for found in self.comparisons)
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether any namespace could not be read."""
-        return any(found.result is Result.UNREADABLE for found in self.comparisons)
-
 
 class Catalog:
     """Reads and writes metadata definitions through an SDK connection."""
@@ -89,7 +72,7 @@ class Catalog:
         :raises Unreadable: when Glance does not return it
         """
         try:
-            document = self._rest.get("image", metadefs.path(name))
+            document = self._rest.get("image", path(name))
         except Unreadable as error:
             if error.status == 404:
                 return None
@@ -98,7 +81,7 @@ class Catalog:
 
     def read_ours(self, ours: Iterable[Namespace]) -> dict[str, Namespace]:
         """Return the stored namespaces that have our names."""
-        found = ((name, self.read(name)) for name in metadefs.names(ours))
+        found = ((name, self.read(name)) for name in names(ours))
         return {name: namespace for name, namespace in found if namespace is not None}
 
     def carry_out(self, plan: Plan) -> None:
@@ -124,7 +107,7 @@ class Catalog:
         now = self.read(seen.name)
         if now is None:
             raise CloudError(f"somebody else deleted or renamed namespace {seen.name} meanwhile")
-        changes = metadefs.changes(seen, now)
+        changes = comparison.changes(seen, now)
         if changes:
             raise CloudError(
                 f"somebody else changed namespace {seen.name} meanwhile"
@@ -143,19 +126,24 @@ class Catalog:
             if error.status is None:
                 # Glance did not answer: skip the other requests.
                 return CatalogComparison(tuple(_unreadable(each.name, error) for each in ours))
-            the_list = _unreadable(metadefs.EVERY_NAMESPACE, error)
-            return CatalogComparison((*self._compare(ours, [each.name for each in ours]), the_list))
-        own = [each.name for each in ours]
-        others = sorted(each.name for each in listed if metadefs.may_conflict(ours, each))
-        names = own + [name for name in others if name not in own]
-        return CatalogComparison(tuple(self._compare(ours, names)), _notes(ours, listed))
+            the_list = _unreadable(comparison.EVERY_NAMESPACE, error)
+            return CatalogComparison((*self._compare(ours, ()), the_list))
+        others = sorted(each.name for each in listed if comparison.may_conflict(ours, each))
+        types = comparison.without_namespaces(ours, listed)
+        notes = (
+            f"no namespace in Glance is for {', '.join(types)}:"
+            " Horizon's Update Metadata dialog does not open for them",
+        )
+        return CatalogComparison(tuple(self._compare(ours, others)), notes if types else ())
 
-    def _compare(self, ours: Sequence[Namespace], names: Iterable[str]) -> Iterator[Comparison]:
+    def _compare(self, ours: Sequence[Namespace], others: Iterable[str]) -> Iterator[Comparison]:
         expected = {each.name: each for each in ours}
-        spares = set(metadefs.names(ours)) - expected.keys()
-        for name in names:
+        spares = set(names(ours)) - expected.keys()
+        for name in dict.fromkeys((*expected, *others)):
             if name in spares:
-                yield leftover(name)
+                yield comparison.of_namespace(
+                    name, Result.DIFFERS, comparison.INTERRUPTED, stored=name
+                )
                 continue
             try:
                 stored = self.read(name)
@@ -163,16 +151,16 @@ class Catalog:
                 yield _unreadable(name, error)
                 continue
             if name in expected:
-                yield from metadefs.compare(expected[name], stored)
+                yield from comparison.compare(expected[name], stored)
             if stored is not None:
-                yield from metadefs.conflicts(ours, stored)
+                yield from comparison.conflicts(ours, stored)
 
     def _listed(self, ours: Iterable[Namespace]) -> Iterator[Namespace]:
         """Yield the namespaces of our resource types; the list has associations only."""
         types = {resource_type for each in ours for resource_type in each.associations}
         query = {"resource_types": ",".join(sorted(types)), "limit": _PAGE}
         for _page in range(_PAGES):
-            page = self._rest.get("image", metadefs.COLLECTION, query)
+            page = self._rest.get("image", COLLECTION, query)
             namespaces, more = _parse(parse_page, page)
             yield from namespaces
             if not namespaces or not more:
@@ -184,20 +172,9 @@ class Catalog:
 def _parse(parse: Callable[[object], _Parsed], document: object) -> _Parsed:
     try:
         return parse(document)
-    except metadefs.Malformed as error:
+    except Malformed as error:
         raise Unreadable(f"Glance (image) answered with something else: {error}", 200) from error
 
 
 def _unreadable(name: str, error: Unreadable) -> Comparison:
-    details = (Detail("namespace", None, None, str(error)),)
-    return Comparison(name, Item(Kind.NAMESPACE), Result.UNREADABLE, details)
-
-
-def _notes(ours: Sequence[Namespace], listed: Sequence[Namespace]) -> tuple[str, ...]:
-    types = without_namespaces(ours, listed)
-    if not types:
-        return ()
-    return (
-        f"no namespace in Glance is for {', '.join(types)}:"
-        " Horizon's Update Metadata dialog does not open for them",
-    )
+    return comparison.of_namespace(name, Result.UNREADABLE, str(error))

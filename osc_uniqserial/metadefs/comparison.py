@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from osc_uniqserial.metadefs.model import OWN_FIELDS, Item, Kind, Namespace
+from osc_uniqserial.metadefs.model import OWN_FIELDS, Association, Item, Kind, Namespace
 
 #: The field of a detail about a key that is offered twice; such a detail has no expected value.
 KEY = "key"
+#: The name in comparisons of the list of namespaces itself.
+EVERY_NAMESPACE = "*"
+#: The effect of a replacement left by an interrupted installation.
+INTERRUPTED = "an installation was interrupted; install again"
 
 
 class Result(enum.Enum):
@@ -49,6 +53,12 @@ class Comparison:
     details: tuple[Detail, ...] = ()
 
 
+def of_namespace(name: str, result: Result, effect: str, stored: str | None = None) -> Comparison:
+    """Return the result for a namespace as a whole."""
+    details = (Detail("namespace", stored, None, effect),)
+    return Comparison(name, Item(Kind.NAMESPACE), result, details)
+
+
 def compare(ours: Namespace, stored: Namespace | None) -> tuple[Comparison, ...]:
     """Compare a stored namespace with ours, item by item.
 
@@ -56,13 +66,11 @@ def compare(ours: Namespace, stored: Namespace | None) -> tuple[Comparison, ...]
     namespace is one difference.
     """
     if stored is None:
-        effect = "not there, or private to a project that this user is not in"
-        details = (Detail("namespace", None, None, effect),)
-        return (Comparison(ours.name, Item(Kind.NAMESPACE), Result.MISSING, details),)
+        effect = "missing, or private to a project that this user is not in"
+        return (of_namespace(ours.name, Result.MISSING, effect),)
     return (
         _comparison(ours, Item(Kind.NAMESPACE), _own_field_details(ours, stored)),
-        *_compare_associations(ours, stored),
-        *_compare_properties(ours, stored),
+        *_compare_content(ours, stored),
         *(Comparison(ours.name, item, Result.NOT_OURS) for item in foreign(ours, stored)),
     )
 
@@ -73,15 +81,9 @@ def foreign(ours: Namespace, stored: Namespace) -> tuple[Item, ...]:
     return tuple(item for item in stored.content() if item not in own)
 
 
-def _comparison(ours: Namespace, item: Item, details: Iterable[Detail]) -> Comparison:
-    found = tuple(details)
-    return Comparison(ours.name, item, Result.DIFFERS if found else Result.OK, found)
-
-
 def _own_field_details(ours: Namespace, stored: Namespace) -> Iterator[Detail]:
     if stored.name != ours.name:
-        effect = "an installation was interrupted; install again"
-        yield Detail("namespace", stored.name, ours.name, effect)
+        yield Detail("namespace", stored.name, ours.name, INTERRUPTED)
     for field in OWN_FIELDS:
         is_now, should_be = getattr(stored, field), getattr(ours, field)
         if is_now != should_be:
@@ -89,46 +91,49 @@ def _own_field_details(ours: Namespace, stored: Namespace) -> Iterator[Detail]:
             yield Detail(field, is_now, should_be, private if field == "visibility" else None)
 
 
-def _compare_associations(ours: Namespace, stored: Namespace) -> Iterator[Comparison]:
-    for name, expected in ours.associations.items():
-        item = Item(Kind.ASSOCIATION, name)
+def _compare_content(ours: Namespace, stored: Namespace) -> Iterator[Comparison]:
+    for name, association in ours.associations.items():
         found = stored.associations.get(name)
-        if found is None:
-            yield Comparison(ours.name, item, Result.MISSING)
+        details = None if found is None else _association_details(ours, found, association)
+        yield _comparison(ours, Item(Kind.ASSOCIATION, name), details)
+    for name, definition in ours.properties.items():
+        held = stored.properties.get(name)
+        details = None if held is None else _property_details(ours, name, held, definition)
+        yield _comparison(ours, Item(Kind.PROPERTY, name), details)
+
+
+def _comparison(ours: Namespace, item: Item, details: Iterable[Detail] | None) -> Comparison:
+    """Return the result for one item.
+
+    :param details: the fields that differ; None when the item is missing
+    """
+    if details is None:
+        return Comparison(ours.name, item, Result.MISSING)
+    found = tuple(details)
+    return Comparison(ours.name, item, Result.DIFFERS if found else Result.OK, found)
+
+
+def _association_details(
+    ours: Namespace, stored: Association, expected: Association
+) -> Iterator[Detail]:
+    if stored.prefix != expected.prefix:
+        keys = ", ".join(stored.key(each) for each in ours.properties)
+        yield Detail("prefix", stored.prefix, expected.prefix, f"Horizon writes the key {keys}")
+    if stored.target != expected.target:
+        effect = "Horizon offers it for other properties than those that Nova reads"
+        yield Detail("properties_target", stored.target, expected.target, effect)
+
+
+def _property_details(
+    ours: Namespace, name: str, stored: Mapping[str, Any], expected: Mapping[str, Any]
+) -> Iterator[Detail]:
+    for field in sorted(stored.keys() | expected.keys()):
+        is_now, should_be = stored.get(field), expected.get(field)
+        if field == "name" and all(is_now == each.key(name) for each in ours.associations.values()):
+            # Harmless: the name inside the definition is the key on every resource type.
             continue
-        details = []
-        if found.prefix != expected.prefix:
-            keys = ", ".join(found.key(each) for each in ours.properties)
-            effect = f"Horizon writes the key {keys}"
-            details.append(Detail("prefix", found.prefix, expected.prefix, effect))
-        if found.target != expected.target:
-            effect = "Horizon offers it for other properties than those that Nova reads"
-            details.append(Detail("properties_target", found.target, expected.target, effect))
-        yield _comparison(ours, item, details)
-
-
-def _compare_properties(ours: Namespace, stored: Namespace) -> Iterator[Comparison]:
-    for name, expected in ours.properties.items():
-        item = Item(Kind.PROPERTY, name)
-        found = stored.properties.get(name)
-        if found is None:
-            yield Comparison(ours.name, item, Result.MISSING)
-            continue
-        yield _comparison(
-            ours,
-            item,
-            (
-                Detail(field, found.get(field), expected.get(field), _effect(field, found))
-                for field in sorted(found.keys() | expected.keys())
-                if found.get(field) != expected.get(field)
-                and not (field == "name" and _harmless_name(ours, name, found["name"]))
-            ),
-        )
-
-
-def _harmless_name(ours: Namespace, name: str, stored: object) -> bool:
-    """Return whether a name inside a definition is the key on every resource type."""
-    return all(stored == entry.key(name) for entry in ours.associations.values())
+        if is_now != should_be:
+            yield Detail(field, is_now, should_be, _effect(field, stored))
 
 
 def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
@@ -142,11 +147,8 @@ def _effect(field: str, stored: Mapping[str, Any]) -> str | None:
     if field == "default":
         return "Horizon stores it when nothing was chosen"
     if field == "readonly":
-        return "Horizon lets nobody set it"
+        return "Horizon does not let users set it"
     return None
-
-
-# --- the same key offered twice -------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -158,20 +160,16 @@ class _Place:
     key: str
 
 
-def _places(namespace: Namespace, names: Iterable[str]) -> Iterator[tuple[_Place, str, str]]:
-    """Yield the places, keys and names of properties that a namespace offers."""
+def _places(namespace: Namespace, names: Iterable[str]) -> Iterator[tuple[_Place, str]]:
+    """Yield the places and keys of properties that a namespace offers."""
     for name in names:
         for entry in namespace.associations.values():
             key = entry.key(name)
-            yield _Place(entry.resource_type, entry.target, key.casefold()), key, name
+            yield _Place(entry.resource_type, entry.target, key.casefold()), key
 
 
 def _owners(ours: Iterable[Namespace]) -> dict[_Place, str]:
-    return {
-        place: namespace.name
-        for namespace in ours
-        for place, _key, _name in _places(namespace, namespace.properties)
-    }
+    return {place: each.name for each in ours for place, _key in _places(each, each.properties)}
 
 
 def may_conflict(ours: Iterable[Namespace], other: Namespace) -> bool:
@@ -192,35 +190,29 @@ def conflicts(ours: Iterable[Namespace], stored: Namespace) -> tuple[Comparison,
     one may offer a key of the other.
     """
     owners = _owners(ours)
-    found: dict[Item, list[Detail]] = {}
-    for place, key, name in _places(stored, stored.properties):
-        owner = owners.get(place)
-        if owner is not None and owner != stored.name:
-            item = Item(Kind.PROPERTY, name)
-            found.setdefault(item, []).append(_conflict(key, place, owner))
-    for name, definition in stored.objects.items():
-        item = Item(Kind.OBJECT, name)
-        for place, key, _name in _places(stored, definition.get("properties") or {}):
-            if place in owners:
-                found.setdefault(item, []).append(_conflict(key, place, owners[place]))
-    return tuple(
-        Comparison(stored.name, item, Result.CONFLICT, tuple(details))
-        for item, details in found.items()
-    )
-
-
-def leftover(name: str) -> Comparison:
-    """Return the difference for a replacement left by an interrupted installation."""
-    detail = Detail("namespace", name, None, "an installation was interrupted; install again")
-    return Comparison(name, Item(Kind.NAMESPACE), Result.DIFFERS, (detail,))
-
-
-def _conflict(key: str, place: _Place, owner: str) -> Detail:
-    effect = (
-        f"{owner} offers it to {place.resource_type} too:"
-        " Horizon shows both, and reads and writes only one of them"
-    )
-    return Detail(KEY, key, None, effect)
+    parts: dict[Item, Iterable[str]] = {
+        **{Item(Kind.PROPERTY, name): (name,) for name in stored.properties},
+        **{
+            Item(Kind.OBJECT, name): definition.get("properties") or ()
+            for name, definition in stored.objects.items()
+        },
+    }
+    found = []
+    for item, names in parts.items():
+        details = tuple(
+            Detail(
+                KEY,
+                key,
+                effect=f"{owners[place]} offers it to {place.resource_type} too: Horizon shows"
+                " both, and reads and writes only one of them",
+            )
+            for place, key in _places(stored, names)
+            # A property of ours is no conflict with itself.
+            if place in owners and (item.kind is Kind.OBJECT or owners[place] != stored.name)
+        )
+        if details:
+            found.append(Comparison(stored.name, item, Result.CONFLICT, details))
+    return tuple(found)
 
 
 def without_namespaces(ours: Iterable[Namespace], stored: Iterable[Namespace]) -> tuple[str, ...]:
@@ -241,12 +233,6 @@ def changes(seen: Namespace, now: Namespace) -> tuple[Item, ...]:
     before, after = seen.content(), now.content()
     items = sorted(before.keys() | after.keys(), key=str)
     return tuple(item for item in items if before.get(item) != after.get(item))
-
-
-# --- the gravest fault of each namespace ------------------------------------
-
-#: The name in comparisons of the list of namespaces itself.
-EVERY_NAMESPACE = "*"
 
 
 class Fault(enum.Enum):
@@ -278,22 +264,17 @@ def faults(definitions: Iterable[Comparison]) -> Iterator[NamespaceFault]:
     for each in definitions:
         by_name.setdefault(each.namespace, []).append(each)
     for name, comparisons in by_name.items():
-        if found := _fault(name, comparisons):
-            yield found
-
-
-def _fault(name: str, comparisons: Sequence[Comparison]) -> NamespaceFault | None:
-    results = {found.result for found in comparisons}
-    itself = next((found for found in comparisons if found.item.kind is Kind.NAMESPACE), None)
-    fields = {detail.field for detail in itself.details} if itself else set()
-    if itself and itself.result is Result.UNREADABLE:
-        return NamespaceFault(name, Fault.UNREADABLE, itself.details[0].effect)
-    if itself and itself.result is Result.MISSING:
-        return NamespaceFault(name, Fault.MISSING)
-    if "visibility" in fields:
-        return NamespaceFault(name, Fault.PRIVATE)
-    if results & {Result.MISSING, Result.DIFFERS}:
-        return NamespaceFault(name, Fault.OUTDATED)
-    if Result.CONFLICT in results:
-        return NamespaceFault(name, Fault.CONFLICT)
-    return None
+        results = {each.result for each in comparisons}
+        itself = [each for each in comparisons if each.item.kind is Kind.NAMESPACE]
+        own = {each.result for each in itself}
+        details = [detail for each in itself for detail in each.details]
+        if Result.UNREADABLE in own:
+            yield NamespaceFault(name, Fault.UNREADABLE, details[0].effect)
+        elif Result.MISSING in own:
+            yield NamespaceFault(name, Fault.MISSING)
+        elif any(detail.field == "visibility" for detail in details):
+            yield NamespaceFault(name, Fault.PRIVATE)
+        elif results & {Result.MISSING, Result.DIFFERS}:
+            yield NamespaceFault(name, Fault.OUTDATED)
+        elif Result.CONFLICT in results:
+            yield NamespaceFault(name, Fault.CONFLICT)

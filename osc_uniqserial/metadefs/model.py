@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import importlib.resources
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import jsonschema
 
 Json = dict[str, Any]
 
@@ -24,92 +28,9 @@ OWN_FIELDS = ("display_name", "description", "visibility", "protected")
 #: Fields of Glance's answers that requests must not have.
 _READ_ONLY = frozenset({"self", "schema", "created_at", "updated_at"})
 
-_NAME = {"type": "string", "minLength": 1, "maxLength": 80}
-_FILE_SCHEMA: Json = {
-    "type": "object",
-    "required": [
-        *("namespace", "display_name", "description", "visibility", "protected"),
-        *("resource_type_associations", "properties"),
-    ],
-    "additionalProperties": False,
-    "properties": {
-        "namespace": _NAME,
-        "display_name": _NAME,
-        "description": {"type": "string", "minLength": 1, "maxLength": 500},
-        "visibility": {"const": "public"},
-        "protected": {"const": True},
-        "resource_type_associations": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["name"],
-                "additionalProperties": False,
-                "properties": {"name": _NAME, "prefix": _NAME, "properties_target": _NAME},
-            },
-        },
-        "properties": {
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": {
-                "type": "object",
-                "required": ["title", "description", "type", "enum"],
-                "additionalProperties": False,
-                "properties": {
-                    "title": _NAME,
-                    "description": {"type": "string", "minLength": 1},
-                    # Not boolean: Horizon stores null for a boolean that is saved unchanged.
-                    "type": {"const": "string"},
-                    "enum": {
-                        "type": "array",
-                        "items": {"enum": ["true", "false", "True", "False"]},
-                        "minItems": 2,
-                        "maxItems": 2,
-                        "uniqueItems": True,
-                    },
-                },
-            },
-        },
-    },
-}
-_TEXT = {"type": ["string", "null"]}
-_PROPERTIES = {"type": "object", "additionalProperties": {"type": "object"}}
-
-
-def _things(**properties: Json) -> Json:
-    named = {"name": {"type": "string"}, **properties}
-    return {
-        "type": "array",
-        "items": {"type": "object", "required": ["name"], "properties": named},
-    }
-
-
-_ANSWER_SCHEMA: Json = {
-    "type": "object",
-    "required": ["namespace"],
-    "properties": {
-        "namespace": {"type": "string"},
-        "display_name": _TEXT,
-        "description": _TEXT,
-        "visibility": _TEXT,
-        "protected": {"type": ["boolean", "null"]},
-        "owner": _TEXT,
-        "resource_type_associations": _things(prefix=_TEXT, properties_target=_TEXT),
-        "properties": _PROPERTIES,
-        "objects": _things(properties=_PROPERTIES),
-        "tags": _things(),
-    },
-}
-
-
-_PAGE_SCHEMA: Json = {
-    "type": "object",
-    "properties": {"namespaces": {"type": "array"}, "next": _TEXT},
-}
-
 
 class Malformed(Exception):
-    """The document is not a namespace; the message names every error and its place."""
+    """The document is not a namespace; the message has every error and its place."""
 
 
 class Kind(enum.Enum):
@@ -134,6 +55,10 @@ class Item:
         return f"{self.kind.value} {self.name}".rstrip()
 
 
+def _without_none(**fields: Any) -> Json:
+    return {field: value for field, value in fields.items() if value is not None}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Association:
     """An association of a namespace with a resource type."""
@@ -148,12 +73,9 @@ class Association:
 
     def document(self) -> Json:
         """Return the JSON that Glance accepts."""
-        fields = {
-            "name": self.resource_type,
-            "prefix": self.prefix,
-            "properties_target": self.target,
-        }
-        return {field: value for field, value in fields.items() if value is not None}
+        return _without_none(
+            name=self.resource_type, prefix=self.prefix, properties_target=self.target
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,7 +103,7 @@ class Namespace:
 
         :raises Malformed: when the document is not a namespace
         """
-        fields = _validated(document, _ANSWER_SCHEMA)
+        fields = _validated(document, "namespace")
         associations = [
             Association(
                 entry["name"], entry.get("prefix") or None, entry.get("properties_target") or None
@@ -197,7 +119,10 @@ class Namespace:
             owner=fields.get("owner"),
             associations={entry.resource_type: entry for entry in associations},
             properties=dict(fields.get("properties", {})),
-            objects={entry["name"]: _writable(entry) for entry in fields.get("objects", [])},
+            objects={
+                entry["name"]: {key: entry[key] for key in entry if key not in _READ_ONLY}
+                for entry in fields.get("objects", [])
+            },
             tags=tuple(entry["name"] for entry in fields.get("tags", [])),
         )
 
@@ -213,15 +138,8 @@ class Namespace:
 
     def own_fields(self) -> Json:
         """Return the body of PUT, which resets every field that is missing."""
-        fields = {
-            "namespace": self.name,
-            "display_name": self.display_name,
-            "description": self.description,
-            "visibility": self.visibility,
-            "protected": self.protected,
-            "owner": self.owner,
-        }
-        return {field: value for field, value in fields.items() if value is not None}
+        own = {field: getattr(self, field) for field in (*OWN_FIELDS, "owner")}
+        return _without_none(namespace=self.name, **own)
 
     def document(self) -> Json:
         """Return the body of POST: the whole namespace."""
@@ -236,23 +154,25 @@ class Namespace:
         return self.own_fields() | {field: value for field, value in content.items() if value}
 
 
-def _validated(document: object, schema: Json) -> Json:
-    """Return a document that is valid by the schema of an object.
+def _validated(document: object, schema: str) -> Json:
+    """Return a document that is valid by the schema ``schemas/<schema>.json``.
 
     :raises Malformed: with every error and its place
     """
-    # Half of what the other functions of the Python API would take to load.
-    import jsonschema
-
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(document)
+    errors = _validator(schema).iter_errors(document)
     found = sorted(f"{error.json_path}: {error.message}" for error in errors)
     if found:
         raise Malformed("; ".join(found))
     return cast("Json", document)
 
 
-def _writable(entry: Mapping[str, Any]) -> Json:
-    return {field: value for field, value in entry.items() if field not in _READ_ONLY}
+@functools.cache
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    # Importing jsonschema takes half as long as importing the rest of the Python API.
+    import jsonschema
+
+    path = importlib.resources.files(PACKAGE) / "schemas" / f"{schema}.json"
+    return jsonschema.Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
 
 
 def parse_file(text: str) -> Namespace:
@@ -264,7 +184,7 @@ def parse_file(text: str) -> Namespace:
         document = json.loads(text)
     except ValueError as error:
         raise Malformed(f"not JSON: {error}") from error
-    _validated(document, _FILE_SCHEMA)
+    _validated(document, "file")
     return Namespace.parse(document)
 
 
@@ -273,7 +193,7 @@ def parse_page(document: object) -> tuple[list[Namespace], bool]:
 
     :raises Malformed: when the document is not such a page
     """
-    page = _validated(document, _PAGE_SCHEMA)
+    page = _validated(document, "page")
     return [Namespace.parse(entry) for entry in page.get("namespaces", [])], bool(page.get("next"))
 
 

@@ -127,11 +127,16 @@ def plan_remove(
         found = [stored[name] for name in names([each]) if name in stored]
         if not found:
             plan += Plan((Row(each.name, Item(Kind.NAMESPACE), Action.ABSENT),))
-        for namespace in found:
-            plan += _removal(each, namespace)
-    extra = tuple(row for row in plan.rows if row.action is Action.REMOVED_NOT_OURS)
-    if extra and not force:
-        raise NotOurs(extra)
+        for held in found:
+            extra = foreign(each, held)
+            rows = (
+                Row(held.name, Item(Kind.NAMESPACE), Action.REMOVED),
+                *(Row(held.name, item, Action.REMOVED_NOT_OURS) for item in extra),
+            )
+            plan += Plan(rows, (*_unprotect(held), _delete(held)))
+    not_ours = tuple(row for row in plan.rows if row.action is Action.REMOVED_NOT_OURS)
+    if not_ours and not force:
+        raise NotOurs(not_ours)
     return plan
 
 
@@ -195,16 +200,6 @@ def _steps(ours: Namespace, stored: Namespace) -> tuple[Step, ...]:
     return (_create(spare), *_unprotect(stored), _delete(stored, spare), _move(spare, merged))
 
 
-def _removal(ours: Namespace, stored: Namespace) -> Plan:
-    return Plan(
-        (
-            Row(stored.name, Item(Kind.NAMESPACE), Action.REMOVED),
-            *(Row(stored.name, item, Action.REMOVED_NOT_OURS) for item in foreign(ours, stored)),
-        ),
-        (*_unprotect(stored), _delete(stored)),
-    )
-
-
 def _create(namespace: Namespace) -> Step:
     words = f"create namespace {namespace.name}"
     return Step("POST", COLLECTION, "add_metadef_namespace", words, namespace.document())
@@ -234,12 +229,7 @@ def _delete(*seen: Namespace) -> Step:
 
 
 class NotOurs(Exception):
-    """A namespace of ours has items that are not ours.
+    """A namespace of ours has items that are not ours; the message lists them."""
 
-    :ivar rows: those items
-    """
-
-    def __init__(self, rows: tuple[Row, ...]) -> None:
-        self.rows = rows
-        things = ", ".join(f"{row.item} of {row.namespace}" for row in rows)
-        super().__init__(f"not ours: {things}")
+    def __init__(self, rows: Iterable[Row]) -> None:
+        super().__init__(f"not ours: {', '.join(f'{row.item} of {row.namespace}' for row in rows)}")

@@ -162,6 +162,7 @@ def _errors(item: Any) -> Iterator[str]:
 
 
 def _day(value: Any) -> datetime.date | None:
+    """Return a date, also of a text such as 2030-12-31; None for other values."""
     if type(value) is datetime.date:
         return value
     # fromisoformat() accepts ISO weeks too.
@@ -174,15 +175,9 @@ def _day(value: Any) -> datetime.date | None:
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:
-    return Entry(
-        item["id"],
-        item["resource_type"],
-        item.get("resource"),
-        item["reason"].strip(),
-        item.get("name"),
-        None if item.get("expires") is None else _day(item["expires"]),
-        item.get("servers"),
-    )
+    fields: dict[str, Any] = {key: item.get(key) for key in _KEYS}
+    fields |= {"reason": item["reason"].strip(), "expires": _day(item.get("expires"))}
+    return Entry(**fields)
 
 
 def assess(
@@ -207,6 +202,15 @@ def assess(
         return Standing.ACCEPTED
 
     return [Assessed(each, standing(entry), entry) for each, entry in matched]
+
+
+def standings(assessed: Iterable[Assessed]) -> Counter[Standing]:
+    """Return the number of findings by state, without those about parts that are unchecked."""
+    return Counter(
+        each.standing
+        for each in assessed
+        if each.standing and each.finding.severity is not Severity.UNCHECKED
+    )
 
 
 class _Index:

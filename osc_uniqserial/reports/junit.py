@@ -44,7 +44,9 @@ def render(run: Run) -> bytes:
     missing = run.missing()
     by_id = run.by_id()
     for check in run.checks.values():
-        unread = {id(each): each for part in check.rests_on for each in missing.get(part, ())}
+        unread = {
+            id(each): each for part in sorted(check.rests_on) for each in missing.get(part, ())
+        }
         suite.add_testcase(_case(run, check, by_id[check.id], list(unread.values())))
     report = JUnitXml("osc-uniqserial")
     report.add_testsuite(suite)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prometheus text format, for the node exporter's textfile collector."""
+"""The report in Prometheus text format, for the node exporter's textfile collector."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def render(run: Run) -> bytes:
         servers = gauge(
             "servers", "Servers by where their serial number comes from", "serial_source"
         )
-        by_source = {source.value: count for source, count in run.sources().items()}
-        by_source[_NOT_PLACED] = run.nowhere
-        for value in (*(source.value for source in SerialSource), _NOT_PLACED):
-            servers.labels(*where, value).set(by_source.get(value, 0))
+        sources = run.sources()
+        for source in SerialSource:
+            servers.labels(*where, source.value).set(sources[source])
+        servers.labels(*where, _NOT_PLACED).set(run.nowhere)
         sharing = gauge(
             "sharing_servers", "Servers that have one serial number with others of a host"
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from osc_uniqserial.checks.check import Check, Part
 from osc_uniqserial.effective.counts import HostCounts
@@ -65,23 +65,18 @@ class Run:
             found.setdefault(each.finding.id, []).append(each)
         return found
 
-    def findings(self) -> Iterator[Assessed]:
-        """Yield findings that the baseline does not accept."""
-        for each in self.assessed:
-            if each.counts and each.finding.severity is not Severity.UNCHECKED:
-                yield each
+    def findings(self) -> list[Assessed]:
+        """Return the findings that the baseline does not accept."""
+        gap = Severity.UNCHECKED
+        return [each for each in self.assessed if each.counts and each.finding.severity is not gap]
 
-    def unchecked(self) -> Iterator[Assessed]:
-        """Yield findings about parts that could not be checked."""
-        for each in self.assessed:
-            if each.finding.severity is Severity.UNCHECKED:
-                yield each
+    def unchecked(self) -> list[Assessed]:
+        """Return the findings about parts that could not be checked."""
+        return [each for each in self.assessed if each.finding.severity is Severity.UNCHECKED]
 
-    def accepted(self) -> Iterator[Assessed]:
-        """Yield findings that the baseline accepts."""
-        for each in self.assessed:
-            if each.standing is Standing.ACCEPTED:
-                yield each
+    def accepted(self) -> list[Assessed]:
+        """Return the findings that the baseline accepts."""
+        return [each for each in self.assessed if each.standing is Standing.ACCEPTED]
 
     def missing(self) -> dict[Part, list[Assessed]]:
         """Return the parts that could not be read completely, with their findings."""
@@ -93,11 +88,8 @@ class Run:
 
     def sources(self) -> Counter[SerialSource]:
         """Return the number of servers on hosts by serial source, according to the policy."""
-        total: Counter[SerialSource] = Counter()
-        for host in self.hosts:
-            if host.placed:
-                total.update(host.sources)
-        return total
+        placed = (host.sources for host in self.hosts if host.placed)
+        return sum(placed, Counter[SerialSource]())
 
     @property
     def nowhere(self) -> int:

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from osc_uniqserial import metadefs
+from osc_uniqserial.metadefs import plan
 from tests.functional.cloud import Cloud
 from tests.functional.proxy import Fault, Proxy
 
@@ -30,7 +31,7 @@ RIVAL = "Rival::UniqueSerial"
 
 def clean(cloud: Cloud) -> None:
     """Remove what these tests store, whatever state it is in."""
-    for name in (*metadefs.names(OURS), RIVAL):
+    for name in (*plan.names(OURS), RIVAL):
         path = f"{BASE}/{name}"
         if cloud.raw("glance", "GET", path).status_code == 200:
             cloud.raw("glance", "PUT", path, {"namespace": name, "protected": False})
@@ -183,7 +184,7 @@ def test_install_repairs_and_keeps_what_is_not_ours(cloud: Cloud) -> None:
 
 def test_a_replacement_is_found_and_taken_up(cloud: Cloud) -> None:
     document = OURS[0].document() | {
-        "namespace": MAIN + metadefs.REPLACEMENT,
+        "namespace": MAIN + plan.REPLACEMENT,
         "visibility": "private",
         "protected": False,
         "tags": [{"name": "tag"}],
@@ -224,7 +225,7 @@ def test_a_user_without_the_right_learns_which(cloud: Cloud) -> None:
         ("^POST ", 503),
         (f"^PUT /v2/metadefs/namespaces/{MAIN}$", 503),
         ("^DELETE ", 0),
-        (f"^PUT /v2/metadefs/namespaces/{MAIN}{metadefs.REPLACEMENT}$", 0),
+        (f"^PUT /v2/metadefs/namespaces/{MAIN}{plan.REPLACEMENT}$", 0),
     ],
 )
 def test_an_interrupted_installation_is_told_and_repeated(

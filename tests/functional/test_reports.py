@@ -245,7 +245,7 @@ def test_a_bad_baseline_is_told_before_anything_is_asked(
     run = audit(seeded, f"--baseline={path}", code=1, clouds_yaml=seeded_proxy.clouds_yaml)
     assert word in run.stderr
     assert str(path) in run.stderr
-    assert "Nothing was looked at" in run.stderr
+    assert "Nothing was checked" in run.stderr
     assert seeded_proxy.api_requests() == []
 
 

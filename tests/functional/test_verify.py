@@ -204,7 +204,7 @@ def test_exit_codes(seeded: SeededCloud, servers: list[Json], tmp_path: Path) ->
     # Nobody said that these are all domains.
     vain = seeded.openstack(*VERIFY, "--only", "no-domain", "--domain-xml", str(path), check=False)
     assert (vain.returncode, vain.stdout) == (1, "")
-    assert "no-domain cannot be looked for here" in vain.stderr
+    assert "no-domain cannot be checked in this run" in vain.stderr
     (project,) = {each["project_id"] for each in servers if each["id"] == next(iter(guests))}
     some = run(seeded, *sure, "--project", project, code=4)
     assert some.coverage.endswith(f"(project {project} only)")

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, unquote, urlparse
 import requests_mock
 
 from osc_uniqserial import metadefs
-from osc_uniqserial.metadefs import REPLACEMENT, Namespace, Plan, Step
+from osc_uniqserial.metadefs import Namespace, comparison, plan
+from osc_uniqserial.metadefs.plan import REPLACEMENT, Plan, Step
 from tests.unit.builders import Json
 from tests.unit.fake_cloud import GLANCE, FakeCloud, Result
 
@@ -46,16 +47,16 @@ class Glance:
     def __init__(self, *documents: Json) -> None:
         self.stored: dict[str, Json] = {}
         for document in documents:
-            assert self.request("POST", metadefs.COLLECTION, document)[0] == 201
+            assert self.request("POST", plan.COLLECTION, document)[0] == 201
 
     def request(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
         """Return the status and the answer to one request."""
         body = copy.deepcopy(body)
-        if path == metadefs.COLLECTION:
+        if path == plan.COLLECTION:
             assert method == "POST"
             assert body is not None
             return self._create(body)
-        name = unquote(path.removeprefix(metadefs.COLLECTION + "/"))
+        name = unquote(path.removeprefix(plan.COLLECTION + "/"))
         if name not in self.stored:
             return 404, {}
         if method == "GET":
@@ -105,7 +106,7 @@ class Glance:
             item
             for seen in step.seen
             for item in (
-                map(str, metadefs.changes(seen, Namespace.parse(self.stored[seen.name])))
+                map(str, comparison.changes(seen, Namespace.parse(self.stored[seen.name])))
                 if seen.name in self.stored
                 else [f"{seen.name} is gone"]
             )
@@ -115,13 +116,13 @@ class Glance:
         """Return what a reader of our names gets."""
         return {
             name: Namespace.parse(self.stored[name])
-            for name in metadefs.names(OURS)
+            for name in plan.names(OURS)
             if name in self.stored
         }
 
     def plan(self) -> Plan:
         """Plan an installation on what is stored now."""
-        return metadefs.plan_install(OURS, self.namespaces())
+        return plan.plan_install(OURS, self.namespaces())
 
 
 BASE = f"{GLANCE}/v2"
@@ -145,13 +146,13 @@ class HttpGlance(Glance):
         self.meanwhile: dict[int, Callable[[], object]] = {}
         self.page = 1000
         self._writes = 0
-        pattern = re.compile(re.escape(BASE + metadefs.COLLECTION))
+        pattern = re.compile(re.escape(BASE + plan.COLLECTION))
         fake.http.register_uri(requests_mock.ANY, pattern, text=self._answer)
 
     def _answer(self, request: Any, context: Any) -> str:
         url = urlparse(request.url)
         path = unquote(url.path).removeprefix("/v2")
-        if request.method == "GET" and path == metadefs.COLLECTION:
+        if request.method == "GET" and path == plan.COLLECTION:
             return json.dumps(self._list(parse_qs(url.query)))
         if request.method != "GET":
             self._writes += 1

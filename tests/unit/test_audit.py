@@ -25,7 +25,7 @@ from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import _LONG
 from osc_uniqserial.effective.counts import ServerCounts
 from osc_uniqserial.effective.explanation import HOST_SOURCES, Explanations
-from osc_uniqserial.metadefs import Comparison
+from osc_uniqserial.metadefs import Comparison, comparison
 from osc_uniqserial.model.cloud import (
     Configuration,
     Flavor,
@@ -382,7 +382,7 @@ def test_metadata_definitions(documents: Json | None, id_: str) -> None:
         stored = metadefs.Namespace.parse(definition(type="boolean"))
     elif documents:
         stored = metadefs.Namespace.parse(changed(**documents))
-    found = found_in(configuration(), metadefs.compare(MAIN, stored))
+    found = found_in(configuration(), comparison.compare(MAIN, stored))
     assert told(found) == {(id_, MAIN.name): 1}
     assert found[0].type == "namespace"
     assert "openstack unique serial metadef install" in str(found[0].remedy)

@@ -457,7 +457,7 @@ def page(of: Run) -> Page:
 def test_a_page_says_what_its_numbers_are() -> None:
     by_policy = "what servers should have, by policy"
     assert by_policy not in page(run()).root.text
-    assert "Only a part" not in page(run()).root.text
+    assert "Only some servers" not in page(run()).root.text
     assert by_policy in page(run(command="verify", checks=VERIFY)).root.text
     both = page(run(covered=Covered("", 16, 14, 0, (3, 9)), checks=ALL))
     assert by_policy in both.root.text
@@ -1090,7 +1090,7 @@ def test_a_part_of_a_cloud_is_told_as_one(scope: str, label: str) -> None:
     text = prometheus.render(run(scope=scope)).decode()
     assert f'scope="{label}"' in text
     assert "all projects" not in text
-    assert f"Only a part was looked at: {scope}" in page(run(scope=scope)).root.text
+    assert f"Only some servers were checked: {scope}" in page(run(scope=scope)).root.text
 
 
 def test_the_values_are_those_of_the_run() -> None:

@@ -544,7 +544,7 @@ def test_problems_are_what_status_warns_of(host: Host) -> None:
         "wrong traits": "wrong-traits",
         "it has no resource provider": "no-resource-provider",
     }
-    problems = command._report(host, fleet).problems
+    problems = command._node(host, fleet).problems
     told = {id for text, id in kinds.items() if any(p.startswith(text) for p in problems)}
     assert told == found & set(kinds.values())
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 import requests_mock
 
-from osc_uniqserial import metadefs
+from osc_uniqserial.metadefs import plan
 from tests.unit.builders import Json
 from tests.unit.fake_cloud import FakeCloud
 from tests.unit.glance import (
@@ -180,8 +180,8 @@ def test_install_does_not_delete_what_somebody_adds_meanwhile(
 def test_install_reads_twice_before_it_deletes(glance: HttpGlance) -> None:
     glance.hold(definition(type="boolean"), AGGREGATE.document())
     glance.run("install")
-    reads = [MAIN.name, MAIN_SPARE, AGGREGATE.name, f"{AGGREGATE.name}{metadefs.REPLACEMENT}"]
-    paths = [f"/v2{metadefs.path(name)}".lower() for name in (*reads, MAIN_SPARE, MAIN.name)]
+    reads = [MAIN.name, MAIN_SPARE, AGGREGATE.name, f"{AGGREGATE.name}{plan.REPLACEMENT}"]
+    paths = [f"/v2{plan.path(name)}".lower() for name in (*reads, MAIN_SPARE, MAIN.name)]
     assert [path.lower() for path in glance.fake.reads()] == paths
     assert len(glance.fake.writes()) == 4
 
@@ -213,7 +213,7 @@ def test_a_replacement_that_took_its_place_meanwhile_is_not_thrown_away(
 
 def test_install_does_not_delete_what_it_cannot_read_again(glance: HttpGlance) -> None:
     glance.hold(definition(type="boolean"), AGGREGATE.document())
-    path = BASE + metadefs.path(MAIN.name)
+    path = BASE + plan.path(MAIN.name)
     glance.meanwhile[2] = lambda: glance.fake.http.get(path, status_code=500)
     result = glance.run("install")
     assert f"could not delete namespace {MAIN.name}: Glance (image) answered 500" in result.err
@@ -222,7 +222,7 @@ def test_install_does_not_delete_what_it_cannot_read_again(glance: HttpGlance) -
 
 
 def test_install_does_not_write_on_what_it_cannot_read(glance: HttpGlance) -> None:
-    glance.fake.http.get(BASE + metadefs.path(AGGREGATE.name), status_code=500)
+    glance.fake.http.get(BASE + plan.path(AGGREGATE.name), status_code=500)
     result = glance.run("install")
     assert result.code == 1
     assert "Glance (image) answered 500" in result.err
@@ -306,7 +306,7 @@ def test_check_reads_every_page(installed: HttpGlance) -> None:
 def test_check_does_not_read_a_list_without_end(glance: HttpGlance) -> None:
     entry = {"namespace": "N", "resource_type_associations": []}
     answer = {"namespaces": [entry], "next": "/v2/again"}
-    glance.fake.http.get(BASE + metadefs.COLLECTION, json=answer)
+    glance.fake.http.get(BASE + plan.COLLECTION, json=answer)
     rows = glance.rows("check")
     assert rows[-1]["Result"] == "unreadable"
     assert len(glance.fake.reads()) == 22
@@ -336,7 +336,7 @@ def test_check_finds_an_interrupted_installation(installed: HttpGlance) -> None:
 
 
 def test_what_cannot_be_read_is_no_difference(installed: HttpGlance) -> None:
-    installed.fake.http.get(BASE + metadefs.path(AGGREGATE.name), status_code=403)
+    installed.fake.http.get(BASE + plan.path(AGGREGATE.name), status_code=403)
     result = installed.run("check", "-f", "json")
     assert result.code == 4
     (row,) = [row for row in result.json if row["Result"] != "ok"]
@@ -345,12 +345,12 @@ def test_what_cannot_be_read_is_no_difference(installed: HttpGlance) -> None:
 
 
 def test_a_difference_outranks_what_cannot_be_read(glance: HttpGlance) -> None:
-    glance.fake.http.get(BASE + metadefs.path(AGGREGATE.name), status_code=403)
+    glance.fake.http.get(BASE + plan.path(AGGREGATE.name), status_code=403)
     assert glance.run("check").code == 3
 
 
 def test_a_list_that_cannot_be_read_does_not_hide_ours(installed: HttpGlance) -> None:
-    installed.fake.http.get(BASE + metadefs.COLLECTION, status_code=403)
+    installed.fake.http.get(BASE + plan.COLLECTION, status_code=403)
     result = installed.run("check", "-f", "json")
     assert result.code == 4
     assert [row["Result"] for row in result.json].count("ok") == 9
@@ -370,7 +370,7 @@ def test_a_glance_that_is_away_is_asked_once(glance: HttpGlance) -> None:
 
 @pytest.mark.parametrize("text", ["<html>", "[]", "null", '{"namespace": 1}', '"x"'])
 def test_an_answer_of_another_form_is_unreadable(installed: HttpGlance, text: str) -> None:
-    installed.fake.http.get(BASE + metadefs.path(MAIN.name), text=text)
+    installed.fake.http.get(BASE + plan.path(MAIN.name), text=text)
     result = installed.run("check", "-f", "json")
     assert result.code == 4
     assert result.json[0]["Result"] == "unreadable"
@@ -378,7 +378,7 @@ def test_an_answer_of_another_form_is_unreadable(installed: HttpGlance, text: st
 
 @pytest.mark.parametrize("text", ["[]", '{"namespaces": 1}', '{"namespaces": ["x"]}'])
 def test_a_list_of_another_form_is_unreadable(installed: HttpGlance, text: str) -> None:
-    installed.fake.http.get(BASE + metadefs.COLLECTION, text=text)
+    installed.fake.http.get(BASE + plan.COLLECTION, text=text)
     result = installed.run("check", "-f", "json")
     assert result.code == 4
     assert result.json[-1]["Result"] == "unreadable"

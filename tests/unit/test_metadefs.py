@@ -14,16 +14,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from osc_uniqserial import metadefs, policy
-from osc_uniqserial.metadefs import (
+from osc_uniqserial.metadefs import comparison, model
+from osc_uniqserial.metadefs.comparison import Result
+from osc_uniqserial.metadefs.model import Item, Kind, Namespace
+from osc_uniqserial.metadefs.plan import (
     REPLACEMENT,
     Action,
-    Item,
-    Kind,
-    Namespace,
     NotOurs,
     Plan,
-    Result,
     Step,
+    path,
+    plan_remove,
 )
 from tests.unit.builders import Json
 from tests.unit.glance import (
@@ -95,13 +96,13 @@ def test_a_boolean_is_no_file_of_ours() -> None:
         "type": "boolean",
     }
     with pytest.raises(metadefs.Malformed, match=r"\$.properties.unique_serial.type"):
-        metadefs.parse_file(json.dumps(document))
+        model.parse_file(json.dumps(document))
 
 
 def test_every_error_of_a_file_is_named_with_its_place() -> None:
     document = MAIN.document() | {"protected": False, "visibility": "private", "more": 1}
     with pytest.raises(metadefs.Malformed) as caught:
-        metadefs.parse_file(json.dumps(document))
+        model.parse_file(json.dumps(document))
     for place in ("$.protected", "$.visibility", "'more' was unexpected"):
         assert place in str(caught.value)
 
@@ -109,7 +110,7 @@ def test_every_error_of_a_file_is_named_with_its_place() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "{}"])
 def test_what_is_no_namespace_is_refused(text: str) -> None:
     with pytest.raises(metadefs.Malformed):
-        metadefs.parse_file(text)
+        model.parse_file(text)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +136,9 @@ def test_an_answer_that_is_no_namespace_is_refused(document: object) -> None:
 # --- what differs ---------------------------------------------------------
 
 
-def found(document: Json) -> dict[str, metadefs.Comparison]:
+def found(document: Json) -> dict[str, comparison.Comparison]:
     """Compare the first namespace, by item."""
-    return {str(each.item): each for each in metadefs.compare(MAIN, Namespace.parse(document))}
+    return {str(each.item): each for each in comparison.compare(MAIN, Namespace.parse(document))}
 
 
 def test_what_is_as_it_should_be() -> None:
@@ -145,7 +146,7 @@ def test_what_is_as_it_should_be() -> None:
 
 
 def test_a_namespace_that_is_not_there_is_one_difference() -> None:
-    (only,) = metadefs.compare(MAIN, None)
+    (only,) = comparison.compare(MAIN, None)
     assert (only.result, only.item) == (Result.MISSING, Item(Kind.NAMESPACE))
 
 
@@ -169,7 +170,7 @@ def test_a_field_of_the_namespace(field: str, value: object) -> None:
         ({"type": "boolean"}, "Horizon stores null"),
         ({"enum": []}, "any text"),
         ({"default": "true"}, "nothing was chosen"),
-        ({"readonly": True}, "nobody"),
+        ({"readonly": True}, "does not let users set it"),
         ({"name": "unique_serial"}, "the key unique_serial, without its prefix"),
     ],
 )
@@ -182,7 +183,7 @@ def test_what_comes_of_a_changed_property_is_said(fields: Json, effect: str) -> 
 def test_a_stored_name_is_harmless_where_there_is_no_prefix() -> None:
     document = copy.deepcopy(AGGREGATE.document())
     document["properties"]["hw:unique_serial"]["name"] = "hw:unique_serial"
-    results = metadefs.compare(AGGREGATE, Namespace.parse(document))
+    results = comparison.compare(AGGREGATE, Namespace.parse(document))
     assert {each.result for each in results} == {Result.OK}
 
 
@@ -218,7 +219,7 @@ def test_what_is_not_ours_is_no_difference() -> None:
     results = found(document)
     for item in ("property extra", "association OS::Nova::Server", "object o", "tag t"):
         assert results[item].result is Result.NOT_OURS
-    assert not metadefs.DIFFERENCES & {each.result for each in results.values()}
+    assert not comparison.DIFFERENCES & {each.result for each in results.values()}
 
 
 # --- what changed since the plan was made ---------------------------------
@@ -232,7 +233,7 @@ FULL = changed(
 def meanwhile(**fields: Any) -> list[str]:
     """Return the items that changed in a namespace with everything in it."""
     now = copy.deepcopy(FULL) | fields
-    return [str(each) for each in metadefs.changes(Namespace.parse(FULL), Namespace.parse(now))]
+    return [str(each) for each in comparison.changes(Namespace.parse(FULL), Namespace.parse(now))]
 
 
 def test_nothing_changed() -> None:
@@ -319,8 +320,8 @@ def rival(association: Json, properties: Json | None = None, **fields: Any) -> N
 )
 def test_a_key_that_another_namespace_offers(association: Json, name: str) -> None:
     other = rival(association, {name: BOOLEAN, "more": BOOLEAN})
-    assert metadefs.may_conflict(OURS, other)
-    (conflict,) = metadefs.conflicts(OURS, other)
+    assert comparison.may_conflict(OURS, other)
+    (conflict,) = comparison.conflicts(OURS, other)
     assert conflict.item == Item(Kind.PROPERTY, name)
     assert conflict.result is Result.CONFLICT
 
@@ -337,8 +338,8 @@ def test_a_key_that_another_namespace_offers(association: Json, name: str) -> No
 )
 def test_what_is_another_key(association: Json, name: str, candidate: bool) -> None:
     other = rival(association, {name: BOOLEAN})
-    assert metadefs.may_conflict(OURS, other) is candidate
-    assert metadefs.conflicts(OURS, other) == ()
+    assert comparison.may_conflict(OURS, other) is candidate
+    assert comparison.conflicts(OURS, other) == ()
 
 
 def test_objects_offer_keys_too() -> None:
@@ -346,19 +347,19 @@ def test_objects_offer_keys_too() -> None:
         {"name": "OS::Nova::Flavor", "prefix": "hw:"},
         objects=[{"name": "thing", "properties": {"unique_serial": BOOLEAN}}],
     )
-    (conflict,) = metadefs.conflicts(OURS, other)
+    (conflict,) = comparison.conflicts(OURS, other)
     assert conflict.item == Item(Kind.OBJECT, "thing")
 
 
 def test_one_of_ours_can_offer_the_keys_of_the_other() -> None:
     document = changed()
     document["resource_type_associations"].append({"name": "OS::Nova::Aggregate", "prefix": "hw:"})
-    (conflict,) = metadefs.conflicts(OURS, Namespace.parse(document))
+    (conflict,) = comparison.conflicts(OURS, Namespace.parse(document))
     assert (conflict.namespace, conflict.details[0].stored) == (MAIN.name, "hw:unique_serial")
 
 
 def test_ours_do_not_conflict() -> None:
-    assert [metadefs.conflicts(OURS, each) for each in OURS] == [(), ()]
+    assert [comparison.conflicts(OURS, each) for each in OURS] == [(), ()]
 
 
 # --- plans ----------------------------------------------------------------
@@ -434,26 +435,26 @@ def test_a_replacement_that_holds_more_than_the_namespace_is_not_thrown_away() -
 
 def test_removal() -> None:
     glance = Glance(*(each.document() for each in OURS))
-    plan = metadefs.plan_remove(OURS, glance.namespaces())
+    plan = plan_remove(OURS, glance.namespaces())
     assert [step.method for step in plan.steps] == ["PUT", "DELETE", "PUT", "DELETE"]
     glance.carry_out(plan)
     assert glance.stored == {}
-    again = metadefs.plan_remove(OURS, glance.namespaces())
+    again = plan_remove(OURS, glance.namespaces())
     assert (again.steps, {row.action for row in again.rows}) == ((), {Action.ABSENT})
 
 
 def test_removal_of_what_is_not_ours_takes_force() -> None:
     glance = Glance(changed(tags=[{"name": "theirs"}]), AGGREGATE.document())
     with pytest.raises(NotOurs, match=f"tag theirs of {MAIN.name}"):
-        metadefs.plan_remove(OURS, glance.namespaces())
-    plan = metadefs.plan_remove(OURS, glance.namespaces(), force=True)
+        plan_remove(OURS, glance.namespaces())
+    plan = plan_remove(OURS, glance.namespaces(), force=True)
     assert actions(plan)["tag theirs"] == "removed (not ours)"
     glance.carry_out(plan)
     assert glance.stored == {}
 
 
 def test_a_name_cannot_leave_its_place_in_a_path() -> None:
-    assert metadefs.path("../a/b?c#d") == "/metadefs/namespaces/..%2Fa%2Fb%3Fc%23d"
+    assert path("../a/b?c#d") == "/metadefs/namespaces/..%2Fa%2Fb%3Fc%23d"
 
 
 # --- any stored state -----------------------------------------------------
@@ -528,7 +529,7 @@ def _theirs(stored: Namespace) -> Iterator[str]:
         Kind.OBJECT: stored.objects,
         Kind.TAG: dict.fromkeys(stored.tags),
     }
-    for item in metadefs.foreign(ours, stored):
+    for item in comparison.foreign(ours, stored):
         yield f"{ours.name} {item} {parts[item.kind][item.name]}"
 
 
@@ -536,8 +537,8 @@ def assert_installed(glance: Glance) -> None:
     stored = glance.namespaces()
     assert set(stored) == {each.name for each in OURS}
     for each in OURS:
-        results = {found.result for found in metadefs.compare(each, stored[each.name])}
-        assert not results & metadefs.DIFFERENCES
+        results = {found.result for found in comparison.compare(each, stored[each.name])}
+        assert not results & comparison.DIFFERENCES
     assert glance.plan().steps == ()
 
 
@@ -591,9 +592,9 @@ def test_what_somebody_adds_meanwhile_is_not_lost(glance: Glance, data: st.DataO
 
 @given(glances(), st.data())
 def test_an_interrupted_removal_can_be_repeated(glance: Glance, data: st.DataObject) -> None:
-    plan = metadefs.plan_remove(OURS, glance.namespaces(), force=True)
+    plan = plan_remove(OURS, glance.namespaces(), force=True)
     glance.carry_out(plan, data.draw(st.integers(0, len(plan.steps))))
-    glance.carry_out(metadefs.plan_remove(OURS, glance.namespaces(), force=True))
+    glance.carry_out(plan_remove(OURS, glance.namespaces(), force=True))
     assert glance.stored == {}
 
 
@@ -602,10 +603,10 @@ def test_an_interrupted_removal_can_be_repeated(glance: Glance, data: st.DataObj
 )
 def test_a_namespace_never_differs_from_itself(pair: tuple[Namespace, Json]) -> None:
     stored = Namespace.parse(pair[1])
-    assert {each.result for each in metadefs.compare(stored, stored)} == {Result.OK}
+    assert {each.result for each in comparison.compare(stored, stored)} == {Result.OK}
 
 
 def test_steps_name_the_right_that_they_take() -> None:
-    step = Step("DELETE", metadefs.path(MAIN.name), "delete_metadef_namespace", "")
-    plan = metadefs.plan_remove(OURS, {MAIN.name: Namespace.parse(changed(protected=False))})
+    step = Step("DELETE", path(MAIN.name), "delete_metadef_namespace", "")
+    plan = plan_remove(OURS, {MAIN.name: Namespace.parse(changed(protected=False))})
     assert (plan.steps[0].path, plan.steps[0].right) == (step.path, step.right)

@@ -266,7 +266,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_looked_at(
     # Another one that could be written.
     result, urls = asked(cloud, "--report", f"junit={folder}/fine", name, f"{kind}{folder / path}")
     assert (result.code, result.out, urls) == (1, "", [])
-    assert f"cannot be written: {said}. Nothing was looked at." in result.err
+    assert f"cannot be written: {said}. Nothing was checked." in result.err
     assert [*folder.iterdir()] == [folder / "file"]
 
 
@@ -290,7 +290,7 @@ def test_a_bad_baseline_is_told_before_anything_is_looked_at(
     result, urls = asked(cloud, "--baseline", str(path), "--report", f"html={folder}/x")
     assert (result.code, result.out, urls) == (1, "", [])
     assert said in result.err
-    assert "Nothing was looked at." in result.err
+    assert "Nothing was checked." in result.err
     assert str(path) in result.err
     assert [*folder.iterdir()] == before
 
@@ -431,7 +431,7 @@ def test_a_baseline_is_not_written_over_one_that_was_not_read(
     before = Path(path).read_text()
     result, urls = asked(cloud, "--write-baseline", path, "--baseline-reason", "New")
     assert (result.code, urls) == (1, [])
-    assert "is there already: give it with --baseline too" in result.err
+    assert "exists: give it with --baseline too" in result.err
     assert Path(path).read_text() == before
     Path(path).write_text("")
     written(cloud, folder)
@@ -462,9 +462,12 @@ def test_of_one_project_nothing_is_taken_for_gone(cloud: AuditCloud, folder: Pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--only", "pending-restart"), "pending-restart cannot be looked for here: no source"),
-        (("--only", "not-steered", "--skip", "not-steered"), "leave nothing to look for"),
-        (("--only", "not-steered", "--only", "no-domain"), "no-domain cannot be looked for here"),
+        (("--only", "pending-restart"), "pending-restart cannot be checked in this run: no source"),
+        (("--only", "not-steered", "--skip", "not-steered"), "leave no check to run"),
+        (
+            ("--only", "not-steered", "--only", "no-domain"),
+            "no-domain cannot be checked in this run",
+        ),
     ],
 )
 def test_nothing_to_look_for_is_an_error(
@@ -648,8 +651,8 @@ def test_entries_that_nothing_meets_are_named(cloud: AuditCloud, folder: Path) -
     )
     result = cloud.run("--baseline", path, "--only", "invalid-value")
     assert result.code == 0
-    assert result.err.count("is met by nothing: remove it") == 1
-    assert f"The entry invalid-value of flavor gone of {path} is met by" in result.err
+    assert result.err.count("matches no finding: remove it") == 1
+    assert f"The entry invalid-value of flavor gone of {path} matches no finding" in result.err
 
 
 def test_to_renew_a_baseline_keeps_what_was_written(cloud: AuditCloud, folder: Path) -> None:

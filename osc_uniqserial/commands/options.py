@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands have, and the values that were given for them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osc_lib import exceptions
+
+from osc_uniqserial.policy import HostMode
+
+if TYPE_CHECKING:
+    from osc_uniqserial.guests.options import GuestSources
+    from osc_uniqserial.model.cloud import GivenModes
+
+_MODES = ", ".join(mode.value for mode in HostMode)
+_WORKERS = 4
+
+
+def add_servers(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the servers to read: --all-projects, --project, --max-workers."""
+    from openstackclient.identity import common
+
+    parser.add_argument(
+        "--all-projects", action="store_true", help="Servers of all projects (admin only)"
+    )
+    parser.add_argument(
+        "--project",
+        metavar="<project>",
+        help="Servers of this project (name or ID) (admin only)",
+    )
+    common.add_project_domain_option_to_parser(parser)
+    parser.add_argument(
+        "--max-workers",
+        metavar="<number>",
+        type=positive,
+        default=_WORKERS,
+        help=f"Maximum number of concurrent requests to Nova (default: {_WORKERS})",
+    )
+
+
+def project_id(client_manager: Any, parsed_args: argparse.Namespace) -> str | None:
+    """Return the ID of the project of --project; None without that option."""
+    if not parsed_args.project:
+        return None
+    from openstackclient.identity import common
+
+    found: str = common.find_project(
+        client_manager.identity, parsed_args.project, parsed_args.project_domain
+    ).id
+    return found
+
+
+def add_host_modes(parser: argparse.ArgumentParser) -> None:
+    """Add --host-mode and --host-modes: host modes that no trait declares."""
+    parser.add_argument(
+        "--host-mode",
+        metavar="<host=mode>",
+        dest="host_modes",
+        type=_host_mode,
+        action="append",
+        default=[],
+        help="[libvirt]sysinfo_serial of a host whose traits do not declare it:"
+        f" {_MODES}; * stands for every other host (repeat option to give several)",
+    )
+    parser.add_argument(
+        "--host-modes",
+        metavar="<file>",
+        dest="host_modes_file",
+        help="YAML file with the same: a mapping of host to mode",
+    )
+
+
+def host_modes(parsed_args: argparse.Namespace) -> GivenModes:
+    """Return the given modes; --host-mode overrides the file.
+
+    :raises CommandError: when the file cannot be read or is not a mapping of host to mode
+    """
+    from osc_uniqserial.model.cloud import GivenModes
+
+    modes = _read_modes(parsed_args.host_modes_file) if parsed_args.host_modes_file else {}
+    return GivenModes(modes | dict(parsed_args.host_modes))
+
+
+def _host_mode(text: str) -> tuple[str, HostMode]:
+    host, _equals, mode = text.rpartition("=")
+    if not host:
+        raise argparse.ArgumentTypeError(f"expected HOST=MODE, got {text!r}")
+    try:
+        return host, HostMode(mode)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{mode!r} is not a mode of [libvirt]sysinfo_serial; it is one of {_MODES}"
+        ) from None
+
+
+def _read_modes(path: str) -> dict[str, HostMode]:
+    import yaml
+
+    def wrong(text: str) -> exceptions.CommandError:
+        return exceptions.CommandError(f"--host-modes: {path}{text}")
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise wrong(f" cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise wrong(f" is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise wrong(" must map each host to its mode")
+    modes = {}
+    for host, mode in content.items():
+        try:
+            modes[str(host)] = HostMode(mode)
+        except ValueError:
+            text = f": host {str(host)!r} has mode {mode!r}; it is one of {_MODES}"
+            raise wrong(text) from None
+    return modes
+
+
+def add_live_sources(parser: argparse.ArgumentParser, title: str) -> None:
+    """Add the options that name sources of live serial numbers.
+
+    :param title: description of the option group
+    """
+    group = parser.add_argument_group("live serial numbers", title)
+    for option, metavar, text in (
+        (
+            "--libvirt-uri",
+            "<uri>",
+            "Read-only connection to libvirt, such as qemu+ssh://{host}/system: {host} stands"
+            " for each compute host (repeat option to give several; needs libvirt-python)",
+        ),
+        (
+            "--domain-xml",
+            "<path>",
+            "Output of 'virsh dumpxml': a file, a folder of files, or - for standard input"
+            " (repeat option to give several)",
+        ),
+        (
+            "--facts",
+            "<file>",
+            "JSON lines with uuid and serial as reported by guests; - for standard input"
+            " (repeat option to give several)",
+        ),
+    ):
+        group.add_argument(option, metavar=metavar, action="append", default=[], help=text)
+    group.add_argument(
+        "--timeout",
+        metavar="<seconds>",
+        type=_seconds,
+        help="Timeout of one connection to libvirt, for all its requests (default: 60)",
+    )
+
+
+def live_sources(parsed_args: argparse.Namespace) -> GuestSources:
+    """Return the given sources of live serial numbers."""
+    from osc_uniqserial.guests import libvirt
+    from osc_uniqserial.guests.options import GuestSources
+
+    return GuestSources(
+        parsed_args.libvirt_uri,
+        parsed_args.domain_xml,
+        parsed_args.facts,
+        parsed_args.timeout or libvirt.TIMEOUT,
+    )
+
+
+def positive(text: str) -> int:
+    """Return a whole number above 0.
+
+    :raises ArgumentTypeError: when the text is no such number
+    """
+    with contextlib.suppress(ValueError):
+        if int(text) > 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
