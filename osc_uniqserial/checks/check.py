@@ -78,13 +78,9 @@ class Shared(enum.Enum):
     FLAVOR_AND_IMAGE = "flavor and image"
     CLOUD = "cloud"
 
-    @property
-    def key(self) -> Callable[[ServerFacts], tuple[str, str]]:
-        """A function of a server: the name or ID of what it shares, and of the image for two."""
-        return _KEYS[self]
 
-
-_KEYS: Mapping[Shared, Callable[[ServerFacts], tuple[str, str]]] = {
+#: What a server shares: its name or ID, and the ID of the image where two are shared.
+KEYS: Mapping[Shared, Callable[[ServerFacts], tuple[str, str]]] = {
     Shared.HOST: lambda server: (server.host or "", ""),
     Shared.FLAVOR: lambda server: (server.flavor or "", ""),
     Shared.IMAGE: lambda server: (server.image or "", ""),
@@ -129,17 +125,17 @@ class Detail:
 class Group:
     """The servers of one finding.
 
-    :ivar shared: what the servers share
-    :ivar key: see :meth:`Shared.key`; an empty text where the value is hidden from the user
+    :ivar key: see :data:`KEYS`; an empty text where the value is hidden from the user
     :ivar cause: see :class:`Detail`
     :ivar example: see :class:`Detail`
     :ivar provider: the resource provider of the first server's host
     :ivar resource: the resource of the finding; set when all servers are known
     """
 
+    check: Check
     shared: Shared
-    key: tuple[str, str]
     cause: tuple[Any, ...]
+    key: tuple[str, str]
     example: Any = None
     provider: str | None = None
     resource: Resource = CLOUD

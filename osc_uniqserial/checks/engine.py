@@ -8,10 +8,11 @@ the number of findings does not depend on the number of servers. Checks run once
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from osc_uniqserial.checks import unread
-from osc_uniqserial.checks.check import Check, Detail, Group, Shared, checks_for, found_in
+from osc_uniqserial.checks.check import KEYS, Check, Detail, Group, Shared, checks_for, found_in
 from osc_uniqserial.checks.cloud import Assessment, Cloud
 from osc_uniqserial.checks.live import Verification
 from osc_uniqserial.metadefs import EVERY_NAMESPACE, Comparison, faults
@@ -20,59 +21,51 @@ from osc_uniqserial.model.finding import CLOUD, Coverage, Finding, Resource
 from osc_uniqserial.text import counted
 
 
-class _Cause:
-    """Servers of one check with one cause, grouped by the resource that they share."""
-
-    __slots__ = ("_key", "cause", "check", "groups", "shared")
-
-    def __init__(self, check: Check, shared: Shared, cause: tuple[Hashable, ...]) -> None:
-        self.check = check
-        self.shared = shared
-        self.cause = cause
-        self.groups: dict[tuple[str, str], Group] = {}
-        self._key = shared.key
-
-    def add(self, server: ServerFacts, example: object) -> None:
-        """Add a server to the group of its resource."""
-        key = self._key(server)
-        group = self.groups.get(key)
-        if group is None:
-            group = self.groups[key] = Group(self.shared, key, self.cause, example)
-            group.provider = server.on.hypervisor.id if server.on else None
-        group.servers.add(server.id, server.name)
-
-
 class Groups:
-    """Servers grouped by check, shared resource and cause."""
+    """Servers grouped by check, cause and shared resource; iterable."""
 
     def __init__(self) -> None:
         self._causes: dict[tuple[Check, Shared, tuple[Hashable, ...]], _Cause] = {}
 
     def cause(self, check: Check, detail: Detail) -> _Cause:
         """Return where the servers with a detail are grouped."""
-        shared = detail.shared or check.shared or Shared.CLOUD
-        key = (check, shared, detail.cause)
+        key = (check, detail.shared or check.shared or Shared.CLOUD, detail.cause)
         return self._causes.setdefault(key, _Cause(*key))
+
+    def __iter__(self) -> Iterator[Group]:
+        """Yield the groups."""
+        return (group for cause in self._causes.values() for group in cause.groups.values())
 
     def of(self, check: Check) -> Sequence[Group]:
         """Return the groups of a check."""
-        causes = [each for each in self._causes.values() if each.check is check]
-        return [group for each in causes for group in each.groups.values()]
+        return [group for group in self if group.check is check]
 
     def findings(self, cloud: Cloud) -> Iterator[Finding]:
         """Yield the findings of groups with enough servers, sorted."""
-        for check, group in sorted(
-            (
-                (cause.check, group)
-                for cause in self._causes.values()
-                for group in cause.groups.values()
-            ),
-            key=lambda item: (item[0].id, item[1].shared.value, item[1].key, repr(item[1].cause)),
-        ):
+        for group in sorted(self, key=lambda g: (g.check.id, g.shared.value, g.key, repr(g.cause))):
+            check = group.check
             if len(group.servers) >= check.at_least and check.explain:
                 group.resource = _resource(group, cloud)
                 problem = dataclasses.replace(check.explain(group, cloud), servers=group.servers)
                 yield check.finding(group.resource, problem)
+
+
+class _Cause:
+    """Servers of one check with one cause, grouped by the resource that they share."""
+
+    def __init__(self, check: Check, shared: Shared, cause: tuple[Hashable, ...]) -> None:
+        self.groups: dict[tuple[str, str], Group] = {}
+        self._group = functools.partial(Group, check, shared, cause)
+        self._key = KEYS[shared]
+
+    def add(self, server: ServerFacts, example: object) -> None:
+        """Add a server to the group of its resource."""
+        key = self._key(server)
+        group = self.groups.get(key)
+        if group is None:
+            provider = server.on.hypervisor.id if server.on else None
+            group = self.groups[key] = self._group(key, example, provider)
+        group.servers.add(server.id, server.name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -105,9 +98,7 @@ class Audit:
     """
 
     def __init__(
-        self,
-        configuration: Configuration,
-        definitions: Iterable[Comparison] = (),
+        self, configuration: Configuration, definitions: Iterable[Comparison] = ()
     ) -> None:
         """Prepare; nothing is checked yet.
 
