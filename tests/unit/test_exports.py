@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import importlib
 import itertools
 import json
 import os
@@ -34,7 +35,7 @@ from osc_uniqserial.commands.findings import COLUMNS
 from osc_uniqserial.effective.counts import HostCounts
 from osc_uniqserial.model.finding import Covered, Finding, Remedy, Severity
 from osc_uniqserial.policy import HostMode, SerialSource
-from osc_uniqserial.reports import html, junit, prometheus
+from osc_uniqserial.reports import FORMATS, html, junit, prometheus
 from osc_uniqserial.reports import json as json_report
 from osc_uniqserial.reports.baseline import Assessed, Entry, Standing
 from osc_uniqserial.reports.files import Target
@@ -536,6 +537,14 @@ def test_pictures_and_tables_have_words(made: Run) -> None:
     for each in read.elements:
         if each.attributes.get("tabindex") == "0":
             assert each.attributes["role"] == "region"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_every_format_escapes_what_terminals_interpret(kind: str, text: str) -> None:
+    written = importlib.import_module(f"osc_uniqserial.reports.{kind}").render(run_of(text))
+    kinds = {unicodedata.category(char) for char in written.decode() if char != "\n"}
+    assert not kinds & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

@@ -21,13 +21,12 @@ from osc_uniqserial.checks import ALL, AUDIT, VERIFY
 from osc_uniqserial.checks.engine import Audit
 from osc_uniqserial.commands.findings import COLUMNS
 from osc_uniqserial.model.guest import GuestSource
-from osc_uniqserial.reports import html
+from osc_uniqserial.reports import FORMATS, html
 from osc_uniqserial.reports.files import Target
 from tests.unit.builders import M_AUTO, PLAIN, Json, nova_domain, server_id
 from tests.unit.clouds import FAULTS, AuditCloud, Node, QuietCloud, deny_all_projects
 from tests.unit.fake_cloud import GLANCE, NOVA, PROJECT_ID, FakeCloud, Result
 
-FORMATS = ("html", "junit", "prometheus", "json")
 LIBRARIES = {"html": "jinja2", "junit": "junitparser", "prometheus": "prometheus_client"}
 UTC_TODAY = datetime.datetime.now(datetime.UTC).date()
 
