@@ -268,7 +268,7 @@ def audit(
         ours = metadefs.load()
     except metadefs.Malformed as error:
         raise CloudError(str(error)) from error
-    definitions = background.start(Catalog(connection).survey, ours)
+    definitions = background.start(Catalog(connection).compare, ours)
     reader = CloudReader(rest, given)
     sources = sources or GuestSources()
     run = AuditRun(reader, scope or Scope(), audit_checks(sources), sources, workers, progress)

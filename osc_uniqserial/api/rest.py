@@ -45,6 +45,10 @@ _SERVICE_NAMES: Mapping[Service, str] = {
     "placement": "Placement",
     "block_storage": "Cinder (block storage)",
 }
+#: One thread makes a proxy of openstacksdk, which stores the endpoint that it discovered as an
+#: override: a thread that makes the same proxy meanwhile takes that for the user's, and fails where
+#: it has no version document (openstack/service_description.py, ``_make_proxy``).
+_LOCKS = {service: threading.Lock() for service in _SERVICE_NAMES}
 _NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface or version)"
 
 #: Train, the oldest Nova API that is supported.
@@ -85,19 +89,13 @@ class Rest:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._locks = {service: threading.Lock() for service in _SERVICE_NAMES}
         # Discovery takes its timeout from the session. The user's api_timeout has priority.
         if connection.session.timeout is None:
             connection.session.timeout = _TIMEOUT
 
     def _proxy(self, service: Service) -> Any:
-        """Return the SDK's proxy of a service; one thread makes it.
-
-        openstacksdk stores the endpoint that it discovered as an override. A thread that makes
-        the same proxy meanwhile takes that for the user's, and fails where this endpoint has no
-        version document (openstack/service_description.py, ``_make_proxy``).
-        """
-        with self._locks[service]:
+        """Return the SDK's proxy of a service."""
+        with _LOCKS[service]:
             return getattr(self._connection, service)
 
     def get(

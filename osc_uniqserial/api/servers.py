@@ -37,11 +37,11 @@ class Servers:
 
     def __init__(
         self,
-        survey: CloudReader,
+        reader: CloudReader,
         pages: ServerPages[Sequence[ServerFacts]],
         volumes: inventory.Volumes,
     ) -> None:
-        self._survey = survey
+        self._reader = reader
         self._pages = pages
         self._down: tuple[str, ...] | None = ()
         self.gaps = pages.gaps
@@ -55,9 +55,9 @@ class Servers:
         with _few_collections():
             yield from self._pages
             # Nova omits the servers of a cell that went down during the run without an error.
-            self._down = hosts.hosts_of_down_cells(self._survey.rest)
+            self._down = hosts.hosts_of_down_cells(self._reader.rest)
             if self._pages.of_down_cells:
-                yield self._survey.digest(self._pages.of_down_cells)
+                yield self._reader.digest(self._pages.of_down_cells)
 
     @property
     def expected(self) -> int | None:
@@ -71,7 +71,7 @@ class Servers:
         if self._down is None:
             # The state of cells is hidden from this user; a list without next page is complete.
             return not listed
-        fleet = self._survey.configuration.fleet
+        fleet = self._reader.configuration.fleet
         before = fleet.hosts_of_down_cells if isinstance(fleet, Fleet) else fleet.hosts
         return bool(before or self._down) and not (listed and set(self._down) <= set(before))
 

@@ -75,8 +75,8 @@ def misplaced_key(request: Flavor | Image, _cloud: Cloud) -> Iterator[Problem]:
         )
         if isinstance(request, Flavor) and ":" not in key:
             text += (
-                "; worse, AggregateInstanceExtraSpecsFilter wants it on a host aggregate, so that"
-                " servers may find no host"
+                "; worse, AggregateInstanceExtraSpecsFilter requires it on a host aggregate, so"
+                " that servers may find no host"
             )
         yield Problem(text, run(_command(request, f"unset --property {shlex.quote(key)}")))
 

@@ -124,9 +124,9 @@ def read_fleet(connection: Any, given: GivenModes) -> Fleet | Unchecked:
     """Return the hosts of a cloud, or the reason why they cannot be read."""
     # The shell imports the modules of all commands at every start.
     from osc_uniqserial.api import hosts
-    from osc_uniqserial.api.rest import Rest
+    from osc_uniqserial.api.rest import Rest, or_unchecked
 
-    return output.or_unchecked(lambda: hosts.read_hosts(Rest(connection), given)[0])
+    return or_unchecked(lambda: hosts.read_hosts(Rest(connection), given)[0])
 
 
 def _fleet(fleet: Fleet | Unchecked) -> Fleet:
@@ -141,7 +141,7 @@ def _fleet(fleet: Fleet | Unchecked) -> Fleet:
         return fleet
     text = f"The hypervisors could not be read: {fleet.reason}"
     if fleet.status == 403:
-        text += " Nova's default policy wants an administrator."
+        text += " Nova's default policy requires an administrator."
     if fleet.hosts:
         text = f"{text.rstrip('.')}. In a cell that is down: {readiness.summary(fleet.hosts)}."
     raise output.error(text)
@@ -169,8 +169,8 @@ def _notes(fleet: Fleet) -> Iterator[str]:
 
         yield (
             f"a cell is down, with {readiness.summary(fleet.hosts_of_down_cells)}; Nova lists no"
-            " hypervisor of any cell then: what hosts run is unknown, and the state of those in"
-            " that cell"
+            " hypervisor of any cell then: the type of all hypervisors is unknown, and so is the"
+            " state of the hosts in that cell"
         )
     yield from fleet.notes
 

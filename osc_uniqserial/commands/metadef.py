@@ -155,9 +155,9 @@ class CheckMetadefs(output.Lister):
         from osc_uniqserial.metadefs.catalog import Catalog
         from osc_uniqserial.metadefs.comparison import DIFFERENCES, Result
 
-        survey = Catalog(self.app.client_manager.sdk_connection).survey(load_namespaces())
-        output.warn(survey.notes)
-        results = {each.result for each in survey.comparisons}
+        found = Catalog(self.app.client_manager.sdk_connection).compare(load_namespaces())
+        output.warn(found.notes)
+        results = {each.result for each in found.comparisons}
         self.set_exit_code(bool(results & DIFFERENCES), Result.UNREADABLE in results)
         formatter = parsed_args.formatter
-        return _CHECK_COLUMNS, [_row(each, each.result, formatter) for each in survey.comparisons]
+        return _CHECK_COLUMNS, [_row(each, each.result, formatter) for each in found.comparisons]

@@ -8,8 +8,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osc_lib import exceptions
-
+from osc_uniqserial.commands import output
 from osc_uniqserial.policy import HostMode
 
 if TYPE_CHECKING:
@@ -100,8 +99,8 @@ def _host_mode(text: str) -> tuple[str, HostMode]:
 def _read_modes(path: str) -> dict[str, HostMode]:
     import yaml
 
-    def wrong(text: str) -> exceptions.CommandError:
-        return exceptions.CommandError(f"--host-modes: {path}{text}")
+    def wrong(text: str) -> Exception:
+        return output.error(f"--host-modes: {path}{text}")
 
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

@@ -9,19 +9,14 @@ import logging
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from openstackclient import command
 from osc_lib import exceptions
 
 from osc_uniqserial.text import safe_text
-
-if TYPE_CHECKING:
-    from osc_uniqserial.model.cloud import Unchecked
-
-_Read = TypeVar("_Read")
 
 LOG = logging.getLogger(__name__)
 
@@ -38,17 +33,6 @@ FINDINGS, UNCHECKED = 3, 4
 def error(text: str) -> exceptions.CommandError:
     """Return the error of a command, with a text that is safe on a terminal."""
     return exceptions.CommandError(safe_text(text))
-
-
-def or_unchecked(read: Callable[[], _Read]) -> _Read | Unchecked:
-    """Return what a function reads from the cloud, or the reason why it cannot be read."""
-    from osc_uniqserial.api.rest import CloudError
-    from osc_uniqserial.model.cloud import Unchecked
-
-    try:
-        return read()
-    except CloudError as failure:
-        return Unchecked(str(failure))
 
 
 def word(value: Enum | None) -> str | None:

@@ -148,7 +148,7 @@ class ListUniqueSerials(output.Lister):
             output.warn(["the hosts of servers are hidden from this user: --host finds none"])
         lost = [f"some servers could not be read: {gap.reason}" for gap in servers.gaps]
         if servers.unlisted_cells:
-            lost.append("a cell is down, and Nova leaves its servers out of a long list")
+            lost.append("a cell is down, and Nova omits its servers from a long list")
         if servers.volumes_unread:
             output.warn([f"the volumes could not be read: {servers.volumes_unread}"])
         if lost:

@@ -33,7 +33,7 @@ class ShowStatus(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read the facts, assess them, and return one row for each check."""
         # The shell imports the modules of all commands at every start.
-        from osc_uniqserial.api.rest import Rest
+        from osc_uniqserial.api.rest import Rest, or_unchecked
         from osc_uniqserial.api.validator import extra_spec_validator
         from osc_uniqserial.checks import readiness
         from osc_uniqserial.metadefs.catalog import Catalog
@@ -42,9 +42,9 @@ class ShowStatus(output.Lister):
         given = options.host_modes(parsed_args)
         ours = metadef.load_namespaces()
         connection = self.app.client_manager.sdk_connection
-        definitions = Catalog(connection).survey(ours).comparisons
+        definitions = Catalog(connection).compare(ours).comparisons
         fleet = hosts.read_fleet(connection, given)
-        validator = output.or_unchecked(lambda: extra_spec_validator(Rest(connection)))
+        validator = or_unchecked(extra_spec_validator, Rest(connection))
         rows = readiness.assess(definitions, validator, fleet)
         if isinstance(fleet, Fleet):
             output.warn(fleet.notes)

@@ -247,7 +247,7 @@ def _outlook(
     if pending:
         change = pending[0]
         return (
-            f"The {change.input} now says {quoted(change.next)} where this server uses"
+            f"The {change.input} now has {quoted(change.next)} where this server uses"
             f" {quoted(change.now)}: a {change.applied_by} applies it."
         )
     if survives is True:

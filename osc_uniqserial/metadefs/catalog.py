@@ -114,7 +114,7 @@ class Catalog:
                 f" ({', '.join(map(str, changes))}), and nothing of it was deleted"
             )
 
-    def survey(self, ours: Sequence[Namespace]) -> CatalogComparison:
+    def compare(self, ours: Sequence[Namespace]) -> CatalogComparison:
         """Compare Glance's namespaces with ours.
 
         Sends one request for the list, one for each namespace of ours, and one for each other

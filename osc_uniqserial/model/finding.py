@@ -85,7 +85,7 @@ class ServerIds:
 
     @property
     def counted(self) -> str:
-        """How many there are, and the first of them, for people."""
+        """The number of servers and the first names."""
         more = ", ..." if len(self) > NAMES_SHOWN else ""
         return f"{counted(len(self), 'server')} ({', '.join(self.some)}{more})"
 

@@ -35,7 +35,7 @@ def _cloud_of(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Look whether each module has one cloud."""
+    """Check that the tests of each module need one cloud."""
     for item in items:
         needed = {"seeded", "cloud"} & {*getattr(item, "fixturenames", ())}
         if not needed <= {_cloud_of(item.nodeid).partition("-")[0]}:

@@ -192,7 +192,7 @@ def test_a_user_without_rights_learns_why(cloud: Cloud, user: str) -> None:
     run = cloud.openstack(*LIST, check=False, cloud=user)
     assert (run.returncode, run.stdout) == (1, "")
     assert "answered 403: Policy doesn't allow" in run.stderr
-    assert "wants an administrator." in run.stderr
+    assert "requires an administrator." in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -376,7 +376,7 @@ def test_a_user_without_rights_learns_why(cloud: HostCloud) -> None:
     )
     said = cloud.refused()
     assert f"The hypervisors could not be read: Nova (compute) answered 403: {message}" in said
-    assert "wants an administrator." in said
+    assert "requires an administrator." in said
     assert [path for path in cloud.fake.reads() if "os-services" in path] == []
 
 

@@ -164,7 +164,7 @@ def test_a_changed_flavor_waits_for_a_resize(fake: FakeCloud) -> None:
     assert shown["pending"] == [
         {"input": "flavor", "now": None, "next": "true", "applied_by": "resize"}
     ]
-    assert "The flavor now says 'true' where this server uses nothing" in shown["why"]
+    assert "The flavor now has 'true' where this server uses nothing" in shown["why"]
 
 
 def test_a_deleted_flavor_leaves_the_servers_copy(fake: FakeCloud) -> None:

@@ -215,10 +215,10 @@ def test_show_and_list_give_the_same_answer(data: st.DataObject) -> None:
         modes = data.draw(MODES)
 
         rest = connected()
-        survey = CloudReader(rest, modes)
-        fleet = survey.configuration.fleet
+        reader = CloudReader(rest, modes)
+        fleet = reader.configuration.fleet
         reports = Explanations(fleet if isinstance(fleet, Fleet) else None)
-        listed = [reports.of(each) for page in survey.servers({}, 2) for each in page]
+        listed = [reports.of(each) for page in reader.servers({}, 2) for each in page]
         assert len(listed) == len(cloud.records)
         for about in listed:
             record = find_server(rest, about.server.id)
