@@ -78,7 +78,7 @@ def audit(environment: Mapping[str, str] | None = None, workers: int | None = No
 
 
 def servers_audited(errors: str) -> int:
-    """Read the line on coverage; ``about`` in it tells of servers that were not read."""
+    """Read the line on coverage; ``about`` in it stands for servers that were not read."""
     found = re.search(r" of ([\d,]+) servers checked", errors)
     if not found:
         sys.exit(f"the audit has not read every server: {errors.strip()}")

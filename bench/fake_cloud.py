@@ -8,7 +8,7 @@ It reads only: what commands ask of Keystone, Nova, Placement, Glance and Cinder
 show. Prints its URL when it is ready, and serves on loopback until SIGTERM. The cloud in FILE is
 ``fake``. The same arguments make the same cloud, but for the port in its links.
 
-``GET /_count`` tells what was asked since the last ``POST /_reset``, and what it cost here.
+``GET /_count`` returns the requests since the last ``POST /_reset``, and what they cost here.
 
 Client and server share the machine, so this one does next to nothing for each request: servers
 are rendered once, laid end to end in order of their UUIDs, and a page in that order is one piece
@@ -55,7 +55,7 @@ Piece = bytes | memoryview
 CLOUD = "fake"
 #: The most that Nova, Glance and Cinder give in one page by default.
 PAGE = 1000
-#: What Glance gives in one page when nobody says how much (limit_param_default).
+#: Glance's page size without a limit (limit_param_default).
 IMAGE_PAGE = 25
 PROJECTS = 50
 COMPUTE_NEWEST = (2, 98)
@@ -915,7 +915,7 @@ class Apis:
         position = servers.find(identifier)
         if position is None:
             raise _not_found(f"Instance {identifier} could not be found.")
-        # The one thing that only this request tells.
+        # Only this answer has it.
         record = bytes(servers.record(position)).replace(
             b'"locked_reason": ', b'"server_groups": [], "locked_reason": '
         )

@@ -41,7 +41,7 @@ class BackendDriver(driver.VolumeDriver):  # type: ignore[misc]  # Cinder has no
     def clone_image(
         self, context: Any, volume: Any, image_location: Any, image_meta: Any, image_service: Any
     ) -> tuple[dict[str, Any], bool]:
-        """Claim to have the image's data, so that nobody downloads it."""
+        """Claim to have the image's data, so that it is not downloaded."""
         return {}, True
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def ensure_templates(layout: Layout, progress: Progress) -> Path:
         return target
     progress("making the databases (once for these packages)")
     target.parent.mkdir(exist_ok=True)
-    # What a killed process began. The environment's lock is held: nobody is at it now.
+    # Left by a killed process. The environment's lock is held: no process is writing.
     for unfinished in target.parent.glob(".new-*"):
         shutil.rmtree(unfinished)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as scratch:

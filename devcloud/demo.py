@@ -138,7 +138,7 @@ def run_demo(layout: Layout, progress: Progress, *, fresh: bool) -> None:
         *("unique", "serial", "host", "list"),
         *_columns("host host_mode host_honours meets_unique servers"),
     )
-    demo.say("What is wrong in this cloud? Exit code 3 tells a script that there is something.")
+    demo.say("What is wrong in this cloud? Exit code 3: there are findings.")
     demo.run(
         *("unique", "serial", "audit", *_columns("severity id resource_name servers")), expect=3
     )

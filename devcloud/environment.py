@@ -57,7 +57,7 @@ def renew(home: Path, name: str, wanted: str, make: Callable[[], None]) -> None:
 
 
 def _stamp(home: Path, name: str) -> Path:
-    # In the root of the environment: making it anew removes the stamps.
+    # In the root of the environment: making it again removes the stamps.
     return home / f"{name}-stamp"
 
 
@@ -90,7 +90,7 @@ def ensure(layout: Layout, progress: Progress) -> None:
 
 
 def make_venv(layout: Layout, home: Path) -> None:
-    """Make a virtual environment anew; the cloud's install log says what happened."""
+    """Make a new virtual environment; the output is in the cloud's install log."""
     for path in home.iterdir() if home.exists() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

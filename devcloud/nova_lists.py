@@ -2,8 +2,8 @@
 """A second process of Nova's API, which answers some of the requests for lists of servers.
 
 Nova spends seconds of Python on a page of 1,000 servers, and a process computes one at a time.
-Every deployment runs several workers; here the fake transport holds all that speaks RPC in one
-process. Lists need the databases only, so another process can make them.
+Every deployment runs several workers; here the fake transport keeps all services that use RPC in
+one process. Lists need the databases only, so another process can make them.
 """
 
 import http.client
@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds; a page of a big cloud takes long.
 _TIMEOUT = 600
-#: What belongs to one connection alone, or is made anew (RFC 9110, 7.6.1).
+#: Headers of one connection, or that are made again (RFC 9110, 7.6.1).
 _OF_CONNECTION = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 
 

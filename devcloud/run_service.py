@@ -74,7 +74,7 @@ def _application(module: str) -> Any:
 
 
 def main(service: str, root: str, fd: str) -> None:
-    """Load the application and serve it for ever."""
+    """Load the application and serve it until the process ends."""
     sys.argv = [service]
     listener = socket.socket(fileno=int(fd))
     importlib.import_module("devcloud.sqlite_writers").install()

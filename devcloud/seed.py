@@ -3,7 +3,7 @@
 
 What has an API that can make it is made through the API. Hosts, servers and volumes are written
 beside the running services, through their own objects (``devcloud.seed_nova`` and
-``devcloud.seed_cinder``): nobody wants to boot thousands of servers, and hosts without a compute
+``devcloud.seed_cinder``): booting thousands of servers takes too long, and hosts without a compute
 cannot be had otherwise. They have no inventory in Placement, so the scheduler never takes them;
 their servers can be looked at, not acted on.
 """

@@ -90,7 +90,7 @@ class Seeder:
         """Let the hosts report whenever a real compute of their cell does.
 
         Nova takes a service for down when its last report is too long ago, or too far in the
-        future; and nobody reports for these.
+        future; and no process reports for these.
         """
         leader = next(host.name for host in HOSTS if host.cell == cell)
         names = [host["name"] for host in self.plan["hosts"] if host["cell"] == cell]

@@ -117,7 +117,7 @@ class Aggregate:
 
 @dataclass
 class Volume:
-    """A volume, attached; without ``exists`` only Nova knows of it."""
+    """A volume, attached; without ``exists`` only Nova has it."""
 
     id: str
     attachment_id: str
@@ -231,7 +231,7 @@ class Builder:
     # --- resources --------------------------------------------------------
 
     def host(self, kind: str, traits: Sequence[str], **more: Any) -> Host:
-        """Add a host; its name tells its kind."""
+        """Add a host; its name has its kind."""
         name = self.number(f"seed-{kind}")
         more.setdefault("node", name)
         made = Host(kind=kind, name=name, traits=tuple(traits), **more)
@@ -364,7 +364,7 @@ class Builder:
         self.plan.findings.append(Finding(finding, resource_type, known_as, name))
 
     def unknown_elsewhere(self, host: str, known_as: str) -> None:
-        """Note that nobody knows the mode of a host that the plan does not make."""
+        """Note that the mode of a host that the plan does not make is unknown."""
         self.plan.unchecked.append(Unchecked("host-mode-unknown", "host", known_as, host))
 
     def finish(self) -> Plan:

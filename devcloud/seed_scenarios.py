@@ -6,7 +6,7 @@ unique whose images may show it; some host meets a request for unique and some e
 known not to. So every flavor or image that says true and does not require the trait is not
 steered; every image that says false and is not public may show a host's serial; and a serial that
 is a server's UUID is lost on some move, unless the server requires the trait (it survives) or is
-kept from hosts by something else (nobody knows).
+kept from hosts by something else (unknown).
 """
 
 from collections.abc import Mapping
@@ -252,10 +252,10 @@ def _not_steered(make: Builder, kit: Kit) -> None:
         make.server(kit.at["os"], used, source, requested="unique", source="host-os")
         make.server(kit.at["none"], used, source, requested="unique", source=ABSENT)
         make.server(kit.at["vmware"], used, source, requested="unique", source=ABSENT)
-        # Where nobody can tell, but for a promise.
+        # Unknown, but for a promise.
         make.server(kit.at["declared"], used, source, requested="unique", source=UUID)
         make.server(kit.at["contradicting"], used, source, requested="unique", source=UNKNOWN)
-        # Its mode is unknown, so nobody looks at the others.
+        # Its mode is unknown, so the others do not matter.
         make.server(kit.at["modeless"], used, source, requested="unique", source=UUID)
     arm = kit.maybe("arm")
     if arm:
@@ -328,7 +328,7 @@ def _aggregates(make: Builder, kit: Kit) -> None:
         "aggregate-conflict",
         make.aggregate("seed-torn", {FLAVOR_KEY: "true", IMAGE_KEY: "False"}),
     )
-    # Of a host that nobody knows to meet it or not.
+    # Of a host for which it is unknown whether it meets unique.
     for name, value in (("seed-says-yes", "true"), ("seed-says-no", "false")):
         make.found(
             "aggregate-conflict",
@@ -397,7 +397,7 @@ def _plain(make: Builder, kit: Kit) -> None:
 
 
 def _kept_from_hosts(make: Builder, kit: Kit) -> None:
-    """Something else keeps the server from hosts: nobody knows what a move does."""
+    """Something else keeps the server from hosts: the effect of a move is unknown."""
     for kind in ("unique", "keys-unique"):
         make.server(
             kit.at[kind], kit.small, kit.debian, requested="unset", source=UUID, pinned=True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state file and the lock: how one command knows what another one started."""
+"""The state file and the lock: what one command started, for another one."""
 
 import fcntl
 import json

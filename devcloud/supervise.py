@@ -2,7 +2,7 @@
 """The supervisor's side: the parent of all processes of one cloud, detached from the terminal.
 
 It is started by a ``session.Session`` and inherits the cloud's lock and two pipes. Its standard
-output carries progress to the caller. Its standard input tells whether the caller still wants the
+output carries progress to the caller. Its standard input ends when the caller no longer wants the
 cloud: the end of the file before the word ``keep`` means that the caller was interrupted or
 killed, and everything ends.
 """

@@ -36,7 +36,7 @@ def provider(stack: Stack, host: str) -> str:
 
 
 def our_traits(stack: Stack, host: str) -> set[str]:
-    """What Placement knows of a host."""
+    """The traits of a host in Placement."""
     path = f"/resource_providers/{provider(stack, host)}/traits"
     return {trait for trait in stack.get("placement", path)["traits"] if trait.startswith(OURS)}
 
@@ -136,7 +136,7 @@ def test_the_way_back(stack: Stack, boot: Callable[..., str], asking: str) -> No
     assert serial == server
     stack.host(HOST).restart(compute_driver=STOCK_DRIVER)
     assert stack.guest_serial(server) == (before, server)
-    # What nobody removes stays, and is wrong now.
+    # A trait stays until it is removed, and is wrong now.
     assert our_traits(stack, HOST) == REPORTED
     remove_stale_traits(stack, provider(stack, HOST))
     assert our_traits(stack, HOST) == set()
@@ -163,7 +163,7 @@ def test_status(stack: Stack) -> None:
     """One command sees what was installed where, and what is missing."""
     stack.openstack("unique", "serial", "metadef", "install")
     run = stack.openstack("unique", "serial", "status", "-f", "json", check=False)
-    # stock-1 has no driver and tells nothing; unique-1 lets images show it.
+    # stock-1 has no driver and declares nothing; unique-1 lets images show it.
     assert run.returncode == 3, run.stderr
     found: dict[tuple[str, str], list[list[str]]] = {}
     for row in json.loads(run.stdout):

@@ -114,7 +114,7 @@ def test_the_guest_has_what_was_promised(
     if image is not None:
         assert promised["evidence"]["image"] == "frozen"
     if host.driver == STOCK_DRIVER:
-        # No trait of it tells the mode, and nothing is guessed; told, it is known.
+        # None of its traits declares the mode: it is unknown until --host-mode gives it.
         assert promised["serial_source"] == "unknown"
         promised = stack.show(server, "--host-mode", f"{host.name}={host.mode}")
     assert promised["serial_source"] == source

@@ -43,15 +43,15 @@ class Guest:
         self.stack.wait(self.id, status, host)
 
     def reads_after_a_boot(self) -> str | None:
-        """What the guest reads once it has booted anew; libvirt says the same."""
+        """The serial that the guest reads after its next boot; libvirt has the same."""
         self.boot, serial = self.stack.guest_serial(self.id, after=self.boot)
         assert self.stack.domain_serial(self.id) == serial
         return serial
 
     def reads(self) -> str | None:
-        """What the guest reads, which has not booted anew."""
+        """The serial that the guest reads, which has not booted again."""
         boot, serial = self.stack.guest_serial(self.id)
-        assert boot == self.boot, "the guest booted anew"
+        assert boot == self.boot, "the guest booted again"
         assert self.stack.domain_serial(self.id) == serial
         return serial
 
@@ -71,7 +71,7 @@ class Pair:
             guest.stack.wait(guest.id, status, host)
 
     def assert_booted_on(self, host: str) -> None:
-        """Both booted anew: one shows the host, the other its own UUID."""
+        """Both booted again: one shows the host, the other its own UUID."""
         assert self.plain.reads_after_a_boot() == identity(host)
         assert self.unique.reads_after_a_boot() == self.unique.id
 

@@ -68,7 +68,7 @@ def _devcloud(verb: str, folder: Path, *options: str) -> int:
 
 
 def _give_up(request: pytest.FixtureRequest, cloud: str) -> NoReturn:
-    """End all: pytest.exit would, but in a process of xdist nobody learns why."""
+    """End the session; pytest.exit does not show the reason in a process of xdist."""
     reason = f"{cloud} did not start; its output says why"
     request.session.shouldfail = reason
     pytest.fail(reason, pytrace=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's guide as tests use it: what it tells to do, to be done."""
+"""The operator's guide as tests use it: its commands, to be run."""
 
 from __future__ import annotations
 

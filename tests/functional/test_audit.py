@@ -26,7 +26,7 @@ AUDIT = ("unique", "serial", "audit")
 PAGE = 20
 #: Requests that have nothing to do with the number of servers: two lists of hosts, aggregates,
 #: flavors, four lists of images, five of metadata definitions, the traits of the hosts, volumes,
-#: the list that tells of down cells, what this user may do.
+#: the list with servers of down cells, what this user may do.
 CONSTANT = 30
 DETAIL = "GET /v2.1/servers/detail"
 

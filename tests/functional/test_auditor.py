@@ -150,7 +150,7 @@ def test_other_commands_are_the_administrators(
 
 
 def test_one_project_of_others(seeded: SeededCloud, auditor: Auditor) -> None:
-    """By its ID: Keystone tells only administrators which project has a name."""
+    """By its ID: Keystone finds projects by name for administrators only."""
     project = seeded.manifest["projects"]["seed-bank"]
     run = audit(seeded, "--project", project, user="auditor", clouds_yaml=auditor.clouds_yaml)
     assert run.rows == audit(seeded, "--project", project).rows
@@ -325,7 +325,7 @@ def test_the_table_has_every_request(seeded: SeededCloud, auditor: Auditor, tmp_
         calls.add(f"{method} {path}")
     missing = {call for call in calls if f"``{call}``" not in table}
     assert not missing
-    # And nothing else: a right that nobody needs.
+    # And nothing else: that right would not be needed.
     assert set(re.findall(r"``((?:GET|POST) \S+)``", table)) <= calls
     # Every rule of the samples that names the role is in the table.
     for service in SERVICES:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No key that Nova or Glance knows is taken for another spelling of ours."""
+"""No key of Nova or Glance is reported as another spelling of ours."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the operator's guide tells to do, taken from its text and done."""
+"""The commands of the operator's guide, taken from its text and run."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def test_exit_codes(seeded: SeededCloud, servers: list[Json], tmp_path: Path) ->
     (project,) = {each["project_id"] for each in servers if each["id"] == next(iter(guests))}
     some = run(seeded, *sure, "--project", project, code=4)
     assert some.coverage.endswith(f"(project {project} only)")
-    # Domains of others are nobody's business here.
+    # Domains of others are not reported.
     assert "orphaned-domain" not in some.ids()
     nothing = seeded.openstack(*VERIFY, check=False)
     assert nothing.returncode == 1

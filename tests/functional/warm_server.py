@@ -77,7 +77,7 @@ def serve(control: socket.socket) -> list[str] | None:
     The answers to a request are the child's process ID and, when it has ended, its wait status.
     """
     libc = ctypes.CDLL(None)
-    # The memory of what was imported is shared as long as nobody writes to it.
+    # The memory of what was imported is shared until it is written to.
     gc.collect()
     gc.freeze()
     control.send(b"ready")

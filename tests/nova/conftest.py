@@ -24,7 +24,7 @@ def stock(request: pytest.FixtureRequest) -> End:
     try:
         return _MAKERS[str(request.param)]()
     except ends.Unusable as error:
-        # Not skipped: nobody reads that a half of the judgement did not take place.
+        # Not skipped: a skipped half would not be noticed.
         pytest.fail(str(error), pytrace=False)
 
 

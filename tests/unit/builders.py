@@ -53,7 +53,7 @@ TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
 IMAGE_TRUE, IMAGE_FALSE = {"hw_unique_serial": "true"}, {"hw_unique_serial": "false"}
 #: When an image was changed: before its servers were built, or since.
 BEFORE, AFTER = "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"
-#: The field of a server that tells its host.
+#: The field of a server with its host.
 HOST = "OS-EXT-SRV-ATTR:host"
 #: A name that nothing may show as it is.
 EVIL = "=\x1b[2J\n\u202e$(id)`id`"
@@ -149,7 +149,7 @@ def built_from(raw: str | None, now: str | None = None, changed: bool = False) -
 NUMBERS = iter(range(1, 1_000_000))
 
 
-def sighting(
+def server_facts(
     on: Host | None,
     specs: dict[str, str] | None = None,
     image: ImagePart | None = None,

@@ -207,7 +207,7 @@ class Estate(StatusCloud):
     def volume(
         self, number: int, device: str = "/dev/vda", said: Mapping[str, str] | None = None
     ) -> Json:
-        """Add a volume that is attached, and return how its server tells of it."""
+        """Add a volume that is attached, and return its entry in the server."""
         volume = {
             "id": volume_id(number),
             "attachments": [{"device": device}],
@@ -313,7 +313,7 @@ class Estate(StatusCloud):
         return row
 
     def shown(self, wanted: str, *options: str) -> Json:
-        """Return what ``show`` tells of a server."""
+        """Return the output of ``show`` for a server."""
         result = self.fake.openstack("unique", "serial", "show", wanted, "-f", "json", *options)
         assert result.code == 0, result.err
         told: Json = result.json

@@ -71,7 +71,7 @@ class FakeRest(Rest):
 
 
 def read_fleet(rest: Rest, given: GivenModes) -> Fleet:
-    """Return the hosts of a cloud that tells all."""
+    """Return the hosts of a cloud that can be read completely."""
     fleet, _unlisted = api_hosts.read_hosts(rest, given)
     assert isinstance(fleet, Fleet)
     return fleet

@@ -64,8 +64,8 @@ from tests.unit.builders import (
     image,
     image_id,
     on,
+    server_facts,
     server_id,
-    sighting,
     volume_id,
 )
 from tests.unit.clouds import FAULTS, AuditCloud, Node, deny_all_projects
@@ -394,18 +394,18 @@ LOSES, NONE = host("l", M_OS), host("n", M_NONE)
 
 
 def test_servers_with_their_own_serial_are_clean() -> None:
-    assert of_servers(sighting(GOOD, TRUE), sighting(GOOD)) == {}
+    assert of_servers(server_facts(GOOD, TRUE), server_facts(GOOD)) == {}
 
 
 def test_a_server_without_a_host_is_checked() -> None:
-    audit = audited(sighting(None, TRUE), sighting(None, image=ImagePart()))
+    audit = audited(server_facts(None, TRUE), server_facts(None, image=ImagePart()))
     assert list(audit.summary()) == []
     assert str(audit.coverage) == "2 of 2 servers checked"
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_servers_that_show_the_host(count: int) -> None:
-    found = of_servers(*(sighting(LOSES) for _ in range(count)), sighting(GOOD, TRUE))
+    found = of_servers(*(server_facts(LOSES) for _ in range(count)), server_facts(GOOD, TRUE))
     expected = {"host-identity-shown", *(["serial-shared"] if count > 1 else [])}
     # They move nowhere: the other one has a server that would.
     assert found.keys() - {"changes-on-move"} == expected
@@ -430,16 +430,16 @@ def test_servers_that_show_the_host(count: int) -> None:
 )
 def test_what_helps_servers_that_show_the_host(on: Host, asked: str | None, remedy: str) -> None:
     specs = {FLAVOR_KEY: asked} if asked else {}
-    found = of_servers(sighting(on, specs), sighting(on, specs))
+    found = of_servers(server_facts(on, specs), server_facts(on, specs))
     for id_ in ("serial-shared", "host-identity-shown"):
         assert str(found[id_].remedy).startswith(remedy)
 
 
 @pytest.mark.parametrize(("on", "lost"), [(LOSES, True), (NONE, True), (GOOD, False)])
 def test_a_unique_serial_that_is_not_there(on: Host, lost: bool) -> None:
-    found = of_servers(sighting(on, TRUE))
+    found = of_servers(server_facts(on, TRUE))
     assert ("unique-not-effective" in found) is lost
-    assert "unique-not-effective" not in of_servers(sighting(on))
+    assert "unique-not-effective" not in of_servers(server_facts(on))
     if lost:
         assert found["unique-not-effective"].severity is Severity.HIGH
         assert found["unique-not-effective"].resource_name == on.hypervisor.host
@@ -447,39 +447,41 @@ def test_a_unique_serial_that_is_not_there(on: Host, lost: bool) -> None:
 
 def test_a_serial_that_changes_on_a_move() -> None:
     known = configuration(GOOD, STOCK, flavors=[flavor()])
-    found = of_servers(sighting(GOOD, TRUE), known=known)["changes-on-move"]
+    found = of_servers(server_facts(GOOD, TRUE), known=known)["changes-on-move"]
     assert (found.type, found.resource_id, found.resource_name) == ("flavor", "id-gold", "gold")
     assert "for example to s" in found.evidence
     for steady in (
-        sighting(GOOD, {**TRUE, **REQUIRED}),
-        sighting(GOOD, TRUE, pinned=True),
-        sighting(GOOD, {**TRUE, "trait:HW_X": "required"}),
-        sighting(STOCK, TRUE),
+        server_facts(GOOD, {**TRUE, **REQUIRED}),
+        server_facts(GOOD, TRUE, pinned=True),
+        server_facts(GOOD, {**TRUE, "trait:HW_X": "required"}),
+        server_facts(STOCK, TRUE),
     ):
         assert "changes-on-move" not in of_servers(steady, known=known)
-    assert "changes-on-move" not in of_servers(sighting(GOOD, TRUE))
+    assert "changes-on-move" not in of_servers(server_facts(GOOD, TRUE))
 
 
 def test_a_server_that_no_other_host_may_take() -> None:
     bound = {**TRUE, **REQUIRED}
-    found = of_servers(sighting(GOOD, bound), known=configuration(GOOD, STOCK))
+    found = of_servers(server_facts(GOOD, bound), known=configuration(GOOD, STOCK))
     assert list(found) == ["cannot-move"]
     assert found["cannot-move"].resource_name == "a"
     other = host("b", *DRIVER)
-    assert of_servers(sighting(GOOD, bound), known=configuration(GOOD, other)) == {}
+    assert of_servers(server_facts(GOOD, bound), known=configuration(GOOD, other)) == {}
     disabled = host("b", *DRIVER, enabled=False)
-    assert "cannot-move" in of_servers(sighting(GOOD, bound), known=configuration(GOOD, disabled))
+    assert "cannot-move" in of_servers(
+        server_facts(GOOD, bound), known=configuration(GOOD, disabled)
+    )
 
 
 def test_a_server_whose_host_lost_the_trait() -> None:
     bound = {**TRUE, **REQUIRED}
     known = configuration(GOOD, LOSES)
-    found = of_servers(sighting(LOSES, bound), known=known)
+    found = of_servers(server_facts(LOSES, bound), known=known)
     assert found["host-lacks-trait"].resource_name == "l"
     assert "cannot-move" not in found
     unread = host("u", unread=True)
     assert "host-lacks-trait" not in of_servers(
-        sighting(unread, bound), known=configuration(GOOD, unread)
+        server_facts(unread, bound), known=configuration(GOOD, unread)
     )
 
 
@@ -487,9 +489,9 @@ def test_a_server_whose_host_lost_the_trait() -> None:
     ("now", "changed"), [("false", True), (None, True), ("True", False), ("banana", True)]
 )
 def test_what_changed_since_boot(now: str | None, changed: bool) -> None:
-    found = of_servers(sighting(GOOD, TRUE, flavor_now=policy.parse(now)))
+    found = of_servers(server_facts(GOOD, TRUE, flavor_now=policy.parse(now)))
     assert ("flavor-changed" in found) is changed
-    found = of_servers(sighting(GOOD, image=built_from("true", now, changed=True)))
+    found = of_servers(server_facts(GOOD, image=built_from("true", now, changed=True)))
     assert ("image-changed" in found) is changed
     if changed:
         about = found["image-changed"]
@@ -499,11 +501,11 @@ def test_what_changed_since_boot(now: str | None, changed: bool) -> None:
 
 def test_flavor_and_image_that_ask_for_opposites() -> None:
     found = of_servers(
-        sighting(GOOD, TRUE, built_from("false")),
-        sighting(GOOD, {FLAVOR_KEY: "no"}, built_from("yes")),
-        sighting(GOOD, TRUE, built_from("true")),
-        sighting(GOOD, TRUE),
-        sighting(GOOD, {FLAVOR_KEY: "banana"}, built_from("false")),
+        server_facts(GOOD, TRUE, built_from("false")),
+        server_facts(GOOD, {FLAVOR_KEY: "no"}, built_from("yes")),
+        server_facts(GOOD, TRUE, built_from("true")),
+        server_facts(GOOD, TRUE),
+        server_facts(GOOD, {FLAVOR_KEY: "banana"}, built_from("false")),
     )
     about = found["setting-conflict"].servers
     assert about is not None
@@ -512,9 +514,9 @@ def test_flavor_and_image_that_ask_for_opposites() -> None:
 
 def test_invalid_values_in_use() -> None:
     audit = audited(
-        sighting(GOOD, {FLAVOR_KEY: "null"}),
-        sighting(GOOD, {FLAVOR_KEY: "null"}),
-        sighting(GOOD, image=built_from("x")),
+        server_facts(GOOD, {FLAVOR_KEY: "null"}),
+        server_facts(GOOD, {FLAVOR_KEY: "null"}),
+        server_facts(GOOD, image=built_from("x")),
     )
     found = [(each.id, each.type, len(each.servers or ())) for each in audit.summary()]
     assert found == [("invalid-value-in-use", "flavor", 2), ("invalid-value-in-use", "image", 1)]
@@ -548,18 +550,22 @@ HIDDEN = dataclasses.replace(UNTOLD, input=HostInput())
 @pytest.mark.parametrize(
     ("server", "ids", "note"),
     [
-        (sighting(UNTOLD), ["host-unknown"], "1 host unknown"),
+        (server_facts(UNTOLD), ["host-unknown"], "1 host unknown"),
         (
-            sighting(None, host_visible=False),
+            server_facts(None, host_visible=False),
             ["host-unknown"],
             "1 on a host that is hidden from this user",
         ),
         (
-            sighting(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS), image=ImagePart()),
+            server_facts(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS), image=ImagePart()),
             ["image-unreadable"],
             "1 image",
         ),
-        (sighting(None, reachable=False, name=None), ["server-in-down-cell"], "1 in a down cell"),
+        (
+            server_facts(None, reachable=False, name=None),
+            ["server-in-down-cell"],
+            "1 in a down cell",
+        ),
     ],
 )
 def test_servers_whose_serial_is_unknown(server: ServerFacts, ids: list[str], note: str) -> None:
@@ -572,7 +578,7 @@ def test_servers_whose_serial_is_unknown(server: ServerFacts, ids: list[str], no
 def test_hosts_of_which_nothing_is_known_without_a_server_that_tells() -> None:
     silent, torn, given = host("s"), host("t", M_OS, M_UNIQUE), host("g", mode=policy.HostMode.OS)
     others = (host("f", type="fake"), host("n", M_NONE), GOOD, given)
-    audit = audited(sighting(UNTOLD), known=configuration(UNTOLD, silent, torn, *others))
+    audit = audited(server_facts(UNTOLD), known=configuration(UNTOLD, silent, torn, *others))
     found = {(each.id, each.resource_name): each for each in audit.summary()}
     assert {*found} == {
         ("host-unknown", "u"),
@@ -588,7 +594,7 @@ def test_hosts_of_which_nothing_is_known_without_a_server_that_tells() -> None:
 def test_a_known_serial_does_not_make_its_host_known() -> None:
     """A host with the keys' driver gives who asks a serial of his own, in whatever mode."""
     modeless = host("m", TRAIT_UNIQUE, TRAIT_KEYS)
-    found = of_servers(sighting(modeless, TRUE))
+    found = of_servers(server_facts(modeless, TRUE))
     assert found["host-mode-unknown"].resource_name == "m"
 
 
@@ -607,7 +613,7 @@ def test_flavors_whose_extra_specs_are_hidden() -> None:
 
 
 def test_a_flavor_that_is_hidden() -> None:
-    server = sighting(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS))
+    server = server_facts(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS))
     case = dataclasses.replace(server.case, flavor=FlavorPart())
     audit = audited(dataclasses.replace(server, case=case))
     assert [each.id for each in audit.summary()] == ["flavor-unreadable"]
@@ -616,7 +622,7 @@ def test_a_flavor_that_is_hidden() -> None:
 
 def test_a_root_volume_that_is_unknown() -> None:
     server = dataclasses.replace(
-        sighting(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS), image=ImagePart()), image=None
+        server_facts(host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_OS), image=ImagePart()), image=None
     )
     audit = audited(server)
     (found,) = audit.summary()
@@ -626,13 +632,13 @@ def test_a_root_volume_that_is_unknown() -> None:
 
 def test_what_does_not_matter_is_not_missed() -> None:
     """On a stock host in a known mode the source is known whatever the image says."""
-    audit = audited(sighting(LOSES, image=ImagePart()))
+    audit = audited(server_facts(LOSES, image=ImagePart()))
     assert [each.id for each in audit.summary()] == ["host-identity-shown"]
     assert str(audit.coverage) == "1 of 1 servers checked"
 
 
 def test_servers_that_were_not_read() -> None:
-    audit = audited(sighting(GOOD))
+    audit = audited(server_facts(GOOD))
     found = list(
         audit.summary(
             [("Boom", 1200), ("Bang", None), ("nothing is known of cells", 0)],
@@ -669,7 +675,7 @@ def cloud_of(draw: Any) -> tuple[Fleet, list[ServerFacts]]:
     for _kind in range(draw(st.integers(1, 6))):
         on = draw(st.sampled_from([*fleet.hosts, None]))
         one, other = draw(parts(known))
-        about = sighting(on)
+        about = server_facts(on)
         case = dataclasses.replace(about.case, flavor=one, image=other)
         for number in range(draw(st.integers(1, 3))):
             fresh = str(uuid.UUID(int=next(NUMBERS)))
@@ -759,7 +765,7 @@ def test_server_ids_come_back(ids: list[str]) -> None:
 
 def test_server_ids_are_small() -> None:
     held = ServerIds()
-    about = sighting(None)
+    about = server_facts(None)
     for _ in range(10_000):
         held.add(about.id, about.name)
     assert sys.getsizeof(held._bytes) < 20 * 10_000
@@ -1070,7 +1076,7 @@ def test_columns_can_be_sorted(faulty: AuditCloud) -> None:
 
 @pytest.mark.parametrize(("count", "words"), [(1, "1 server (web-"), (2, "2 servers (web-")])
 def test_verbs_follow_the_number_of_servers(count: int, words: str) -> None:
-    found = of_servers(*(sighting(STOCK, TRUE) for _ in range(count)))["unique-not-effective"]
+    found = of_servers(*(server_facts(STOCK, TRUE) for _ in range(count)))["unique-not-effective"]
     assert words in found.evidence
     assert (" asks for " in found.evidence) is (count == 1)
     assert (" ask for " in found.evidence) is (count > 1)

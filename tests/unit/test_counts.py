@@ -23,7 +23,7 @@ from tests.unit.builders import (
     TRAIT_UNIQUE,
     built_from,
     host,
-    sighting,
+    server_facts,
 )
 
 HOSTS = [
@@ -43,7 +43,7 @@ SPECS: list[dict[str, str]] = [
 ]
 #: Servers of one case are many: the objects are shared, as the survey shares them.
 KINDS = [
-    sighting(on, specs, built_from(raw))
+    server_facts(on, specs, built_from(raw))
     for on in (*HOSTS, None)
     for specs in SPECS
     for raw in (None, "true", "false")
@@ -52,7 +52,7 @@ KINDS = [
 
 def hidden(of: ServerFacts) -> ServerFacts:
     """Return a server whose host this user may not see."""
-    copy = sighting(None, host_visible=False)
+    copy = server_facts(None, host_visible=False)
     copy.case = of.case
     return copy
 
@@ -101,7 +101,7 @@ def test_the_numbers_are_those_of_counting_one_by_one(
 
 
 def test_hosts_without_servers_are_there() -> None:
-    found = by_name(sighting(HOSTS[0]))
+    found = by_name(server_facts(HOSTS[0]))
     assert set(found) == {each.hypervisor.host for each in HOSTS}
     empty = found["auto"]
     assert (empty.servers, empty.sharing, empty.mode, empty.honours) == (
@@ -115,26 +115,26 @@ def test_hosts_without_servers_are_there() -> None:
 
 
 def test_servers_on_no_host_are_no_servers_of_a_hidden_one() -> None:
-    found = tallied(sighting(None), hidden(sighting(HOSTS[1])), fleet=None)
+    found = tallied(server_facts(None), hidden(server_facts(HOSTS[1])), fleet=None)
     assert [(each.name, each.placed, each.servers) for each in found] == [
         (None, False, 1),
         (None, True, 1),
     ]
     # Whether they are on one host is hidden too.
-    (alone,) = tallied(*(hidden(sighting(HOSTS[1])) for _ in range(2)), fleet=None)
+    (alone,) = tallied(*(hidden(server_facts(HOSTS[1])) for _ in range(2)), fleet=None)
     assert (alone.showing, alone.sharing) == (2, 0)
-    assert tallied(sighting(None), sighting(HOSTS[0]))[-1].name is None
+    assert tallied(server_facts(None), server_facts(HOSTS[0]))[-1].name is None
 
 
 def test_a_host_that_the_fleet_does_not_have() -> None:
-    found = by_name(sighting(HOSTS[0]), fleet=None)
+    found = by_name(server_facts(HOSTS[0]), fleet=None)
     assert list(found) == ["driver"]
     assert (found["driver"].mode, found["driver"].honours) == (HostMode.UNIQUE, True)
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
 def test_who_shows_the_host_shares(count: int) -> None:
-    found = by_name(*(sighting(HOSTS[1]) for _ in range(count)), sighting(HOSTS[2]))
+    found = by_name(*(server_facts(HOSTS[1]) for _ in range(count)), server_facts(HOSTS[2]))
     assert found["auto"].showing == found["auto"].servers == count
     assert found["auto"].sharing == (count if count > 1 else 0)
     assert found["auto"].sources == {SerialSource.HOST_AUTO: count}
@@ -149,7 +149,7 @@ def test_nothing_at_all() -> None:
 
 def test_two_compute_nodes_of_one_service_are_one_host() -> None:
     twins: tuple[Host, ...] = (HOSTS[1], HOSTS[1])
-    (both,) = tallied(sighting(HOSTS[1]), fleet=Fleet(twins))
+    (both,) = tallied(server_facts(HOSTS[1]), fleet=Fleet(twins))
     assert (both.name, both.servers) == ("auto", 1)
 
 

@@ -94,7 +94,7 @@ def running() -> Iterator[Children]:
 
 @pytest.fixture
 def ports() -> list[int]:
-    """Two ports that nobody uses."""
+    """Two free ports."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     found = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:

@@ -128,7 +128,7 @@ ANY_UUIDS = (
         max_size=60,
     )
     | st.sets(
-        # All alike in what tells where they are.
+        # All alike in the digits that are compared first.
         st.integers(0, 255).map(lambda number: (number << 96) + 1),
         max_size=60,
     )
@@ -269,7 +269,7 @@ def test_a_marker_and_a_limit() -> None:
     pages = reader(nova, marker=servers[49], limit=20)
     iterator = iter(pages)
     assert next(iterator) == servers[50:70]
-    # No more than that was read, but for the list that tells of down cells.
+    # No more than that was read, but for the list with servers of down cells.
     assert len(nova.sent) == 2
     assert next(iterator)[0] == servers[70]
     assert read(reader(nova, marker=servers[49])) == servers[50:]

@@ -25,7 +25,7 @@ from osc_uniqserial.policy import (
 from tests.unit.builders import TRAIT_KEYS, TRAIT_UNIQUE
 
 # Columns: flavor, image, requested | the driver honours the keys: host mode
-# unique, os, hardware, auto, none, unknown | it does not | nobody knows.
+# unique, os, hardware, auto, none, unknown | it does not | unknown.
 # A cell is the serial source (U instance-uuid, O host-os, H host-hardware,
 # A host-auto, N absent, ? unknown) and what decided it (f flavor, i image,
 # h host, - no single input).

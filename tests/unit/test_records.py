@@ -56,7 +56,7 @@ def test_a_host_that_is_hidden(fields: dict[str, Any], shows: bool, has: bool) -
     [
         ({"pinned_availability_zone": None}, False),
         ({"pinned_availability_zone": "az"}, True),
-        # Before 2.96 nobody tells.
+        # Nova returns it from 2.96 on.
         ({}, True),
     ],
 )

@@ -686,7 +686,7 @@ def test_a_baseline_of_audit_keeps_what_verify_found(cloud: AuditCloud, folder: 
     result, _urls = asked(
         cloud, "-f", "json", "--facts", str(facts), "--baseline", path, command="verify"
     )
-    # Of the other server no source tells.
+    # No source has the other server.
     assert standings(result) == {"server-not-read": "new", "changed-by-hand": "accepted"}
     assert result.code == 4
 

@@ -203,7 +203,7 @@ def test_hidden_extra_specs_do_not_matter_on_a_stock_host(fake: FakeCloud) -> No
 def test_no_frozen_value_means_none_where_nova_would_show_it(
     fake: FakeCloud, deleted: bool
 ) -> None:
-    """Which is where an API server knows the extra spec: both are parts of nova-uniqserial."""
+    """An API server that validates the extra spec has the image property too (nova-uniqserial)."""
     fake.server(image={"hw_unique_serial": "true", "updated_at": "2026-01-03T00:00:00Z"})
     fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO)
     if deleted:

@@ -17,7 +17,7 @@ from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ImagePart, Se
 from osc_uniqserial.model.finding import Finding
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import TRAIT_KEYS, TRAIT_UNIQUE, HostMode, mode_trait, resolve
-from tests.unit.builders import FALSE, TRUE, built_from, host, sighting
+from tests.unit.builders import FALSE, TRUE, built_from, host, server_facts
 
 EARLY, NOON, LATE = (f"2026-11-22 {hour}:00:00" for hour in ("08", "12", "16"))
 MACHINE_ID, HARDWARE = (f"{digit * 8}-0000-4000-8000-000000000000" for digit in "ab")
@@ -32,7 +32,7 @@ NO_SMBIOS = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.AUTO), type=
 
 
 def server(on: Host | None, specs: dict[str, str] | None = None, **changes: Any) -> ServerFacts:
-    return sighting(on, specs, built_from(None), **changes)
+    return server_facts(on, specs, built_from(None), **changes)
 
 
 def declared(on: Host) -> Host:
@@ -266,7 +266,7 @@ def test_the_identity_of_a_host_changed() -> None:
     pending, shown = found(guests, HostSeen("uri", "a", (HARDWARE,)))
     assert (pending.id, list(pending.servers or ())) == ("pending-restart", [old.id])
     assert (shown.id, list(shown.servers or ())) == ("live-host-identity", [new.id])
-    # Of a host that tells no hardware UUID it is unknown which of the two it gives now: what was
+    # Of a host without a known hardware UUID it is unknown which of the two it gives now: what was
     # defined later may have come from elsewhere.
     (row,) = found(guests)
     assert (row.id, sorted(row.servers or ())) == ("expectation-unknown", [old.id, new.id])
@@ -274,7 +274,7 @@ def test_the_identity_of_a_host_changed() -> None:
 
 
 def test_the_hardware_uuid_tells_whose_identity_it_is() -> None:
-    """The mode went from auto to hardware; nobody was restarted."""
+    """The mode went from auto to hardware; no guest was restarted."""
     for specs in ({}, FALSE):
         one = server(host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE)), specs)
         (row,) = found([(one, reading(one, MACHINE_ID))], HostSeen("uri", "a", (HARDWARE,)))
@@ -285,7 +285,7 @@ def test_the_hardware_uuid_tells_whose_identity_it_is() -> None:
 
 
 def test_a_machine_id_may_be_the_hardware_uuid() -> None:
-    """As in a virtual machine: nobody is accused, and nothing is taken for granted."""
+    """As in a virtual machine: no finding, and no assumption."""
     one = server(host("a", mode_trait(HostMode.OS)))
     unknown, shown = found([(one, reading(one, HARDWARE))], HostSeen("uri", "a", (HARDWARE,)))
     assert (unknown.id, shown.id) == ("expectation-unknown", "live-host-identity")
@@ -422,7 +422,7 @@ def test_the_coverage() -> None:
 
 
 def test_an_image_that_is_unknown_makes_no_false_alarm() -> None:
-    one = sighting(DRIVER, {}, ImagePart())
+    one = server_facts(DRIVER, {}, ImagePart())
     assert ids([(one, reading(one, MACHINE_ID))]) == ["expectation-unknown"]
 
 

@@ -117,7 +117,7 @@ class Browser:
         """Choose an action of a row: its button, or one of the menu behind it."""
 
         def click() -> bool:
-            # A table may be drawn anew at any time: nothing that was found in it lasts.
+            # A table may be drawn again at any time: its elements do not stay valid.
             row = self.row(name)
             found = [each for each in self._actions(row) if each.text.strip() == action]
             if found:

@@ -23,7 +23,7 @@ class Page:
         self._url = path.as_uri()
 
     def open(self, width: int = 1280, scheme: str = "light", media: str = "screen") -> None:
-        """Open it anew."""
+        """Open the page again."""
         self._emulate("setEmulatedMedia", media=media, features=_scheme(scheme))
         self._resize(width, 1000)
         self.driver.get(self._url)

@@ -2,7 +2,7 @@
 """One compute host: PID 1 of PID, mount and UTS namespaces, which ends with it.
 
 It starts virtlogd, libvirtd and nova-compute and takes orders at a socket: one JSON object a
-connection, answered by one. SO_PEERCRED tells whoever asks which process this is.
+connection, answered by one. SO_PEERCRED shows which process this is.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class Agent:
             return {"code": code, "stdout": output.read(), "stderr": errors.read()}
 
     def serve(self) -> None:
-        """Take orders for ever."""
+        """Carry out orders until the process ends."""
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(os.fspath(self.paths.agent_socket))
             listener.listen(16)

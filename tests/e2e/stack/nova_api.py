@@ -10,7 +10,7 @@ THREADS = 12
 
 
 def main(port: str, paste: str, config_file: str) -> None:
-    """Load the application and serve it for ever, at the port that the catalog names."""
+    """Load the application and serve it at the port that the catalog names."""
     sys.argv = ["nova-api"]
     # The embedded cloud holds the port without listening: only with this option may we.
     listener = socket.socket()

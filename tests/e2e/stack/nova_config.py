@@ -155,6 +155,6 @@ def write_host(
 
 
 def hosts_file(layout: Layout) -> str:
-    """The /etc/hosts of every host: the names of all of them, so that nobody asks a resolver."""
+    """The /etc/hosts of every host: the names of all of them, so that no resolver is needed."""
     lines = ["127.0.0.1 localhost", *(f"{host.address(layout)} {host.name}" for host in HOSTS)]
     return "\n".join(lines) + "\n"

@@ -78,7 +78,7 @@ class RemoteHost:
         self.await_compute(offset)
 
     def restart(self, **options: object) -> None:
-        """Start nova-compute anew with these options in place of those that it started with.
+        """Restart nova-compute with these options in place of those that it started with.
 
         Options of [DEFAULT], and those that SECTIONS names.
         """

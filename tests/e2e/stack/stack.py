@@ -160,7 +160,7 @@ class Stack(Cloud):
         return server_id
 
     def server(self, server_id: str) -> Json:
-        """A server as Nova knows it."""
+        """A server as Nova returns it."""
         record: Json = self.get("nova", f"/v2.1/servers/{server_id}")["server"]
         return record
 

@@ -50,7 +50,9 @@ def case_of(
     )
 
 
-def sighting(case: Case, on: Host | None, number: int = 0, status: str = "ACTIVE") -> ServerFacts:
+def server_facts(
+    case: Case, on: Host | None, number: int = 0, status: str = "ACTIVE"
+) -> ServerFacts:
     host = on.hypervisor.host if on else None
     return ServerFacts(
         f"server-{number}", f"web-{number}", "p", status, host, case, "gold", "i", on
@@ -158,7 +160,7 @@ def test_a_required_trait_keeps_servers_where_it_is() -> None:
     assert destinations.other_with(((TRAIT_UNIQUE, "required"),), ids["h0"])
     assert destinations.other_with(((TRAIT_UNIQUE, "required"),), ids["h1"])
     assert not destinations.other_with(((TRAIT_KEYS, "required"),), ids["h0"])
-    # A host that is disabled takes nobody, but its servers can go.
+    # A disabled host takes no server, but its servers can move.
     assert destinations.other_with(((TRAIT_KEYS, "required"),), ids["h3"])
     assert not destinations.other_with((("CUSTOM_NO_SUCH", "required"),), ids["h0"])
 
@@ -202,7 +204,7 @@ def test_a_report_of_many_is_the_report_of_one(
         on = data.draw(st.sampled_from([None, *fleet.hosts]))
         fitting = [case for case in cases if on and case.host == on.input] or [nowhere]
         case = data.draw(st.sampled_from(fitting))
-        about = sighting(case, on, number, data.draw(STATUSES))
+        about = server_facts(case, on, number, data.draw(STATUSES))
         moved = MigrationTargets(fleet).moves(case, on)
         expected = explanation.build(about, moved)
         assert shown(made.of(about)) == shown(expected)
@@ -210,7 +212,7 @@ def test_a_report_of_many_is_the_report_of_one(
 
 def test_reports_without_a_fleet() -> None:
     own = fleet_of(DRIVER).hosts[0]
-    about = sighting(case_of(own, flavor=flavor("true")), own)
+    about = server_facts(case_of(own, flavor=flavor("true")), own)
     said = Explanations(None).of(about)
     assert shown(said) == shown(explanation.build(about, None))
     assert said.survives_move is None
@@ -222,6 +224,6 @@ def test_few_reports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Explanations(fleet_of(DRIVER, STOCK))
     for number in range(10):
         case = case_of(own, flavor=flavor("true", **{f"x:{number}": "y"}))
-        said = made.of(sighting(case, own, number))
+        said = made.of(server_facts(case, own, number))
         assert (said.server.id, said.survives_move) == (f"server-{number}", False)
         assert len(made._made) <= 3
