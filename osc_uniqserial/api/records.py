@@ -129,3 +129,9 @@ class ProviderList(msgspec.Struct, gc=False):
     """Resource providers, all on one page."""
 
     resource_providers: list[Provider]
+
+
+# msgspec prepares a type when it is first used. A thread that uses it at that moment reads memory
+# that is not set, and the process crashes: prepare all types before there are threads.
+for _kind in (ServerList, OneServer, ProviderList):
+    msgspec.json.Decoder(_kind)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -91,3 +93,30 @@ def test_what_is_no_json(text: str) -> None:
 def test_another_form_than_a_server(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         _decoded(text.encode(), OneServer)
+
+
+#: Loads the module again and again, and lets threads decode the first page at the same time.
+FIRST_USE = """
+import importlib, sys, threading
+import msgspec
+from osc_uniqserial.api import records
+
+sys.setswitchinterval(1e-6)
+for _attempt in range(300):
+    kind = importlib.reload(records).ServerList
+    ready = threading.Barrier(3)
+
+    def decode():
+        ready.wait()
+        msgspec.json.decode(b'{"servers": [{"id": "a", "flavor": {}}]}', type=kind)
+
+    threads = [threading.Thread(target=decode) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_threads_may_decode_the_first_page_at_the_same_time() -> None:
+    subprocess.run([sys.executable, "-c", FIRST_USE], check=True, timeout=300)
