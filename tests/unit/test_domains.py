@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 from hypothesis import given
@@ -139,3 +139,72 @@ def test_sysinfo_counts_only_where_smbios_says_so(smbios: str) -> None:
 def test_smbios_of_the_host_tells_no_serial() -> None:
     with pytest.raises(BadDomain, match="a copy of the host's"):
         domain_xml.parse(nova_domain(smbios="<smbios mode='host'/>"))
+
+
+QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+
+
+def with_options(*arguments: str, **domain: str) -> bytes:
+    """Return a domain that passes options through to QEMU."""
+    options = "".join(f"<qemu:arg value={quoteattr(each)}/>" for each in arguments)
+    after = f"<qemu:commandline xmlns:qemu='{QEMU_NAMESPACE}'>{options}</qemu:commandline>"
+    return nova_domain(after=after, **domain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "serial"),
+    [
+        (("-smbios", "type=1,serial=LICENCE-0815"), "LICENCE-0815"),
+        (("--smbios", "serial=x,type=1"), "x"),
+        (("-smbios", "type=0x1,serial=x"), "x"),
+        (("-smbios", "type=01,serial=a,,b,uuid=1"), "a,b"),
+        (("-smbios", "type=1,serial="), ""),
+        (("-smbios", "type=1,serial=a", "-smbios", "type=1,serial=b"), "b"),
+        (("-smbios", "type=1,serial=a", "-smbios", "type=1,sku=b"), "a"),
+        # Not the system's, or no option at all.
+        (("-smbios", "type=2,serial=board"), DOMAIN_ID),
+        (("-smbios", "type=11,value=serial=x"), DOMAIN_ID),
+        (("-smbios", "type=1,product=x,,serial=y"), DOMAIN_ID),
+        (("-device", "virtio-blk,serial=disk"), DOMAIN_ID),
+        (("-smbios",), DOMAIN_ID),
+        ((), DOMAIN_ID),
+    ],
+)
+def test_qemu_takes_the_last_serial(arguments: tuple[str, ...], serial: str) -> None:
+    assert domain_xml.parse(with_options(*arguments)).serial == serial
+
+
+@pytest.mark.parametrize("smbios", ["", "<smbios mode='emulate'/>", "<smbios mode='host'/>"])
+def test_options_count_whatever_libvirt_gives(smbios: str) -> None:
+    document = with_options("-smbios", "type=1,serial=x", smbios=smbios)
+    assert domain_xml.parse(document).serial == "x"
+
+
+@pytest.mark.parametrize("arguments", [("-smbios", "file=/t"), ("-readconfig", "/etc/qemu.conf")])
+def test_options_that_read_a_file_are_not_judged(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(BadDomain, match="QEMU options may set the serial number: -"):
+        domain_xml.parse(with_options(*arguments))
+
+
+def test_elements_of_the_same_name_are_no_options() -> None:
+    after = "<commandline><arg value='-smbios'/><arg value='type=1,serial=x'/></commandline>"
+    document = nova_domain(after=f"<x xmlns='{QEMU_NAMESPACE}'/>{after}")
+    assert domain_xml.parse(document).serial == DOMAIN_ID
+
+
+def test_firmware_configuration_is_no_system_table() -> None:
+    other = "<sysinfo type='fwcfg'><system><entry name='serial'>x</entry></system></sysinfo>"
+    document = nova_domain().replace(b"<os>", other.encode() + b"<os>")
+    assert domain_xml.parse(document).serial == DOMAIN_ID
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        nova_domain(sysinfo="<system><entry name='serial'>x</entry></system>"),
+        nova_domain(smbios="<smbios mode='sysinfo'/><smbios mode='emulate'/>"),
+    ],
+)
+def test_two_answers_are_not_judged(document: bytes) -> None:
+    with pytest.raises(BadDomain, match="twice"):
+        domain_xml.parse(document)
