@@ -307,12 +307,24 @@ def is_incomplete(traits: Collection[str]) -> bool:
     )
 
 
+def aggregate_values(text: str | None) -> tuple[Value, ...]:
+    """Return the values in the metadata of a host aggregate; none where it is not set.
+
+    Nova splits them at commas (nova/scheduler/filters/utils.py, aggregate_metadata_get_by_host).
+    """
+    return () if text is None else tuple(parse(part.strip()) for part in text.split(","))
+
+
 def said_by_aggregate(metadata: Mapping[str, str]) -> frozenset[Setting]:
     """Return what a host aggregate declares by either key: UNIQUE, HOST, both or nothing.
 
     Text that is no boolean declares nothing.
     """
-    said = {parse(metadata.get(key)).setting for key in (FLAVOR_KEY, IMAGE_KEY)}
+    said = {
+        value.setting
+        for key in (FLAVOR_KEY, IMAGE_KEY)
+        for value in aggregate_values(metadata.get(key))
+    }
     return frozenset(said & {Setting.UNIQUE, Setting.HOST})
 
 

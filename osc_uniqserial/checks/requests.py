@@ -203,11 +203,12 @@ def tenant_image_shows_host(image: Image, cloud: Cloud) -> Iterator[Problem]:
 @Check("aggregate-conflict", Severity.MEDIUM, rests_on=_AGGREGATES)
 def aggregate_conflict(aggregate: Aggregate, cloud: Cloud) -> Iterator[Problem]:
     """Declarations that contradict each other, of one aggregate or of several."""
-    declares, values = aggregate.declares, aggregate.values
+    declares = aggregate.declares
     if len(declares) > 1:
+        stored = [f"{key}={text!r}" for key, text in aggregate.values.items()]
+        both = "contradict each other" if len(stored) > 1 else "is true and false"
         yield Problem(
-            f"{FLAVOR_KEY}={values[FLAVOR_KEY].raw!r} and"
-            f" {IMAGE_KEY}={values[IMAGE_KEY].raw!r} contradict each other",
+            f"{' and '.join(stored)} {both}",
             run(_command(aggregate, "set --unique-serial"), " (or --no-unique-serial)"),
         )
     if len(declares) != 1:

@@ -280,14 +280,19 @@ class Aggregate:
         return Resource("aggregate", self.id, self.name)
 
     @property
-    def values(self) -> Mapping[str, Value]:
-        """The value of each of the keys."""
-        return {key: policy.parse(self.metadata.get(key)) for key in (FLAVOR_KEY, IMAGE_KEY)}
+    def values(self) -> Mapping[str, str]:
+        """The stored text of each of the keys that is set; commas separate values."""
+        keys = (FLAVOR_KEY, IMAGE_KEY)
+        return {key: self.metadata[key] for key in keys if self.metadata.get(key) is not None}
 
     @property
     def invalid(self) -> Mapping[str, Value]:
-        """The keys whose text is no boolean: they declare nothing."""
-        return {key: each for key, each in self.values.items() if each.setting is Setting.INVALID}
+        """The keys with a value that is no boolean, which declares nothing."""
+        return {
+            key: policy.parse(text)
+            for key, text in self.values.items()
+            if any(each.setting is Setting.INVALID for each in policy.aggregate_values(text))
+        }
 
     @property
     def misspelt(self) -> Iterator[str]:

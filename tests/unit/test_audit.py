@@ -214,6 +214,21 @@ CONFIGURATIONS: dict[str, tuple[str, str | None, Configuration]] = {
             GOOD, aggregates=[aggregate("r", **{FLAVOR_KEY: "true", IMAGE_KEY: "False"})]
         ),
     ),
+    "aggregate says both at once": (
+        "aggregate-conflict",
+        "r",
+        configuration(GOOD, aggregates=[aggregate("r", **{FLAVOR_KEY: "true, False"})]),
+    ),
+    "aggregate says it twice, and is wrong": (
+        "aggregate-host-mismatch",
+        "r",
+        configuration(STOCK, aggregates=[aggregate("r", ["s"], **{FLAVOR_KEY: "true,True"})]),
+    ),
+    "aggregate has one of two values that is no boolean": (
+        "invalid-value",
+        "r",
+        configuration(GOOD, aggregates=[aggregate("r", **{FLAVOR_KEY: "true,banana"})]),
+    ),
     "aggregate says too much": (
         "aggregate-host-mismatch",
         "r",

@@ -352,6 +352,12 @@ def test_a_driver_with_two_modes_still_meets_unique() -> None:
         ([{"hw:unique_serial": "false"}], False),
         ([{"hw:unique_serial": "banana"}], False),
         ([{"hw:unique_serial": "true"}, {"hw_unique_serial": "False"}], False),
+        # Nova splits values at commas.
+        ([{"hw:unique_serial": "true,True"}], True),
+        ([{"hw:unique_serial": "banana, yes"}], True),
+        ([{"hw:unique_serial": "true,false"}], False),
+        ([{"hw:unique_serial": "true", "hw_unique_serial": "True, False"}], False),
+        ([{"hw:unique_serial": ","}], False),
     ],
 )
 def test_what_aggregates_declare(metadata: list[dict[str, str]], expected: bool) -> None:
