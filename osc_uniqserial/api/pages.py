@@ -116,7 +116,8 @@ class ServerPages(Generic[_Digest]):
         try:
             first, more = self._first()
         except Unreadable as error:
-            self.gaps.append(Gap(str(error)))
+            # The reason of all other gaps.
+            self.gaps.insert(0, Gap(str(error)))
             first, more = [], False
         if not sampling:
             self._read_sample()

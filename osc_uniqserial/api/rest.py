@@ -132,6 +132,11 @@ class Rest:
             if service == "placement" and error.http_status == 403:
                 # Placement does not name the permission.
                 reason += " Its default policy requires an administrator."
+            elif "get_all_tenants" in reason:
+                reason += (
+                    " Only administrators may list the servers of all projects, unless Nova's"
+                    " policy allows it to others."
+                )
             raise Unreadable(reason, error.http_status) from error
         except (ksa.ClientException, sdk.SDKException) as error:
             raise Unreadable(f"{name} could not be reached: {error}") from error

@@ -87,6 +87,23 @@ def test_columns(cloud: Estate) -> None:
     assert all(tuple(row) == tuple(COLUMNS) for row in cloud.listed("--long"))
 
 
+def test_only_administrators_list_all_projects(cloud: Estate) -> None:
+    policy = "Policy doesn't allow os_compute_api:servers:{}:get_all_tenants to be performed."
+    for path, rule in (("/servers", "index"), ("/servers/detail", "detail")):
+        cloud.fake.http.get(
+            f"{NOVA}{path}",
+            status_code=403,
+            headers={"Content-Type": "application/json"},
+            json={"forbidden": {"message": policy.format(rule), "code": 403}},
+        )
+    for _attempt in range(10):
+        run = cloud.fake.openstack(*LIST, "--all-projects")
+        assert run.code == 1
+        assert "servers:detail:get_all_tenants" in run.err
+        assert "Only administrators may list the servers of all projects" in run.err
+        assert "cell" not in run.err
+
+
 def test_one_thread_discovers_a_service(cloud: Estate) -> None:
     # Four requests read the images at the same time. Two threads that make openstacksdk's proxy of
     # Glance disturb each other.
