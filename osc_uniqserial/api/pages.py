@@ -17,6 +17,7 @@ import bisect
 import dataclasses
 import itertools
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -58,6 +59,9 @@ class _Range:
     after: str
     until: str | None
     servers: int
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class ServerPages(Generic[_Digest]):
@@ -165,7 +169,7 @@ class ServerPages(Generic[_Digest]):
         """Read the only list with servers of down cells; its UUIDs are the markers."""
         query = {key: self._filters[key] for key in ("all_tenants",) if key in self._filters}
         try:
-            brief = self._rest.read(ServerList, "compute", "/servers", query, self._microversion)
+            brief = self._read("/servers", query)
         except Unreadable as error:
             self.gaps.append(Gap(f"whether a cell is down is unknown: {error}", 0))
             return
@@ -333,13 +337,28 @@ class ServerPages(Generic[_Digest]):
             query["marker"] = marker
         if limit is not None and (limit < self._page_size or not self._page_size):
             query["limit"] = str(limit)
-        page = self._rest.read(ServerList, "compute", "/servers/detail", query, self._microversion)
+        page = self._read("/servers/detail", query)
         project = self._filters.get("project_id")
         if project and any(item.project_id != project for item in page.servers):
             raise Unreadable(
                 "Nova (compute) does not let this user select a project (servers:allow_all_filters)"
             )
         return page.servers, page.has_next
+
+    def _read(self, path: str, query: Mapping[str, str]) -> ServerList:
+        """Return a page with each of its servers once.
+
+        :raises Unreadable: also when the page contradicts itself
+        """
+        page = self._rest.read(ServerList, "compute", path, query, self._microversion)
+        if page.has_next and not page.servers:
+            raise Unreadable("Nova (compute) returns an empty page with a link to the next page")
+        if not all(_UUID.fullmatch(record.id) for record in page.servers):
+            raise Unreadable("Nova (compute) returns a server whose ID is no UUID")
+        found = {record.id: record for record in page.servers}
+        if len(found) < len(page.servers):
+            page.servers = list(found.values())
+        return page
 
 
 def _fraction(server_id: str) -> float:

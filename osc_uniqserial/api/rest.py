@@ -227,8 +227,12 @@ class Rest:
             items = _list(service, page, key)
             yield from items
             links = page.get(f"{key}_links") or []
-            if not items or not any(link.get("rel") == "next" for link in links):
+            if not any(link.get("rel") == "next" for link in links):
                 return
+            if not items:
+                raise Unreadable(
+                    f"{_SERVICE_NAMES[service]} returns an empty page with a link to the next page"
+                )
             marker = str(items[-1]["id"])
             if marker == query.get("marker"):
                 raise Unreadable(f"{_SERVICE_NAMES[service]} returns the same page again and again")

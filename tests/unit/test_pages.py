@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -273,3 +274,50 @@ def test_a_marker_and_a_limit() -> None:
     assert len(nova.sent) == 2
     assert next(iterator)[0] == servers[70]
     assert read(reader(nova, marker=servers[49])) == servers[50:]
+
+
+def contradicting(nova: FakeNova, change: Callable[[Json], None], number: int) -> None:
+    """Let one page of details contradict itself."""
+    page = nova._page
+    count = itertools.count()
+
+    def changed(params: Mapping[str, str]) -> Json:
+        found = page(params)
+        if next(count) == number:
+            change(found)
+        return found
+
+    nova._page = changed  # type: ignore[method-assign]
+
+
+def _emptied(page: Json) -> None:
+    page.update(servers=[], servers_links=[{"rel": "next"}])
+
+
+def _without_id(page: Json) -> None:
+    page["servers"][0]["id"] = ""
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize(
+    ("change", "why"), [(_emptied, "an empty page with a link"), (_without_id, "ID is no UUID")]
+)
+def test_servers_that_a_page_leaves_out_are_a_gap(
+    change: Callable[[Json], None], why: str, workers: int, number: int
+) -> None:
+    nova = FakeNova(uuids(40), 10)
+    contradicting(nova, change, number)
+    pages = reader(nova, workers)
+    assert len(set(read(pages))) < 40
+    assert [why in gap.reason for gap in pages.gaps] == [True]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_server_twice_on_a_page_is_one(number: int) -> None:
+    servers = uuids(40)
+    nova = FakeNova(servers, 10)
+    contradicting(nova, lambda page: page["servers"].insert(1, page["servers"][0]), number)
+    pages = reader(nova, 1)
+    assert read(pages) == sorted(servers)
+    assert pages.gaps == []
