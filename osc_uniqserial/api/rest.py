@@ -238,6 +238,17 @@ class Rest:
                 raise Unreadable(f"{_SERVICE_NAMES[service]} returns the same page again and again")
             query["marker"] = marker
 
+    @property
+    def is_system_scoped(self) -> bool:
+        """Whether the token is for the whole system, not for a project."""
+        session = self._connection.session
+        access = getattr(session.auth, "get_access", None)
+        try:
+            return bool(access and access(session).system_scoped)
+        except ksa.ClientException:
+            # Each request reports why there is no token.
+            return False
+
     def compute_microversion(self, wanted: str) -> str:
         """Return the newest microversion of Nova up to ``wanted``.
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, WriteFailed
+from osc_uniqserial.api.rest import CloudError, Json, Rest, Unreadable, WriteFailed
 from osc_uniqserial.metadefs import comparison
 from osc_uniqserial.metadefs.comparison import Comparison, Result
 from osc_uniqserial.metadefs.model import Malformed, Namespace, parse_page
@@ -72,12 +72,20 @@ class Catalog:
         :raises Unreadable: when Glance does not return it
         """
         try:
-            document = self._rest.get("image", path(name))
+            document = self._get(path(name))
         except Unreadable as error:
             if error.status == 404:
                 return None
             raise
         return _parse(Namespace.parse, document)
+
+    def _get(self, url: str, query: Mapping[str, str] | None = None) -> Json:
+        if self._rest.is_system_scoped:
+            raise Unreadable(
+                "Glance (image) returns no namespaces to a system-scoped token; use a"
+                " project-scoped token"
+            )
+        return self._rest.get("image", url, query)
 
     def read_ours(self, ours: Iterable[Namespace]) -> dict[str, Namespace]:
         """Return the stored namespaces that have our names."""
@@ -160,7 +168,7 @@ class Catalog:
         types = {resource_type for each in ours for resource_type in each.associations}
         query = {"resource_types": ",".join(sorted(types)), "limit": _PAGE}
         for _page in range(_PAGES):
-            page = self._rest.get("image", COLLECTION, query)
+            page = self._get(COLLECTION, query)
             namespaces, more = _parse(parse_page, page)
             yield from namespaces
             if not namespaces or not more:

@@ -89,9 +89,14 @@ class FakeCloud:
         self.catalog(*ENDPOINTS)
         self._discovery(nova_newest)
 
-    def catalog(self, *service_types: str) -> None:
-        """Set the services of the catalog."""
-        token = ksa_fixture.V3Token(project_id=PROJECT_ID)
+    def catalog(self, *service_types: str, system: bool = False) -> None:
+        """Set the services of the catalog.
+
+        :param system: whether the token is system-scoped
+        """
+        token = ksa_fixture.V3Token(project_id=None if system else PROJECT_ID)
+        if system:
+            token.set_system_scope()
         for service_type in service_types:
             service = token.add_service(service_type, name=service_type)
             service.add_standard_endpoints(public=ENDPOINTS[service_type])

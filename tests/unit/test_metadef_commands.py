@@ -54,6 +54,21 @@ def test_install_again_writes_nothing(installed: HttpGlance) -> None:
     assert installed.fake.writes() == []
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [(["install"], 1), (["remove", "--force"], 1), (["check"], 4)]
+)
+def test_a_system_scoped_token_sees_no_namespaces(
+    installed: HttpGlance, command: list[str], code: int
+) -> None:
+    installed.fake.catalog("identity", "image", "compute", system=True)
+    run = installed.run(*command)
+    assert run.code == code
+    said = " ".join((run.out + run.err).split())
+    assert "Glance (image) returns no namespaces to a system-scoped token" in said
+    assert "missing" not in said
+    assert installed.fake.writes() == []
+
+
 @pytest.mark.parametrize("command", [["install"], ["remove", "--force"]])
 @pytest.mark.parametrize(
     "documents",

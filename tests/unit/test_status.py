@@ -127,6 +127,13 @@ def test_metadata_definitions_that_cannot_be_read(well: StatusCloud, path: str, 
     assert "answered 403" in row["Details"]["message"]
 
 
+def test_a_system_scoped_token_does_not_make_definitions_missing(well: StatusCloud) -> None:
+    well.fake.catalog("identity", "image", "compute", "placement", system=True)
+    (row,) = [row for row in well.rows(code=4) if row["Check"] == readiness.METADEFS]
+    assert (row["Result"], row["Details"]["id"]) == ("Unknown", "metadefs-unreadable")
+    assert "use a project-scoped token" in row["Details"]["message"]
+
+
 def test_the_probe_can_write_nothing(well: StatusCloud) -> None:
     well.rows(code=0)
     well.rows(code=0)
