@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import itertools
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -171,9 +172,14 @@ class Readings:
                     self.identities.setdefault(serial, set()).add(each.host)
                     self._hardware[each.host] = serial
             else:
-                self._by_id.setdefault(each.id, []).append(each)
-                if serial := _serial(each):
-                    self.owners[serial].add(each.id)
+                found = self._by_id.setdefault(each.id, [])
+                if not each.is_domain:
+                    # Facts may be a log: of several lines about a guest the last one counts.
+                    found[:] = (old for old in found if old.is_domain or old.source != each.source)
+                found.append(each)
+        for reading in itertools.chain.from_iterable(self._by_id.values()):
+            if serial := _serial(reading):
+                self.owners[serial].add(reading.id)
 
     def __iter__(self) -> Iterator[Reading]:
         """Yield one reading of each guest."""
@@ -340,8 +346,8 @@ class Verification:
         """Yield the readings of domains without a server."""
         for reading in self.readings:
             # Facts may come from machines that are not guests.
-            is_domain = reading.name or reading.host
-            if is_domain and reading.id not in self._known and reading.id not in self._changed:
+            known = reading.id in self._known or reading.id in self._changed
+            if reading.is_domain and not known:
                 yield reading
 
     def exclude(self, changed: Set[str]) -> None:

@@ -40,6 +40,11 @@ class Reading:
     name: str = ""
     nova: str | None = None
 
+    @property
+    def is_domain(self) -> bool:
+        """Whether this is a domain of libvirt, not a fact that a guest reported."""
+        return bool(self.name or self.host)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unread:

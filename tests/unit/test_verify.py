@@ -387,6 +387,16 @@ def test_a_guest_on_two_hosts_is_judged_where_nova_has_it() -> None:
     assert ids([(one, reading(one))], left) == []
 
 
+def test_the_last_fact_of_a_file_counts() -> None:
+    one, other = server(DRIVER, TRUE), server(DRIVER, {})
+    log = [Reading(one.id, serial, "facts.jsonl") for serial in (MACHINE_ID, "x", one.id)]
+    # The earlier serial number is not shared either.
+    assert ids([(one, None), (other, reading(other, MACHINE_ID))], *log) == []
+    assert ids([(one, None)], *reversed(log)) == ["not-honoured"]
+    # Another source is no log of this one.
+    assert "sources-disagree" in ids([(one, reading(one))], log[0])
+
+
 def test_sources_that_tell_different_things() -> None:
     one = server(DRIVER, TRUE)
     fact = Reading(one.id, "x\u202e" * 99, "facts.jsonl")
@@ -394,7 +404,10 @@ def test_sources_that_tell_different_things() -> None:
     assert (row.id, row.resource_id) == ("sources-disagree", one.id)
     assert "facts.jsonl: x" in row.evidence
     assert len(row.evidence) < 250
-    many = [dataclasses.replace(fact, serial=str(number)) for number in range(1_000)]
+    many = [
+        dataclasses.replace(fact, serial=str(number), source=f"{number}.jsonl")
+        for number in range(1_000)
+    ]
     (row,) = found([(one, reading(one))], *many)
     assert row.evidence.endswith("; and 998 others")
     assert len(row.evidence) < 250
