@@ -86,7 +86,7 @@ def server_not_read(verification: Verification, _cloud: object) -> _Found:
 
 @server_not_read.explained_by
 def _(group: Group, _cloud: object) -> Problem:
-    return Problem(f"{group.servers.counted}: no source has their guests")
+    return Problem(f"{group.servers.counted}: no source has the serial numbers of their guests")
 
 
 @Check("live-host-identity", Severity.MEDIUM, rests_on=_GUESTS, sources={GuestSource.LIBVIRT})

@@ -198,10 +198,12 @@ class Readings:
 
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
         """Yield the readings of guests on several hosts, or with different serial numbers."""
-        for readings in self._by_id.values():
+        for every in self._by_id.values():
+            # A fact without a serial number: the agent may be unable to read it.
+            readings = tuple(each for each in every if each.is_domain or each.serial is not None)
             serials = {_serial(each) for each in readings}
             if len(serials) > 1 or len({each.host for each in readings if each.host}) > 1:
-                yield tuple(readings)
+                yield readings
 
     def classify(
         self, reading: Reading, host: str | None, source: SerialSource
@@ -239,7 +241,7 @@ class Verification:
 
     :ivar without_domain: servers without a domain on their host, whose guests were all read, and
         the host that has the domain instead
-    :ivar unread: servers without a reading
+    :ivar unread: servers without a reading, or with a fact that has no serial number only
     :ivar complete: whether the servers of all projects were added
     """
 
@@ -308,6 +310,11 @@ class Verification:
             expected = policy.resolve(case.flavor.used, case.image.used, case.host)
             self._policies[case] = expected
         kind, whose = self.readings.classify(reading, server.host, expected.source)
+        expects = _EXPECTED_KIND.get(expected.source)
+        if kind is Kind.NONE and expects is not kind and not reading.is_domain:
+            # The agent may be unable to read it: without root, or on Windows.
+            self.unread.append(server)
+            return
         compared = Compared(server, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
             self._compared.add(server.id)

@@ -97,8 +97,16 @@ def _domains(stream: BinaryIO, name: str) -> Iterator[Seen]:
         yield Unread(name, "it holds no domain")
 
 
-#: Values that stand for no serial number: Ansible reports "NA", dmidecode the others.
-_NO_SERIAL = frozenset({"", "na", "n/a", "none", "not present", "not specified"})
+#: Texts that agents and firmware have in place of a serial number, in lower case: Ansible reports
+#: "NA" without root, dmidecode "Not Specified" and "<BAD INDEX>", firmware the others.
+_NO_SERIAL = frozenset(
+    {
+        *("-", "0", "<bad index>", "bad index", "default", "default string", "empty", "n/a", "na"),
+        *("nil", "none", "not applicable", "not available", "not present", "not specified", "null"),
+        *("o.e.m.", "oem", "serial number", "system serial number", "to be filled by o.e.m."),
+        *("undefined", "unknown", "unspecified"),
+    }
+)
 
 
 def facts(path: str) -> Iterator[Seen]:
@@ -129,8 +137,10 @@ def _facts(stream: BinaryIO, name: str) -> Iterator[Seen]:
             bad.append(number)
             continue
         good += 1
-        serial = (serial or "").strip()
-        yield Reading(id_, None if serial.lower() in _NO_SERIAL else serial, name)
+        if serial is not None:
+            serial = serial.strip()
+        without = serial is None or serial.lower() in _NO_SERIAL
+        yield Reading(id_, None if without else serial, name)
     if not good and not bad:
         yield Unread(name, "it holds no facts")
     if bad:

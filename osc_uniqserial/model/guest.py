@@ -20,7 +20,7 @@ class Reading:
     """The serial number of a live guest.
 
     :ivar id: the UUID of its domain; Nova sets it to the server's UUID
-    :ivar serial: None without one
+    :ivar serial: None without one; empty where a guest reports an empty text
     :ivar source: the file or URI of the reading, for messages
     :ivar host: name of its host's compute service; None when it is unknown
     :ivar generated: time at which Nova generated the XML: "2026-01-01 00:00:00", in UTC; None

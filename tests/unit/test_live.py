@@ -335,7 +335,13 @@ def test_a_file_of_something_else_is_given_up(tmp_path: Path) -> None:
     assert last.reason == "1,000 documents could not be read, and no more were tried"
 
 
-@pytest.mark.parametrize("told", ["NA", "Not Specified", " ", "", "n/a", None])
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("NA", "Not Specified", "n/a", None, "Unknown", "null", "0", "Default string", "NONE"),
+        *("<BAD INDEX>", "To Be Filled By O.E.M.", "System Serial Number", " Not Available "),
+    ],
+)
 def test_what_agents_say_of_a_guest_without_a_serial_number(
     told: str | None, tmp_path: Path
 ) -> None:
@@ -344,3 +350,12 @@ def test_what_agents_say_of_a_guest_without_a_serial_number(
     (found,) = facts(str(path))
     assert isinstance(found, Reading)
     assert found.serial is None
+
+
+@pytest.mark.parametrize("told", ["", " "])
+def test_an_empty_text_is_what_the_guest_reads(told: str, tmp_path: Path) -> None:
+    path = tmp_path / "facts.jsonl"
+    path.write_text(json.dumps({"uuid": DOMAIN_ID, "serial": told}))
+    (found,) = facts(str(path))
+    assert isinstance(found, Reading)
+    assert found.serial == ""

@@ -397,6 +397,32 @@ def test_the_last_fact_of_a_file_counts() -> None:
     assert "sources-disagree" in ids([(one, reading(one))], log[0])
 
 
+@pytest.mark.parametrize("serial", [None, ""])
+@pytest.mark.parametrize(
+    ("on", "specs", "expected"),
+    [
+        (DRIVER, TRUE, ["server-not-read"]),
+        (DRIVER, {}, ["server-not-read"]),
+        (STOCK, {}, ["server-not-read"]),
+        (UNTOLD, {}, ["server-not-read"]),
+        (NOTHING, {}, []),
+    ],
+)
+def test_a_fact_without_a_serial_number_is_no_accusation(
+    on: Host, specs: dict[str, str], expected: list[str], serial: str | None
+) -> None:
+    one = server(on, specs)
+    assert ids([(one, None)], Reading(one.id, serial, "facts.jsonl")) == expected
+
+
+@pytest.mark.parametrize(("serial", "expected"), [(None, []), ("", ["sources-disagree"])])
+def test_a_guest_that_does_not_see_what_libvirt_gives(
+    serial: str | None, expected: list[str]
+) -> None:
+    one = server(DRIVER, TRUE)
+    assert ids([(one, reading(one))], Reading(one.id, serial, "facts.jsonl")) == expected
+
+
 def test_sources_that_tell_different_things() -> None:
     one = server(DRIVER, TRUE)
     fact = Reading(one.id, "x\u202e" * 99, "facts.jsonl")
