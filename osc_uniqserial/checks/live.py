@@ -41,6 +41,17 @@ _RESTART = Remedy(
     "openstack server reboot --hard SERVER", ("openstack server reboot --hard SERVER",)
 )
 
+#: For guests that lose their UUID when they are next started: a licence may be bound to it.
+_KEEP = Remedy(
+    "To keep the UUID, first set [libvirt]sysinfo_serial = unique on the host, or, where it honours"
+    " the keys, openstack server resize --flavor FLAVOR SERVER, to another flavor made with"
+    " --unique-serial; otherwise openstack server reboot --hard SERVER",
+    (
+        "openstack server resize --flavor FLAVOR SERVER",
+        "openstack server reboot --hard SERVER",
+    ),
+)
+
 
 class Kind(enum.Enum):
     """Kind of a live serial number.
@@ -412,7 +423,7 @@ class Verification:
         should = _EXPECTED[about.expected.source]
         home = self._home(about.serial) if about.kind is Kind.HOST else None
         if home not in (None, about.server.host):
-            return _pending(about.server, f"the identity of host {home}, and gets {should}")
+            return _pending(about, f"the identity of host {home}, and gets {should}")
         key = (about.server.host, about.expected.source)
         times, fitting = self._right.get(key), self._fitting[key]
         generated = about.reading.generated
@@ -424,7 +435,7 @@ class Verification:
         elif fitting:
             since = "other guests of its host have that; their times of definition are unknown"
         if since:
-            return _pending(about.server, f"{about.live}, and gets {should}", since)
+            return _pending(about, f"{about.live}, and gets {should}", since)
         # Any host's identity meets a request for host: the mode decides which one it is.
         by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
         promise = _promise(about.expected, host)
@@ -442,7 +453,7 @@ class Verification:
             )
         if not fitting and host.honours and host.mode_evidence is Evidence.TRAIT:
             # The driver reports the mode that it uses: the guests have not been restarted yet.
-            return _pending(about.server, f"{about.live}, and gets {should}")
+            return _pending(about, f"{about.live}, and gets {should}")
         return Verdict(
             about.server,
             Cause.WRONG_MODE,
@@ -471,7 +482,7 @@ class Verification:
                 continue
             for guest in members if len(by_serial) > 1 else ():
                 what = f"the identity of host {home}, and gets that of its own host"
-                yield _pending(guest.server, what)
+                yield _pending(guest, what)
         if len(possible) > 1:
             text = (
                 f"guests of this host have {len(possible)} identities of hosts, and the host gives"
@@ -521,9 +532,10 @@ def _unknown(about: Compared) -> Verdict:
     )
 
 
-def _pending(server: ServerFacts, what: str, since: str = "") -> Verdict:
+def _pending(about: Compared, what: str, since: str = "") -> Verdict:
     text = f"the guest has {what} when it is next started{since and '; '}{since}"
-    return Verdict(server, Cause.PENDING, text, _RESTART)
+    remedy = _KEEP if about.kind is Kind.OWN else _RESTART
+    return Verdict(about.server, Cause.PENDING, text, remedy)
 
 
 def _by_hand(about: Compared) -> Verdict:

@@ -56,13 +56,14 @@ def _(group: Group, cloud: Cloud) -> Problem:
 def _own_serial(group: Group, cloud: Cloud) -> Remedy:
     if group.name in cloud.unique_by_mode:
         return Remedy(
-            "Take hw:unique_serial=false out of their flavor and resize them, or"
-            " hw_unique_serial=false out of their image and rebuild them; against images,"
+            "Resize them to another flavor without hw:unique_serial=false, or take"
+            " hw_unique_serial=false out of their image and rebuild them, which erases the root"
+            " disk; against images,"
             " [unique_serial] image_may_show_host = false on the host helps too"
         )
     return Remedy(
         "Set [libvirt]sysinfo_serial = unique on the host, restart nova-compute and hard reboot"
-        " the servers; where the host honours the keys: resize them to a flavor made with"
+        " the servers; where the host honours the keys: resize them to another flavor made with"
         " --unique-serial"
     )
 
@@ -179,8 +180,9 @@ def _(group: Group, _cloud: Cloud) -> Problem:
         f"{group.servers.counted}: flavor and image ({image or 'of the root volume'}) ask for"
         " opposites; true wins",
         Remedy(
-            "Correct the flavor or the image (openstack flavor set, image set); a resize or a"
-            " rebuild applies it"
+            "Correct the flavor or the image (openstack flavor set, image set); a resize to another"
+            " flavor applies that of a flavor, and a rebuild, which erases the root disk, that of"
+            " an image"
         ),
     )
 

@@ -237,6 +237,13 @@ def _unknown(server: ServerFacts) -> str:
     return f"The serial is unknown: it depends on {_and(missing)}{hint}."
 
 
+_APPLIES = {
+    # Nova answers 400 to a resize to the same flavor.
+    "resize": "a resize to another flavor with the same setting applies it",
+    "rebuild": "a rebuild applies it, and erases the root disk",
+}
+
+
 def _outlook(
     effective: EffectivePolicy,
     survives: bool | None,
@@ -248,7 +255,7 @@ def _outlook(
         change = pending[0]
         return (
             f"The {change.input} now has {quoted(change.next)} where this server uses"
-            f" {quoted(change.now)}: a {change.applied_by} applies it."
+            f" {quoted(change.now)}: {_APPLIES[change.applied_by]}."
         )
     if survives is True:
         return "It survives a move to another host."

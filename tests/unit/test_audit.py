@@ -439,7 +439,7 @@ def test_servers_that_show_the_host(count: int) -> None:
         (
             host("q", TRAIT_UNIQUE, TRAIT_KEYS, M_UNIQUE),
             "false",
-            "Take hw:unique_serial=false out of their flavor",
+            "Resize them to another flavor without",
         ),
     ],
 )

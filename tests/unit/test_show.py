@@ -125,7 +125,7 @@ def test_the_frozen_image_counts_and_a_rebuild_is_pending(fake: FakeCloud) -> No
     assert shown["pending"] == [
         {"input": "image", "now": "True", "next": "false", "applied_by": "rebuild"}
     ]
-    assert "a rebuild applies it" in shown["why"]
+    assert "a rebuild applies it, and erases the root disk" in shown["why"]
 
 
 @pytest.mark.parametrize("frozen", [None, {"hw_unique_serial": "false"}])

@@ -387,6 +387,17 @@ def test_a_guest_on_two_hosts_is_judged_where_nova_has_it() -> None:
     assert ids([(one, reading(one))], left) == []
 
 
+def test_the_remedy_of_a_guest_that_loses_its_uuid_keeps_it_first() -> None:
+    one, other = server(DRIVER, FALSE), server(DRIVER, FALSE)
+    (row,) = found(
+        [(one, reading(one, when=EARLY)), (other, reading(other, MACHINE_ID))], everything=False
+    )
+    assert (row.id, list(row.servers or ())) == ("pending-restart", [one.id])
+    assert str(row.remedy).startswith("To keep the UUID, first set")
+    assert row.remedy
+    assert row.remedy.commands[-1] == "openstack server reboot --hard SERVER"
+
+
 def test_the_last_fact_of_a_file_counts() -> None:
     one, other = server(DRIVER, TRUE), server(DRIVER, {})
     log = [Reading(one.id, serial, "facts.jsonl") for serial in (MACHINE_ID, "x", one.id)]
