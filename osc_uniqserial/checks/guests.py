@@ -60,6 +60,7 @@ _with_cause(Cause.KEY_IGNORED, Severity.HIGH)
 _with_cause(Cause.CHANGED_BY_HAND, Severity.HIGH)
 _with_cause(Cause.WRONG_MODE, Severity.HIGH)
 _with_cause(Cause.PENDING, Severity.MEDIUM)
+_with_cause(Cause.UNEXPLAINED, Severity.MEDIUM)
 _with_cause(Cause.UNKNOWN, Severity.UNCHECKED)
 
 

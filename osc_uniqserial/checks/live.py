@@ -4,9 +4,11 @@
 The cause of a wrong reading follows from the other guests of the host. Nova generates a guest's
 XML at each build, hard reboot, stop and start, resize and cold migration, and writes the time
 into it. If guests with later XML are correct, the guest is pending a restart. If only guests with
-earlier XML are correct, the host no longer applies the policy. A live migration generates no XML:
-the guest keeps the serial number of its source host. (Source: nova/virt/libvirt/driver.py,
-_get_guest_config_meta.)
+earlier XML are correct, the host no longer applies the policy. If no guest of the host is correct,
+all of them may be pending a restart. A live migration generates no XML: the guest keeps the serial
+number of its source host. (Source: nova/virt/libvirt/driver.py, _get_guest_config_meta.)
+
+A UUID is taken for the identity of a host if libvirt reports it, or if guests of one host share it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from osc_uniqserial import policy
 from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.model.cloud import Case, ServerFacts
+from osc_uniqserial.model.cloud import Case, ServerFacts, requires_unique
 from osc_uniqserial.model.finding import Remedy
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import (
@@ -29,6 +31,7 @@ from osc_uniqserial.policy import (
     EffectivePolicy,
     Evidence,
     HostInput,
+    HostMode,
     SerialSource,
     Setting,
 )
@@ -51,17 +54,32 @@ _KEEP = Remedy(
         "openstack server reboot --hard SERVER",
     ),
 )
+#: Where no guest of the host shows what the host gives: one restart does.
+_TRY_ONE = Remedy(
+    "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
+    " serial number is still wrong, the host does not do what it declares: check compute_driver and"
+    " [libvirt]sysinfo_serial on the host, and its provider.yaml",
+    ("openstack server reboot --hard SERVER",),
+)
+_NOT_HONOURED = Remedy(
+    "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
+    " serial number is still wrong, install nova-uniqserial's compute driver on the host again and"
+    " restart nova-compute, or remove the promise",
+    ("openstack server reboot --hard SERVER",),
+)
 
 
 class Kind(enum.Enum):
     """Kind of a live serial number.
 
-    OWN: the server's UUID; HOST: the identity of a host, or another UUID that may be one;
-    NONE: no serial number; FOREIGN: a value that Nova never writes.
+    OWN: the server's UUID; HOST: the identity of a host; UUID: another UUID, of which nothing shows
+    whether it is the identity of a host; NONE: no serial number; FOREIGN: a value that Nova never
+    writes.
     """
 
     OWN = "own"
     HOST = "host"
+    UUID = "uuid"
     NONE = "none"
     FOREIGN = "foreign"
 
@@ -83,9 +101,19 @@ class Whose(enum.Enum):
 _LIVE = {
     Kind.OWN: "its server's UUID",
     Kind.HOST: "the identity of a host",
+    Kind.UUID: "a UUID that is not its server's",
     Kind.NONE: "no serial number",
     Kind.FOREIGN: "a serial number that Nova never writes",
 }
+
+
+def _live(kind: Kind, whose: Whose) -> str:
+    if whose is Whose.OTHER:
+        known = kind is Kind.HOST
+        return "the identity of another host" if known else "another UUID than its host gives"
+    return _LIVE[kind]
+
+
 _HARDWARE_OR_OS = (
     "the hardware UUID of its host, where its machine ID is expected: whether the two are the same"
     " is unknown"
@@ -95,10 +123,12 @@ _EXPECTED = {
     SerialSource.ABSENT: "no serial number",
     **dict.fromkeys(HOST_SOURCES, "its host's identity"),
 }
-_EXPECTED_KIND = {
-    SerialSource.INSTANCE_UUID: Kind.OWN,
-    SerialSource.ABSENT: Kind.NONE,
-    **dict.fromkeys(HOST_SOURCES, Kind.HOST),
+_MAY_BE_HOSTS = frozenset({Kind.HOST, Kind.UUID})
+_FITTING = {
+    SerialSource.INSTANCE_UUID: frozenset({Kind.OWN}),
+    SerialSource.ABSENT: frozenset({Kind.NONE}),
+    SerialSource.UNKNOWN: frozenset[Kind](),
+    **dict.fromkeys(HOST_SOURCES, _MAY_BE_HOSTS),
 }
 
 
@@ -110,6 +140,7 @@ class Cause(enum.Enum):
     KEY_IGNORED = "key-ignored"
     CHANGED_BY_HAND = "changed-by-hand"
     WRONG_MODE = "wrong-host-mode"
+    UNEXPLAINED = "serial-unexplained"
     UNKNOWN = "expectation-unknown"
 
 
@@ -127,14 +158,12 @@ class Compared:
     def fits(self) -> bool:
         """Whether the live serial number is the expected one."""
         possible = self.whose not in (Whose.OTHER, Whose.EITHER)
-        return possible and _EXPECTED_KIND.get(self.expected.source) is self.kind
+        return possible and self.kind in _FITTING[self.expected.source]
 
     @property
     def live(self) -> str:
         """Description of the live serial number."""
-        if self.whose is Whose.OTHER:
-            return "another identity than its host gives"
-        return _LIVE[self.kind]
+        return _live(self.kind, self.whose)
 
     @property
     def serial(self) -> str:
@@ -232,7 +261,8 @@ class Readings:
         # Nova only writes UUIDs, and never that of another server.
         if serial not in self.identities and (serial in self._by_id or not _is_uuid(serial)):
             return Kind.FOREIGN, Whose.UNKNOWN
-        return Kind.HOST, self._whose(serial, host, source)
+        kind = Kind.HOST if serial in self.identities else Kind.UUID
+        return kind, self._whose(serial, host, source)
 
     def _whose(self, serial: str, host: str | None, source: SerialSource) -> Whose:
         if source not in HOST_SOURCES:
@@ -266,13 +296,17 @@ class Verification:
         self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
         self._policies: dict[Case, EffectivePolicy] = {}
+        #: Modes of the hosts of all servers.
+        self._modes: set[HostMode | None] = set()
         #: Number of correct guests by host and expected source.
         self._fitting: Counter[tuple[str | None, SerialSource]] = Counter()
         #: The times of their first and last XML.
         self._right: dict[tuple[str | None, SerialSource], tuple[str, str]] = {}
         self._wrong: list[Compared] = []
-        #: Correct guests with the identity of a host, by the server's host.
+        #: Correct guests with what may be the identity of a host, by the server's host.
         self._of_hosts: dict[str, list[Compared]] = defaultdict(list)
+        #: Number of guests by such a serial number and the server's host.
+        self._holders: Counter[tuple[str, str | None]] = Counter()
         self._compared: set[str] = set()
         self._nowhere = 0
         self._without_smbios = 0
@@ -295,6 +329,7 @@ class Verification:
         """Compare servers with the readings."""
         for server in servers:
             self._known.add(server.id)
+            self._modes.add(server.case.host.mode)
             if server.status in _MOVING:
                 self._moving.add(server.id)
             was_read = server.host in self.readings.hosts
@@ -321,14 +356,15 @@ class Verification:
             expected = policy.resolve(case.flavor.used, case.image.used, case.host)
             self._policies[case] = expected
         kind, whose = self.readings.classify(reading, server.host, expected.source)
-        expects = _EXPECTED_KIND.get(expected.source)
-        if kind is Kind.NONE and expects is not kind and not reading.is_domain:
+        if kind is Kind.NONE and kind not in _FITTING[expected.source] and not reading.is_domain:
             # The agent may be unable to read it: without root, or on Windows.
             self.unread.append(server)
             return
         compared = Compared(server, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
             self._compared.add(server.id)
+        if kind in _MAY_BE_HOSTS:
+            self._holders[compared.serial, server.host] += 1
         if not compared.fits or reading.persistent is not None or compared.ignores_request:
             self._wrong.append(compared)
             return
@@ -337,7 +373,7 @@ class Verification:
         if time := reading.generated:
             first, last = self._right.get(key, (time, time))
             self._right[key] = min(first, time), max(last, time)
-        if compared.kind is Kind.HOST and server.host:
+        if kind in _MAY_BE_HOSTS and server.host:
             self._of_hosts[server.host].append(compared)
 
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
@@ -405,11 +441,12 @@ class Verification:
         return found
 
     def _verdict(self, about: Compared) -> Verdict:
-        if about.kind is Kind.HOST and about.serial in self._known:
+        if about.kind in _MAY_BE_HOSTS and about.serial in self._known:
             # The UUID of another server that has no reading.
             about = dataclasses.replace(about, kind=Kind.FOREIGN, whose=Whose.UNKNOWN)
+        elif about.kind is Kind.UUID and about.serial in self._shared_on_a_host:
+            about = dataclasses.replace(about, kind=Kind.HOST)
         unknown = about.expected.source is SerialSource.UNKNOWN
-        host = about.server.case.host
         if about.reading.persistent is not None:
             return _by_hand(about)
         if about.kind is Kind.FOREIGN and not (unknown and about.server.on is None):
@@ -421,14 +458,22 @@ class Verification:
         if about.whose is Whose.EITHER:
             return Verdict(about.server, Cause.UNKNOWN, f"the guest has {_HARDWARE_OR_OS}")
         should = _EXPECTED[about.expected.source]
-        home = self._home(about.serial) if about.kind is Kind.HOST else None
+        home = self._home(about.serial) if about.kind in _MAY_BE_HOSTS else None
         if home not in (None, about.server.host):
             return _pending(about, f"the identity of host {home}, and gets {should}")
+        if about.kind is Kind.UUID:
+            return _unexplained(about, should)
+        return self._by_the_others(about, should)
+
+    def _by_the_others(self, about: Compared, should: str) -> Verdict:
+        """Return what the other guests of the host show about a wrong serial number."""
         key = (about.server.host, about.expected.source)
         times, fitting = self._right.get(key), self._fitting[key]
         generated = about.reading.generated
         since = ""
         if generated and times:
+            if about.kind is Kind.NONE and times[0] <= generated and not self._may_give_none:
+                return _by_hand(about)
             if generated < times[1]:
                 earliest = times[0] if times[0] > generated else times[1]
                 since = f"guests of its host get that since {earliest} UTC at the latest"
@@ -436,24 +481,21 @@ class Verification:
             since = "other guests of its host have that; their times of definition are unknown"
         if since:
             return _pending(about, f"{about.live}, and gets {should}", since)
+        placed = about.ignores_request and requires_unique(about.server.case.needs)
+        if not fitting and not placed:
+            return _unproven(about, should)
         # Any host's identity meets a request for host: the mode decides which one it is.
         by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
-        promise = _promise(about.expected, host)
+        host = about.server.case.host
+        promise = _promise(about.expected, host, placed=placed)
         if (by_key and about.whose is not Whose.OTHER) or promise:
-            more = "" if fitting else "; no guest of this host shows that it honours the keys"
             return Verdict(
                 about.server,
                 Cause.NOT_HONOURED,
                 f"{promise or 'the traits of the host promise'} {should}, but the guest has"
-                f" {about.live}{more}",
-                Remedy(
-                    "Install nova-uniqserial's compute driver on the host again and restart"
-                    f" nova-compute, then {_RESTART}; or remove the promise"
-                ),
+                f" {about.live}",
+                _KEEP if about.kind is Kind.OWN else _NOT_HONOURED,
             )
-        if not fitting and host.honours and host.mode_evidence is Evidence.TRAIT:
-            # The driver reports the mode that it uses: the guests have not been restarted yet.
-            return _pending(about, f"{about.live}, and gets {should}")
         return Verdict(
             about.server,
             Cause.WRONG_MODE,
@@ -461,6 +503,16 @@ class Verification:
             f" gives {should}, but the guest has {about.live}",
             Remedy("Correct the declaration of the mode: provider.yaml, or --host-mode"),
         )
+
+    @functools.cached_property
+    def _shared_on_a_host(self) -> Set[str]:
+        """Serial numbers that several guests of one host have."""
+        return {serial for (serial, _host), guests in self._holders.items() if guests > 1}
+
+    @functools.cached_property
+    def _may_give_none(self) -> bool:
+        """Whether a guest without a serial number may come from a host of these servers."""
+        return not self._modes.isdisjoint((None, HostMode.NONE))
 
     def _of_several_hosts(self, host: str, guests: list[Compared]) -> Iterator[Verdict]:
         """Yield verdicts on guests of one host that have different host identities.
@@ -485,9 +537,9 @@ class Verification:
                 yield _pending(guest, what)
         if len(possible) > 1:
             text = (
-                f"guests of this host have {len(possible)} identities of hosts, and the host gives"
-                " one of them: some guests were live migrated, or have not been restarted since"
-                " the identity changed"
+                f"guests of this host have {len(possible)} UUIDs that are not their servers', and"
+                " the host gives one of them: some guests were live migrated, were changed by"
+                " hand, or have not been restarted since the identity of the host changed"
             )
             for guest in (guest for members in possible for guest in members):
                 yield Verdict(guest.server, Cause.UNKNOWN, text)
@@ -538,6 +590,26 @@ def _pending(about: Compared, what: str, since: str = "") -> Verdict:
     return Verdict(about.server, Cause.PENDING, text, remedy)
 
 
+def _unproven(about: Compared, should: str) -> Verdict:
+    """Return the verdict on a guest of a host where no guest shows what the host gives."""
+    text = (
+        f"the guest has {about.live}. It gets {should} when it is next started, if its host does"
+        " what it declares: no guest of the host shows that yet"
+    )
+    remedy = _KEEP if about.kind is Kind.OWN else _TRY_ONE
+    return Verdict(about.server, Cause.PENDING, text, remedy)
+
+
+def _unexplained(about: Compared, should: str) -> Verdict:
+    """Return the verdict on a guest with a UUID that is not known to be a host's identity."""
+    text = (
+        f"the guest has {about.live} and should have {should}: it waits for a restart, was live"
+        " migrated, was changed by hand, or its host does not do what it declares. No other guest"
+        " of one host has this UUID, and libvirt reports it for no host"
+    )
+    return Verdict(about.server, Cause.UNEXPLAINED, text, _TRY_ONE)
+
+
 def _by_hand(about: Compared) -> Verdict:
     if about.reading.persistent is not None:
         text = (
@@ -565,14 +637,16 @@ def _ignored(about: Compared) -> Verdict:
     )
 
 
-def _promise(expected: EffectivePolicy, host: HostInput) -> str | None:
-    """Return what promises a unique serial number where mode and driver are unknown."""
-    if expected.requested is not Setting.UNIQUE or host.mode is not None:
-        return None
-    if host.meets_unique_evidence is Evidence.DECLARED:
-        return "a host aggregate declares that the guest gets"
-    if host.meets_unique_evidence is Evidence.REQUIRED_TRAIT:
+def _promise(expected: EffectivePolicy, host: HostInput, *, placed: bool) -> str | None:
+    """Return what promises a unique serial number, other than the traits of the host.
+
+    :param placed: the server was placed by the trait for its request
+    """
+    if placed:
         return "the trait by which it was placed promises"
+    asked = expected.requested is Setting.UNIQUE and host.mode is None
+    if asked and host.meets_unique_evidence is Evidence.DECLARED:
+        return "a host aggregate declares that the guest gets"
     return None
 
 
@@ -622,12 +696,18 @@ def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) ->
         text += "; what it should have is unknown."
     elif whose is Whose.EITHER:
         text = f"The guest has {_HARDWARE_OR_OS}."
-    elif whose is Whose.OTHER or _EXPECTED_KIND[expected.source] is not kind:
+    elif whose is Whose.OTHER or kind not in _FITTING[expected.source]:
         matches = False
-        live = "the identity of another host" if whose is Whose.OTHER else _LIVE[kind]
         text = (
-            f"The guest has {live} instead of {_EXPECTED[expected.source]}: 'openstack unique"
-            " serial verify' with all guests of the host shows whether it waits for a restart."
+            f"The guest has {_live(kind, whose)} instead of {_EXPECTED[expected.source]}:"
+            " 'openstack unique serial verify' with all guests of the host shows whether it waits"
+            " for a restart."
+        )
+    elif kind is Kind.UUID:
+        matches = True
+        text += (
+            ", as expected. Whether it is the identity of its host is unknown: libvirt does not"
+            " report the machine ID."
         )
     else:
         matches = True

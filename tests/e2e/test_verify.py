@@ -161,7 +161,7 @@ def test_the_live_serial_of_one_server(stack: Stack, boot: Boot) -> None:
     shown = stack.show(server, "--live", uri)
     assert shown["live_serial"] == stack.domain_serial(server)
     assert shown["live_matches"] is True
-    assert shown["live_why"] == "The guest has the identity of a host, as it should."
+    assert shown["live_why"].startswith("The guest has a UUID that is not its server's, as expect")
     wrong = stack.show(server, "--live", uri, "--host-mode", f"{CHANGED}=unique")
     # Traits outrank what is given.
     assert wrong["live_matches"] is True
@@ -174,27 +174,102 @@ def test_the_live_serial_of_one_server(stack: Stack, boot: Boot) -> None:
     assert "live_serial" not in stack.show(server)
 
 
+def edit(stack: Stack, host: str, server: str, change: Callable[[str], str]) -> None:
+    """Change the definition of a guest in libvirt, past Nova."""
+    libvirt = stack.host(host)
+    xml = libvirt.virsh("dumpxml", "--inactive", server)
+    changed = change(xml)
+    assert changed != xml
+    path = stack.layout.root / "edited.xml"
+    path.write_text(changed)
+    libvirt.virsh("define", str(path))
+
+
+def edit_and_start(stack: Stack, host: str, server: str, change: Callable[[str], str]) -> str:
+    """Change a guest past Nova, start it again, and return the serial number that it reads."""
+    before, _serial = stack.guest_serial(server)
+    edit(stack, host, server, change)
+    stack.host(host).virsh("destroy", server)
+    stack.host(host).virsh("start", server)
+    return stack.guest_serial(server, after=before)[1] or ""
+
+
+@pytest.mark.usefixtures("restored")
+def test_guests_that_were_started_before_the_driver_came(
+    stack: Stack, boot: Boot, unique_name: Callable[[str], str]
+) -> None:
+    """After the installation of the driver and before a restart, no host is accused."""
+    keyed = stack.new_flavor(unique_name("keyed"), {"hw:unique_serial": "true"})
+    host = stack.host(LOST)
+    host.restart(compute_driver="libvirt.LibvirtDriver")
+    guests = [boot(host=LOST, flavor_id=keyed) for _ in range(2)]
+    host.reset()
+    rows, _last = verify(stack, *uris(stack), code=3)
+    assert set(rows) == {"pending-restart", "live-serial-shared"}
+    assert servers(rows, "pending-restart") == {*guests}
+    (row,) = rows["pending-restart"]
+    assert "no guest of the host shows that yet" in row["evidence"]
+    # As the remedy says: one of them first.
+    first, second = guests
+    restart(stack, first)
+    rows, _last = verify(stack, *uris(stack), code=3)
+    assert set(rows) == {"serial-unexplained"}
+    assert servers(rows, "serial-unexplained") == {second}
+    restart(stack, second)
+    assert verify(stack, *uris(stack), code=0)[0] == {}
+
+
+def test_serial_numbers_that_were_written_by_hand(stack: Stack, boot: Boot) -> None:
+    host = "unique-1"
+    early, uuid, removed, option, late = (boot(host=host) for _ in range(5))
+    by_hand = "5f0c9a3e-1d2b-4c4d-8e6f-0123456789ab"
+
+    def entry(server: str) -> str:
+        return f"<entry name='serial'>{server}</entry>"
+
+    read = edit_and_start(stack, host, uuid, lambda xml: xml.replace(entry(uuid), entry(by_hand)))
+    assert read == by_hand
+    assert edit_and_start(stack, host, removed, lambda xml: xml.replace(entry(removed), "")) == ""
+    passed = (
+        "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+        "<qemu:arg value='-smbios'/><qemu:arg value='type=1,serial=OPTION'/></qemu:commandline>"
+        "</domain>"
+    )
+    read = edit_and_start(stack, host, option, lambda xml: xml.replace("</domain>", passed))
+    assert read == "OPTION"
+
+    rows, _last = verify(stack, *uris(stack), code=3)
+    assert servers(rows, "serial-unexplained") == {uuid}
+    assert servers(rows, "changed-by-hand") == {removed, option}
+    assert set(rows) == {"serial-unexplained", "changed-by-hand"}
+    uri = uris(stack)[[each.name for each in HOSTS].index(host)].partition("=")[2]
+    shown = stack.show(option, "--live", uri)
+    assert (shown["live_serial"], shown["live_matches"]) == ("OPTION", False)
+    assert early not in str(rows)
+    assert late not in str(rows)
+    # As the remedies say.
+    for server in (uuid, removed, option):
+        restart(stack, server)
+    assert verify(stack, *uris(stack), code=0)[0] == {}
+
+
 @pytest.mark.usefixtures("restored")
 def test_each_thing_that_is_wrong_is_named_and_nothing_else(
     stack: Stack, boot: Boot, unique_name: Callable[[str], str]
 ) -> None:
     keyed = stack.new_flavor(unique_name("keyed"), {"hw:unique_serial": "true"})
-    # The mode changes, and only one of two guests is restarted.
-    waiting, restarted = boot(host=CHANGED), boot(host=CHANGED)
+    # The mode changes, and only one of three guests is restarted.
+    waiting, restarted = {boot(host=CHANGED), boot(host=CHANGED)}, boot(host=CHANGED)
     stack.host(CHANGED).restart(sysinfo_serial="unique")
     restart(stack, restarted)
-    # The driver goes, and only one of two guests is restarted.
-    kept, lost = (boot(host=LOST, flavor_id=keyed) for _ in range(2))
+    # The driver goes, and only one of three guests stays as it was.
+    kept, *lost = (boot(host=LOST, flavor_id=keyed) for _ in range(3))
     stack.host(LOST).restart(compute_driver="libvirt.LibvirtDriver")
-    restart(stack, lost)
-    # A definition is edited and started past Nova.
+    for server in lost:
+        restart(stack, server)
+    # A definition is edited, and not started.
     edited = boot(host="unique-1")
-    libvirt = stack.host("unique-1")
-    xml = libvirt.virsh("dumpxml", "--inactive", edited)
-    assert f">{edited}</entry>" in xml
-    path = stack.layout.root / "edited.xml"
-    path.write_text(xml.replace(f"'serial'>{edited}<", "'serial'>BY-HAND<"))
-    libvirt.virsh("define", str(path))
+    edit(stack, "unique-1", edited, lambda xml: xml.replace(f"'serial'>{edited}<", "'serial'>BY<"))
     # And a host is off.
     unseen = boot(host=DOWN)
     stack.fail(DOWN)
@@ -202,8 +277,8 @@ def test_each_thing_that_is_wrong_is_named_and_nothing_else(
         rows, last = verify(stack, *uris(stack), code=3)
     finally:
         stack.recover(DOWN)
-    assert servers(rows, "pending-restart") == {waiting}
-    assert servers(rows, "not-honoured") == {lost}
+    assert servers(rows, "pending-restart") == waiting
+    assert servers(rows, "not-honoured") == {*lost}
     assert servers(rows, "changed-by-hand") == {edited}
     assert servers(rows, "server-not-read") == {unseen}
     assert len(rows["live-unread"]) == 1
@@ -213,14 +288,14 @@ def test_each_thing_that_is_wrong_is_named_and_nothing_else(
         "changed-by-hand",
         "server-not-read",
         "live-unread",
+        "live-serial-shared",
     }
     assert kept not in last
     assert "1 that no source has" in last
 
     # What the remedies promise.
-    for server in (waiting, edited):
-        restart(stack, server)
     stack.host(LOST).reset()
-    restart(stack, lost)
+    for server in (*waiting, edited, *lost):
+        restart(stack, server)
     rows, _last = verify(stack, *uris(stack), code=0)
     assert rows == {}

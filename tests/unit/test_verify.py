@@ -46,6 +46,28 @@ def reading(of: ServerFacts, serial: str | None = "own", when: str = NOON, **mor
     return Reading(of.id, text, "test", more.pop("host", of.host), when, **more)
 
 
+def shared(on: Host, specs: dict[str, str] | None = None) -> list[ServerFacts]:
+    """Return two servers, whose guests show by one serial number that it is their host's."""
+    return [server(on, specs) for _ in range(2)]
+
+
+def seen_with(
+    servers: Iterable[ServerFacts], serial: str | None, when: str = NOON
+) -> list[tuple[ServerFacts, Reading | None]]:
+    return [(each, reading(each, serial, when)) for each in servers]
+
+
+def ids_of(servers: Iterable[ServerFacts]) -> list[str]:
+    return sorted(each.id for each in servers)
+
+
+def only(guests: Iterable[tuple[ServerFacts, Reading | None]], *seen: Seen) -> Finding:
+    """Return the one finding about the policy; guests that share a serial are one, too."""
+    about_sharing = ("live-serial-shared", "live-host-identity")
+    (row,) = [row for row in found(guests, *seen) if row.id not in about_sharing]
+    return row
+
+
 def findings_of(verification: Verification, *, everything: bool) -> Iterator[Finding]:
     verification.complete = everything
     return guest_findings(verification, Cloud(Configuration(Fleet(()), (), {})))
@@ -88,33 +110,114 @@ def test_guests_that_have_what_they_should(on: Host, specs: dict[str, str], seri
 
 def test_a_guest_that_waits_for_its_restart() -> None:
     """The host's mode became unique; one guest was restarted since."""
-    old, new = server(DRIVER_UNIQUE), server(DRIVER_UNIQUE)
-    guests = [(old, reading(old, MACHINE_ID, EARLY)), (new, reading(new, "own", LATE))]
-    (row,) = found(guests)
-    assert (row.id, list(row.servers or ())) == ("pending-restart", [old.id])
+    old, new = shared(DRIVER_UNIQUE), server(DRIVER_UNIQUE)
+    row = only([*seen_with(old, MACHINE_ID, EARLY), (new, reading(new, "own", LATE))])
+    assert (row.id, list(row.servers or ())) == ("pending-restart", ids_of(old))
+    assert "the identity of a host" in row.evidence
     assert f"since {LATE} UTC at the latest" in row.evidence
     assert "reboot --hard" in str(row.remedy)
 
 
-def test_nobody_was_restarted_since_the_driver_told_another_mode() -> None:
-    one = server(DRIVER_UNIQUE)
-    assert ids([(one, reading(one, MACHINE_ID))]) == ["pending-restart"]
+@pytest.mark.parametrize(
+    ("on", "specs", "serial"),
+    [
+        (DRIVER, TRUE, MACHINE_ID),
+        (DRIVER_UNIQUE, {}, MACHINE_ID),
+        (DRIVER_UNIQUE, {}, None),
+        (STOCK_UNIQUE, {}, MACHINE_ID),
+        (host("a", mode=HostMode.UNIQUE), {}, MACHINE_ID),
+        (declared(host("a", unread=True)), TRUE, MACHINE_ID),
+        (NOTHING, {}, MACHINE_ID),
+        (STOCK, {}, "own"),
+        (DRIVER, FALSE, "own"),
+    ],
+)
+def test_no_guest_was_started_since_the_driver_or_the_mode_came(
+    on: Host, specs: dict[str, str], serial: str | None
+) -> None:
+    """Whether the host does what it declares is unknown: it is not accused."""
+    guests = shared(on, specs)
+    row = only(seen_with(guests, serial))
+    assert (row.id, list(row.servers or ())) == ("pending-restart", ids_of(guests))
+    assert "if its host does what it declares: no guest of the host shows that yet" in row.evidence
+    keeps = str(row.remedy).startswith("To keep the UUID, first set")
+    assert keeps is (serial == "own")
+    assert keeps or "for one of the servers, and verify it again" in str(row.remedy)
 
 
-def test_a_host_that_lost_its_driver() -> None:
+@pytest.mark.parametrize("specs", [TRUE, {}], ids=["key", "mode"])
+def test_a_host_that_no_longer_does_what_it_declares(specs: dict[str, str]) -> None:
     """Guests from before are right, and those that were started since are not."""
-    old, new = server(DRIVER, TRUE), server(DRIVER, TRUE)
-    guests = [(old, reading(old, "own", EARLY)), (new, reading(new, MACHINE_ID, LATE))]
-    (row,) = found(guests)
-    assert (row.id, list(row.servers or ())) == ("not-honoured", [new.id])
+    on = DRIVER if specs else DRIVER_UNIQUE
+    old, new = server(on, specs), shared(on, specs)
+    row = only([(old, reading(old, "own", EARLY)), *seen_with(new, MACHINE_ID, LATE)])
+    wrong = "not-honoured" if specs else "wrong-host-mode"
+    assert (row.id, list(row.servers or ())) == (wrong, ids_of(new))
     assert row.severity.value == "high"
 
 
-def test_no_guest_shows_that_the_host_honours_the_keys() -> None:
-    one = server(DRIVER, TRUE)
-    (row,) = found([(one, reading(one, MACHINE_ID))])
-    assert row.id == "not-honoured"
-    assert "no guest of this host shows" in row.evidence
+def test_servers_that_were_placed_by_the_trait() -> None:
+    """It was promised when they were placed: a restart that they wait for is no excuse."""
+    for on in (DRIVER, host("a", unread=True)):
+        guests = shared(on, {**TRUE, f"trait:{TRAIT_UNIQUE}": "required"})
+        if on is not DRIVER:
+            on = dataclasses.replace(
+                on,
+                input=evidence.host_input(None, None, declared=False, smbios=True, required=True),
+            )
+            guests = [
+                dataclasses.replace(each, case=dataclasses.replace(each.case, host=on.input))
+                for each in guests
+            ]
+        row = only(seen_with(guests, MACHINE_ID))
+        assert (row.id, list(row.servers or ())) == ("not-honoured", ids_of(guests))
+        assert "the trait by which it was placed promises" in row.evidence
+
+
+@pytest.mark.parametrize("when", [EARLY, NOON, LATE, ""])
+@pytest.mark.parametrize(
+    ("on", "specs"), [(DRIVER, TRUE), (DRIVER_UNIQUE, {}), (STOCK_UNIQUE, {}), (NOTHING, {})]
+)
+def test_a_uuid_that_is_known_of_no_host(on: Host, specs: dict[str, str], when: str) -> None:
+    """It may have been written by hand, or be the machine ID of a host."""
+    one, other = server(on, specs), server(on, specs)
+    right = None if on is NOTHING else "own"
+    for beside in ([], [(other, reading(other, right))]):
+        (row,) = found([*beside, (one, reading(one, MACHINE_ID, when))])
+        assert (row.id, list(row.servers or ())) == ("serial-unexplained", [one.id])
+        assert row.severity.value == "medium"
+        assert "the guest has a UUID that is not its server's" in row.evidence
+        assert "changed by hand" in row.evidence
+    # Known of a host, by another guest of that host, or by libvirt.
+    third = server(on, specs)
+    row = only([(each, reading(each, MACHINE_ID, when)) for each in (one, third)])
+    assert (row.id, len(row.servers or ())) == ("pending-restart", 2)
+    row = only([(one, reading(one, MACHINE_ID, when))], HostSeen("uri", "a", (MACHINE_ID,)))
+    assert row.id == "pending-restart"
+
+
+@pytest.mark.parametrize(
+    ("beside", "expected"),
+    [
+        (DRIVER, "changed-by-hand"),
+        # A guest of one of these hosts may have no serial number, and may come from there.
+        (NOTHING, "pending-restart"),
+        (UNTOLD, "pending-restart"),
+    ],
+)
+def test_a_serial_that_was_removed(beside: Host, expected: str) -> None:
+    """The host gave one before the guest was defined, and gives one since."""
+    one, before, after, elsewhere = *(server(DRIVER, TRUE) for _ in range(3)), server(beside, {})
+    guests = [
+        (one, reading(one, None, NOON)),
+        (before, reading(before, "own", EARLY)),
+        (after, reading(after, "own", LATE)),
+        (elsewhere, None),
+    ]
+    rows = {row.id: row for row in found(guests)}
+    assert list(rows[expected].servers or ()) == [one.id]
+    # No guest shows that the host gave one when this guest was defined.
+    assert ids([(one, reading(one, None, NOON)), guests[2]]) == ["pending-restart"]
 
 
 def test_a_host_that_tells_nothing_ignores_the_key() -> None:
@@ -134,9 +237,10 @@ def test_stock_nova_ignores_the_key(on: Host, serial: str | None) -> None:
 
 
 def test_a_declaration_that_is_not_kept() -> None:
-    one = server(declared(host("a", unread=True)), TRUE)
-    (row,) = found([(one, reading(one, MACHINE_ID))])
-    assert row.id == "not-honoured"
+    on = declared(host("a", unread=True))
+    old, new = server(on, TRUE), shared(on, TRUE)
+    row = only([(old, reading(old, "own", EARLY)), *seen_with(new, MACHINE_ID)])
+    assert (row.id, list(row.servers or ())) == ("not-honoured", ids_of(new))
     assert "a host aggregate declares" in row.evidence
 
 
@@ -204,9 +308,9 @@ def test_a_guest_that_is_known_to_have_come_from_elsewhere(
 def test_guests_tell_no_times() -> None:
     """Others of the host are right: no host is accused."""
     guests = [(each, reading(each, "own", "")) for each in map(server, [DRIVER] * 3, [TRUE] * 3)]
-    old = server(DRIVER, TRUE)
-    (row,) = found([*guests, (old, reading(old, MACHINE_ID, ""))])
-    assert (row.id, list(row.servers or ())) == ("pending-restart", [old.id])
+    old = shared(DRIVER, TRUE)
+    row = only([*guests, *seen_with(old, MACHINE_ID, "")])
+    assert (row.id, list(row.servers or ())) == ("pending-restart", ids_of(old))
     assert "their times of definition are unknown" in row.evidence
 
 
@@ -263,23 +367,28 @@ def test_the_identity_of_a_host_changed() -> None:
     hardware = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE))
     old, new = server(hardware), server(hardware)
     guests = [(old, reading(old, MACHINE_ID, EARLY)), (new, reading(new, HARDWARE, LATE))]
-    pending, shown = found(guests, HostSeen("uri", "a", (HARDWARE,)))
-    assert (pending.id, list(pending.servers or ())) == ("pending-restart", [old.id])
+    stray, shown = found(guests, HostSeen("uri", "a", (HARDWARE,)))
+    assert (stray.id, list(stray.servers or ())) == ("serial-unexplained", [old.id])
     assert (shown.id, list(shown.servers or ())) == ("live-host-identity", [new.id])
     # Of a host without a known hardware UUID it is unknown which of the two it gives now: what was
     # defined later may have come from elsewhere.
     (row,) = found(guests)
     assert (row.id, sorted(row.servers or ())) == ("expectation-unknown", [old.id, new.id])
-    assert "have 2 identities of hosts" in row.evidence
+    assert "have 2 UUIDs that are not their servers'" in row.evidence
 
 
 def test_the_hardware_uuid_tells_whose_identity_it_is() -> None:
     """The mode went from auto to hardware; no guest was restarted."""
     for specs in ({}, FALSE):
-        one = server(host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE)), specs)
-        (row,) = found([(one, reading(one, MACHINE_ID))], HostSeen("uri", "a", (HARDWARE,)))
-        assert (row.id, list(row.servers or ())) == ("pending-restart", [one.id])
-        assert "another identity than its host gives" in row.evidence
+        on = host("a", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.HARDWARE))
+        guests = shared(on, specs)
+        one = guests[0]
+        row = only(seen_with(guests, MACHINE_ID), HostSeen("uri", "a", (HARDWARE,)))
+        assert (row.id, list(row.servers or ())) == ("pending-restart", ids_of(guests))
+        assert "the identity of another host" in row.evidence
+        assert ids([(one, reading(one, MACHINE_ID))], HostSeen("uri", "a", (HARDWARE,))) == [
+            "serial-unexplained"
+        ]
         # Nothing is known of this host.
         assert ids([(one, reading(one, MACHINE_ID))], HostSeen("uri", "b", (HARDWARE,))) == []
 
@@ -311,19 +420,6 @@ def test_a_definition_that_was_edited_and_not_started_yet() -> None:
     (row,) = found([(one, reading(one, persistent="EDITED"))])
     assert row.id == "changed-by-hand"
     assert "definition in libvirt" in row.evidence
-
-
-@pytest.mark.parametrize("mode", [HostMode.UNIQUE, HostMode.NONE])
-def test_a_mode_that_was_declared_and_is_not_there(mode: HostMode) -> None:
-    one = server(host("a", mode_trait(mode)))
-    assert ids([(one, reading(one, MACHINE_ID))]) == ["wrong-host-mode"]
-    told = server(host("a", mode=mode))
-    assert ids([(told, reading(told, MACHINE_ID))]) == ["wrong-host-mode"]
-
-
-def test_a_host_declared_as_sharing_that_gives_own_ones() -> None:
-    one = server(STOCK)
-    assert ids([(one, reading(one))]) == ["wrong-host-mode"]
 
 
 def test_a_serial_that_several_guests_have_whatever_the_policy_says() -> None:
@@ -364,7 +460,7 @@ def test_servers_that_changed_since_the_guests_were_read_are_not_judged() -> Non
     verification.exclude({restarted.id, made.id, deleted.id})
     rows = list(findings_of(verification, everything=True))
     # With whom it shared its serial number may have another one by now.
-    assert [row.id for row in rows] == ["not-honoured"]
+    assert [row.id for row in rows] == ["pending-restart"]
     assert list(rows[0].servers or ()) == [same.id]
     said = verification.coverage([])
     assert said.startswith("1 of 3 servers compared")
@@ -403,7 +499,7 @@ def test_the_last_fact_of_a_file_counts() -> None:
     log = [Reading(one.id, serial, "facts.jsonl") for serial in (MACHINE_ID, "x", one.id)]
     # The earlier serial number is not shared either.
     assert ids([(one, None), (other, reading(other, MACHINE_ID))], *log) == []
-    assert ids([(one, None)], *reversed(log)) == ["not-honoured"]
+    assert ids([(one, None)], *reversed(log)) == ["serial-unexplained"]
     # Another source is no log of this one.
     assert "sources-disagree" in ids([(one, reading(one))], log[0])
 
@@ -483,8 +579,8 @@ def test_an_image_that_is_unknown_makes_no_false_alarm() -> None:
     ("on", "serial", "persistent", "matches", "said"),
     [
         (DRIVER_UNIQUE, "own", None, True, "its server's UUID, as it should."),
-        (DRIVER_UNIQUE, MACHINE_ID, None, False, "the identity of a host instead of its server's"),
-        (STOCK, MACHINE_ID, None, True, "the identity of a host, as it should."),
+        (DRIVER_UNIQUE, MACHINE_ID, None, False, "a UUID that is not its server's instead of its"),
+        (STOCK, MACHINE_ID, None, True, "a UUID that is not its server's, as expected. Whether it"),
         (NOTHING, None, None, True, "no serial number, as it should."),
         (UNTOLD, MACHINE_ID, None, None, "what it should have is unknown."),
         (DRIVER_UNIQUE, "own", "EDITED", True, "Its definition in libvirt has another one"),
