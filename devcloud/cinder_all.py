@@ -6,7 +6,9 @@ from cinder import monkey_patch
 
 monkey_patch.patch(backend="threading")
 
+import os  # noqa: E402
 import shlex  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from cinder import objects, service, utils  # noqa: E402
@@ -20,7 +22,7 @@ BACKEND = "fake"
 
 
 class BackendDriver(driver.VolumeDriver):  # type: ignore[misc]  # Cinder has no types
-    """A backend that does everything but keep data: the records in Cinder are real."""
+    """A backend of empty files: the records in Cinder are real."""
 
     VERSION = "1.0.0"
 
@@ -45,13 +47,25 @@ class BackendDriver(driver.VolumeDriver):  # type: ignore[misc]  # Cinder has no
         return {}, True
 
     def initialize_connection(self, volume: Any, connector: Any) -> dict[str, Any]:
-        """What a fake hypervisor is content with."""
-        return {"driver_volume_type": BACKEND, "data": {"volume_id": volume.id}}
+        """Return a file that libvirt attaches, with the size of the volume and without data."""
+        path = self._path(volume)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.truncate(path, volume.size << 30)
+        # Nova's driver for this type attaches a file as it is (nova/virt/libvirt/volume/gpfs.py).
+        return {"driver_volume_type": "gpfs", "data": {"device_path": str(path)}}
+
+    def delete_volume(self, volume: Any) -> None:
+        """Remove the file."""
+        self._path(volume).unlink(missing_ok=True)
+
+    def _path(self, volume: Any) -> Path:
+        return Path(cfg.CONF.state_path, "volumes", volume.id)
 
     def _nothing(self, *_args: Any, **_kwargs: Any) -> None:
         """There is no data."""
 
-    create_volume = delete_volume = extend_volume = _nothing
+    create_volume = extend_volume = _nothing
     create_volume_from_snapshot = create_cloned_volume = _nothing
     create_snapshot = delete_snapshot = _nothing
     ensure_export = create_export = remove_export = terminate_connection = _nothing

@@ -218,7 +218,6 @@ def _cinder(layout: Layout, ports: Mapping[str, int]) -> Sections:
             "quota_gigabytes": -1,
         },
         "fake": {
-            # Cinder's own driver for its tests: real records, no data.
             "volume_driver": "devcloud.cinder_all.BackendDriver",
             "volume_backend_name": "fake",
         },

@@ -6,6 +6,7 @@ from cinder import monkey_patch
 
 monkey_patch.patch(backend="threading")
 
+import datetime  # noqa: E402
 import json  # noqa: E402
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
@@ -49,6 +50,8 @@ def _write(
     admin: Any, server: dict[str, Any], volume: dict[str, Any], host: str, kind: str
 ) -> None:
     now = timeutils.utcnow()
+    # Before all servers of the seed, or after them.
+    created = now + datetime.timedelta(days=-365 if volume["older"] else 0, minutes=1)
     db.volume_create(
         admin,
         {
@@ -63,6 +66,7 @@ def _write(
             "attach_status": "attached",
             "bootable": volume["root"],
             "volume_type_id": kind,
+            "created_at": created,
             "scheduled_at": now,
             "launched_at": now,
             "metadata": {},

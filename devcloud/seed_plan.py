@@ -117,7 +117,10 @@ class Aggregate:
 
 @dataclass
 class Volume:
-    """A volume, attached; without ``exists`` only Nova has it."""
+    """A volume, attached; without ``exists`` only Nova has it.
+
+    :ivar older: it was there before its server; else Nova made it for the server
+    """
 
     id: str
     attachment_id: str
@@ -125,6 +128,7 @@ class Volume:
     metadata: dict[str, str]
     root: bool
     exists: bool = True
+    older: bool = False
 
 
 @dataclass
@@ -287,9 +291,10 @@ class Builder:
         root: bool = True,
         device: str = "/dev/vda",
         exists: bool = True,
+        older: bool = False,
     ) -> Volume:
         """A volume for a server."""
-        return Volume(self.uuid(), self.uuid(), device, dict(metadata or {}), root, exists)
+        return Volume(self.uuid(), self.uuid(), device, dict(metadata or {}), root, exists, older)
 
     def server(
         self,

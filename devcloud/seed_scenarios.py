@@ -508,16 +508,18 @@ def _invalid_in_use(make: Builder, kit: Kit) -> None:
 
 
 def _volumes(make: Builder, kit: Kit) -> None:
-    """Servers without an image: what counts is what their root volume remembers."""
-    plain = _volume_image_metadata(kit.debian)
-    true = {**plain, **IMAGE_TRUE}
-    false = {**plain, **IMAGE_FALSE}
+    """Servers without an image: what counts is the image that their root volume was made from.
+
+    Nova takes the metadata of a volume that is older than its server. These may have changed
+    since then.
+    """
+    plain, true, false = map(_volume_image_metadata, (kit.debian, kit.appliance, kit.shy))
     at = kit.at
 
     def boot(
-        host: Host, said: Mapping[str, str], other: Mapping[str, str] | None = None
+        host: Host, root: Mapping[str, str], other: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        volumes = [make.volume(said)]
+        volumes = [make.volume(root)]
         if other is not None:
             # Attached before the root disk, and with the lower ID: first in every list.
             volumes.insert(0, make.volume(other, root=False, device="/dev/vdb"))
@@ -526,20 +528,30 @@ def _volumes(make: Builder, kit: Kit) -> None:
                 volume.id = volume_id
         return {"host": host, "flavor": kit.small, "volumes": volumes}
 
-    make.server(**boot(at["keys-auto"], true), requested="unique", source=UUID)
-    make.server(**boot(at["keys-auto"], true, false), requested="unique", source=UUID)
+    make.server(**boot(at["keys-auto"], true), requested="unique", source=UUID, survives=True)
+    # The metadata of the volume were changed after the boot.
+    changed = {**true, **IMAGE_FALSE}
+    make.server(**boot(at["keys-auto"], changed), requested="unique", source=UUID, survives=True)
+    make.server(
+        **boot(at["keys-auto"], true, false), requested="unique", source=UUID, survives=True
+    )
     make.server(**boot(at["keys-unique"], false, true), requested="host", source="host-auto")
     make.server(**boot(at["auto"], true, plain), requested="unique", source="host-auto")
     make.server(**boot(at["unique"], plain), requested="unset", source=UUID)
-    make.server(**boot(at["os"], {}, false), requested="unset", source="host-os")
-    make.server(
-        at["keys-auto"],
-        kit.small,
-        volumes=[make.volume(exists=False)],
-        requested=None,
-        source=UNKNOWN,
-        unchecked="volume-unreadable",
-    )
+    make.server(**boot(at["os"], plain, false), requested="unset", source="host-os")
+    unknown = (make.volume(exists=False), *(make.volume(said, older=True) for said in (true, {})))
+    for root in unknown:
+        make.server(
+            at["keys-auto"],
+            kit.small,
+            volumes=[root],
+            requested=None,
+            source=UNKNOWN,
+            unchecked="volume-unreadable",
+        )
+    older = [make.volume(true, older=True)]
+    # There the host mode decides, whatever the image asks for.
+    make.server(at["os"], kit.small, volumes=older, requested=None, source="host-os")
 
 
 def _volume_image_metadata(image: Image) -> dict[str, str]:

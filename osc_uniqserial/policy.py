@@ -82,7 +82,6 @@ class Evidence(enum.Enum):
 
     FROZEN = "frozen"
     CURRENT_IMAGE = "current-image"
-    VOLUME = "volume"
     EMBEDDED_FLAVOR = "embedded-flavor"
     REQUIRED_TRAIT = "required-trait"
     TRAIT = "trait"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -42,6 +43,8 @@ _Thing = TypeVar("_Thing")
 #: old name of hw_architecture (nova/objects/image_meta.py).
 ARCHITECTURES = ("hw_emulation_architecture", "hw_architecture", "architecture")
 _EVIDENCE = frozenset({policy.IMAGE_KEY, policy.FLAVOR_KEY, *ARCHITECTURES})
+#: The length of a time in ISO 8601 up to the seconds.
+_SECONDS = len("2026-01-01T00:00:00")
 #: Device name of the first disk, whatever its bus: sda, vda, hda.
 _FIRST_DISK = re.compile(r"/dev/[a-z]+da")
 _NO_FLAVOR = FlavorCopy()
@@ -120,13 +123,52 @@ def image_part(
     return _image_part(used, now, properties, as_booted=as_booted)
 
 
-def volume_part(properties: Mapping[str, Any]) -> ImagePart:
+@dataclasses.dataclass(frozen=True, slots=True)
+class RootVolume:
+    """A server's root volume.
+
+    :ivar created: ISO 8601 in UTC
+    :ivar image_id: of the image that the volume was made from; None for a copy of a volume or a
+        snapshot, and for an empty volume
+    :ivar architecture: of the guest, by its image metadata
+    """
+
+    created: str
+    image_id: str | None
+    architecture: str | None
+
+    @classmethod
+    def of(cls, volume: Mapping[str, Any]) -> RootVolume:
+        """Return it from Cinder's record of the volume."""
+        properties = volume.get("volume_image_metadata") or {}
+        is_copy = volume.get("snapshot_id") or volume.get("source_volid")
+        image_id = None if is_copy else properties.get("image_id")
+        created = str(volume.get("created_at") or "")
+        # Many volumes are made from few images.
+        return cls(created, image_id and sys.intern(str(image_id)), architecture(properties))
+
+    def source_image(self, record: ServerRecord) -> str | None:
+        """Return the ID of the image whose properties the server was built with.
+
+        A volume that is not older than its server was made by Nova, which then uses the
+        properties of the image (nova/block_device.py, get_bdm_image_metadata). Of an older
+        volume Nova uses the image metadata. Those may have changed since: Cinder returns no time
+        of such a change, and ``updated_at`` stays (cinder/db/api.py,
+        volume_glance_metadata_bulk_create).
+        """
+        # Cinder's time has microseconds, and Nova's a "Z".
+        return self.image_id if self.created[:_SECONDS] >= record.created[:_SECONDS] else None
+
+
+def volume_part(volume: RootVolume | None, source: Image | None) -> ImagePart:
     """Return the request of a root volume.
 
-    :param properties: its ``volume_image_metadata``, which Nova used at boot
+    :param source: the image that the server was built with, unchanged since; None when that is
+        unknown
     """
-    used = SettingInput(policy.parse(properties.get(policy.IMAGE_KEY)), Evidence.VOLUME)
-    return _image_part(used, None, properties, as_booted=False)
+    if source is not None:
+        return image_part(source, None, as_booted=True, shows_frozen=False)
+    return ImagePart(architecture=volume.architecture if volume else None)
 
 
 def root_disk(devices: Sequence[str | None], root_device: str | None) -> int | None:
@@ -260,7 +302,7 @@ class ServerEvidence:
         images: Mapping[str, Image],
         given: GivenModes,
         shows_frozen: bool,
-        root_volume: Callable[[ServerRecord], ImagePart | None],
+        root_volume: Callable[[ServerRecord], RootVolume | None],
     ) -> None:
         """Index the evidence.
 
@@ -269,7 +311,7 @@ class ServerEvidence:
         :param flavors: their names are unique
         :param images: by ID
         :param shows_frozen: Nova returns the frozen property of this project
-        :param root_volume: returns the request of a server's root volume; None when unknown
+        :param root_volume: returns a server's root volume; None when it is unknown
         """
         self._hosts: dict[tuple[str | None, str | None], Host] = {}
         if fleet is not None:
@@ -348,7 +390,7 @@ class ServerEvidence:
     def _image(self, record: ServerRecord) -> tuple[str | None, ImagePart]:
         image = record.image
         if image == "":
-            return None, self._root_volume(record) or self._shared(ImagePart())
+            return None, self._volume(record)
         if not isinstance(image, ImageRef):
             return None, self._shared(ImagePart())
         image_id = image.id
@@ -367,6 +409,18 @@ class ServerEvidence:
             )
             self._image_parts[key] = part
         return image_id, part
+
+    def _volume(self, record: ServerRecord) -> ImagePart:
+        volume = self._root_volume(record)
+        image_id = volume.source_image(record) if volume else None
+        source = self._images.get(image_id) if image_id else None
+        if not is_as_booted(source, record):
+            source = None
+        key = (source and source.id, None if source else volume and volume.architecture)
+        part = self._image_parts.get(key)
+        if part is None:
+            part = self._image_parts[key] = self._shared(volume_part(volume, source))
+        return part
 
     def _case(self, key: _Key, flavor: FlavorPart, image: ImagePart) -> tuple[Host | None, Case]:
         host, node, _flavor, _image, placed, visible, reachable, pinned = key

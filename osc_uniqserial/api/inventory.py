@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
 
 from osc_uniqserial.api import background, evidence
+from osc_uniqserial.api.evidence import RootVolume
 from osc_uniqserial.api.records import ServerRecord
 from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, or_default, parsing
-from osc_uniqserial.model.cloud import Flavor, Image, ImagePart, Volume
+from osc_uniqserial.model.cloud import Flavor, Image, Volume
 
 #: 2.61 adds extra specs to flavors; newer ones are not needed.
 COMPUTE_FLAVORS = "2.61"
@@ -92,15 +92,15 @@ def read_image(rest: Rest, image_id: str) -> Image:
         return _image(document)
 
 
-def read_root_volume(rest: Rest, record: ServerRecord) -> ImagePart:
-    """Read the request of one server's root volume.
+def read_root_volume(rest: Rest, record: ServerRecord) -> RootVolume:
+    """Read the root volume of one server.
 
     :raises Unreadable: when Nova or Cinder does not return it
     """
     volume_id = _root_volume_id(rest, record)
     answer = rest.get("block_storage", f"/volumes/{volume_id}")
     with parsing("block_storage"):
-        return evidence.volume_part(answer["volume"].get("volume_image_metadata") or {})
+        return RootVolume.of(answer["volume"])
 
 
 def _root_volume_id(rest: Rest, record: ServerRecord) -> str:
@@ -123,24 +123,10 @@ def _root_volume_id(rest: Rest, record: ServerRecord) -> str:
 _Devices = tuple[tuple[str, str], ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Volume:
-    """The request of a bootable volume, and its attachments."""
-
-    part: ImagePart
-    devices: _Devices
-
-    def device_of(self, server_id: str) -> str | None:
-        """Return its device name in a server."""
-        if len(self.devices) == 1:
-            return self.devices[0][1]
-        return dict(self.devices).get(server_id)
-
-
 class Volumes:
-    """Requests of all root volumes, read at the first use.
+    """All bootable volumes, read at the first use.
 
-    Entries are small and shared: there may be as many bootable volumes as servers.
+    Entries are small: there may be as many bootable volumes as servers.
 
     :ivar unread: why the volumes could not be read; None when they were, or were not needed
     :ivar with_wrong_keys: bootable volumes with misspelt keys
@@ -150,45 +136,42 @@ class Volumes:
         self._rest = rest
         self._all_projects = all_projects
         self._lock = threading.Lock()
-        self._kinds: dict[tuple[object, ...], _Volume] = {}
-        self._parts: dict[ImagePart, ImagePart] = {}
-        self._volumes: dict[bytes, _Volume] | None = None
+        self._devices: dict[_Devices, _Devices] = {}
+        self._volumes: dict[bytes, tuple[RootVolume, _Devices]] | None = None
         self.unread: str | None = None
         self.with_wrong_keys: list[Volume] = []
 
-    def root_of(self, record: ServerRecord) -> ImagePart | None:
-        """Return the request of a server's root volume; None when it is unknown."""
+    def root_of(self, record: ServerRecord) -> RootVolume | None:
+        """Return a server's root volume; None when it is unknown."""
         with self._lock:
             if self._volumes is None:
                 self._volumes = {}
                 _, self.unread = or_default(None, self._read, self._volumes)
         attached = [self._volumes.get(_key(volume.id)) for volume in record.volumes or ()]
-        devices = [volume.device_of(record.id) if volume else None for volume in attached]
+        devices = [found and _device(found[1], record.id) for found in attached]
         root = evidence.root_disk(devices, record.root_device)
-        volume = None if root is None else attached[root]
-        return volume.part if volume else None
+        found = None if root is None else attached[root]
+        return found[0] if found else None
 
-    def _read(self, found: dict[bytes, _Volume]) -> None:
+    def _read(self, found: dict[bytes, tuple[RootVolume, _Devices]]) -> None:
         query = {"bootable": "true", "limit": _PAGE}
         if self._all_projects:
             query["all_tenants"] = "true"
         with parsing("block_storage"):
             for item in self._rest.pages("block_storage", "/volumes/detail", "volumes", query):
-                properties = evidence.image_properties(item.get("volume_image_metadata") or {})
                 devices = _devices(item.get("attachments") or ())
-                found[_key(item["id"])] = self._shared(properties, devices)
+                devices = self._devices.setdefault(devices, devices)
+                found[_key(item["id"])] = (RootVolume.of(item), devices)
+                properties = evidence.image_properties(item.get("volume_image_metadata") or {})
                 project = item.get("os-vol-tenant-attr:tenant_id")
                 volume = Volume(str(item["id"]), item.get("name") or None, properties, project)
                 if any(volume.misspelt):
                     self.with_wrong_keys.append(volume)
 
-    def _shared(self, properties: Mapping[str, str], devices: _Devices) -> _Volume:
-        known = (*sorted(properties.items()), devices)
-        if known not in self._kinds:
-            part = evidence.volume_part(properties)
-            # One object, so that servers share a case.
-            self._kinds[known] = _Volume(self._parts.setdefault(part, part), devices)
-        return self._kinds[known]
+
+def _device(devices: _Devices, server_id: str) -> str | None:
+    """Return the device name of a volume in a server."""
+    return devices[0][1] if len(devices) == 1 else dict(devices).get(server_id)
 
 
 def _devices(attachments: Sequence[Json]) -> _Devices:

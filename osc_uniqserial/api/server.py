@@ -11,7 +11,7 @@ import msgspec
 
 from osc_uniqserial import policy
 from osc_uniqserial.api import background, evidence, hosts, inventory
-from osc_uniqserial.api.evidence import Declarations, ServerEvidence
+from osc_uniqserial.api.evidence import Declarations, RootVolume, ServerEvidence
 from osc_uniqserial.api.records import FlavorCopy, ImageRef, OneServer, ServerRecord
 from osc_uniqserial.api.rest import (
     COMPUTE_SERVERS,
@@ -27,7 +27,6 @@ from osc_uniqserial.model.cloud import (
     Fleet,
     GivenModes,
     Image,
-    ImagePart,
     ServerFacts,
     Unchecked,
     Validator,
@@ -110,7 +109,7 @@ def read_server(
     unlisted = None
     if record.host:
         fleet, unlisted = hosts.read_hosts(rest, given)
-    flavors, (image, shows_frozen) = flavors_read.result(), image_read.result()
+    flavors, (volume, image, shows_frozen) = flavors_read.result(), image_read.result()
     known = ServerEvidence(
         fleet=fleet if isinstance(fleet, Fleet) else None,
         unlisted=unlisted,
@@ -118,12 +117,12 @@ def read_server(
         images={image.id: image} if isinstance(image, Image) else {},
         given=given,
         shows_frozen=shows_frozen,
-        root_volume=lambda _record: image if isinstance(image, ImagePart) else None,
+        root_volume=lambda _record: volume if isinstance(volume, RootVolume) else None,
     )
     facts = known.facts(record)
     notes = [
         *_flavor_notes(facts, record, flavors),
-        *_image_notes(facts, record, image),
+        *_image_notes(facts, volume, image),
         *_host_notes(facts, known.traits_of(record), fleet, unlisted, given),
     ]
     return facts, fleet if isinstance(fleet, Fleet) else None, notes
@@ -135,24 +134,31 @@ def _flavors(rest: Rest, record: ServerRecord) -> tuple[Flavor, ...] | Unchecked
     return or_unchecked(inventory.read_flavors, rest)
 
 
-def _image(rest: Rest, record: ServerRecord) -> tuple[Image | ImagePart | Unchecked | None, bool]:
-    """Return the image or root volume of a server.
+def _image(
+    rest: Rest, record: ServerRecord
+) -> tuple[RootVolume | Unchecked | None, Image | Unchecked | None, bool]:
+    """Return the root volume and the image that a server was built with.
 
     :returns: also whether Nova returns the frozen property of this project; False when not needed
     """
+    volume: RootVolume | Unchecked | None = None
     if record.image == "":
-        return or_unchecked(inventory.read_root_volume, rest, record), False
-    if not isinstance(record.image, ImageRef):
-        return None, False
-    image = or_unchecked(inventory.read_image, rest, record.image.id)
+        volume = or_unchecked(inventory.read_root_volume, rest, record)
+        image_id = volume.source_image(record) if isinstance(volume, RootVolume) else None
+    else:
+        image_id = record.image.id if isinstance(record.image, ImageRef) else None
+    if image_id is None:
+        return volume, None, False
+    image = or_unchecked(inventory.read_image, rest, image_id)
     if isinstance(image, Unchecked) and image.status == 404:
         image = Unchecked("it was deleted")
     as_booted = isinstance(image, Image) and evidence.is_as_booted(image, record)
     shows_frozen = (
-        evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
+        isinstance(record.image, ImageRef)
+        and evidence.may_be_frozen_unset(record.image.properties, as_booted=as_booted)
         and or_unchecked(extra_spec_validator, rest) is Validator.LOADED
     )
-    return image, shows_frozen
+    return volume, image, shows_frozen
 
 
 def _flavor_notes(
@@ -179,19 +185,26 @@ def _flavor_notes(
 
 
 def _image_notes(
-    facts: ServerFacts, record: ServerRecord, image: Image | ImagePart | Unchecked | None
+    facts: ServerFacts, volume: RootVolume | Unchecked | None, image: Image | Unchecked | None
 ) -> Iterator[str]:
     value = facts.case.image.used.value
-    if value is None and isinstance(image, Unchecked):
-        what = "root volume" if record.image == "" else "server's image"
-        yield f"the {what} could not be read: {image.reason}"
-    elif value is None and image is not None:
+    if value is not None:
+        if value.setting is Setting.INVALID:
+            yield _invalid("image", value.raw)
+    elif isinstance(volume, Unchecked):
+        yield f"the root volume could not be read: {volume.reason}"
+    elif isinstance(image, Unchecked):
+        yield f"the server's image could not be read: {image.reason}"
+    elif isinstance(volume, RootVolume) and image is None:
         yield (
-            f"image {facts.image} was changed after the server was created, and this Nova"
+            "the image properties at boot are unknown: Nova takes those of a root volume when it"
+            " builds the server, and Cinder does not return whether they have changed since"
+        )
+    elif image is not None:
+        yield (
+            f"image {image.id} was changed after the server was created, and this Nova"
             " does not return the value at boot"
         )
-    elif value is not None and value.setting is Setting.INVALID:
-        yield _invalid("image", value.raw)
 
 
 def _invalid(what: str, raw: str | None) -> str:

@@ -134,7 +134,10 @@ def _(group: Group, _cloud: Cloud) -> Problem:
 
 @volume_unreadable.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
-    return Problem(f"{group.servers.counted}: the setting of their root volume is unknown")
+    return Problem(
+        f"{group.servers.counted}: the image properties that they were built with are unknown:"
+        " their root volume is older, or could not be read"
+    )
 
 
 @flavor_unreadable.explained_by

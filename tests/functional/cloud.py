@@ -197,11 +197,20 @@ class Cloud:
         answer = self.raw("cinder", "POST", path, body)
         assert answer.status_code == 202, answer.text
         volume_id = str(answer.json()["volume"]["id"])
+        self.wait_for_volume(volume_id)
+        return volume_id
+
+    def volume(self, volume_id: str) -> Json:
+        """Return a volume as Cinder returns it."""
+        record: Json = self.get("cinder", f"/v3/{self.project_id}/volumes/{volume_id}")["volume"]
+        return record
+
+    def wait_for_volume(self, volume_id: str) -> None:
+        """Wait until a volume is available."""
         deadline = time.monotonic() + 60
-        while self.get("cinder", f"{path}/{volume_id}")["volume"]["status"] != "available":
+        while self.volume(volume_id)["status"] != "available":
             assert time.monotonic() < deadline, "the volume did not become available"
             time.sleep(0.2)
-        return volume_id
 
     def boot(self, name: str, flavor_id: str, image_id: str, host: str | None = None) -> str:
         """Boot a server, wait until it is active, and return its ID."""
@@ -219,6 +228,18 @@ class Cloud:
             for volume in (root, *data)
         ]
         return self._boot(name, flavor_id, host, block_device_mapping_v2=disks)
+
+    def boot_from_new_volume(self, name: str, flavor_id: str, image_id: str, host: str) -> str:
+        """Boot a server from a volume that Nova makes from an image, and return its ID."""
+        disk = {
+            "uuid": image_id,
+            "source_type": "image",
+            "destination_type": "volume",
+            "boot_index": 0,
+            "volume_size": 1,
+            "delete_on_termination": True,
+        }
+        return self._boot(name, flavor_id, host, block_device_mapping_v2=[disk])
 
     def _boot(self, name: str, flavor_id: str, host: str | None, **source: Any) -> str:
         server = {"name": name, "flavorRef": flavor_id, "networks": "none", **source}

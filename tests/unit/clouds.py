@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlparse
 
 from osc_uniqserial.commands.findings import COLUMNS
 from tests.unit.builders import (
+    AFTER,
     BEFORE,
     DRIVER,
     GOLD,
@@ -205,13 +206,29 @@ class Estate(StatusCloud):
         return record
 
     def volume(
-        self, number: int, device: str = "/dev/vda", said: Mapping[str, str] | None = None
+        self,
+        number: int,
+        device: str = "/dev/vda",
+        said: Mapping[str, str] | None = None,
+        *,
+        image: int | None = None,
+        created: str = AFTER,
+        **changes: Any,
     ) -> Json:
-        """Add a volume that is attached, and return its entry in the server."""
+        """Add a volume that is attached, and return its entry in the server.
+
+        :param image: the image that it was made from
+        :param created: after the server, as by Nova; BEFORE for a volume that was there already
+        """
+        source = {} if image is None else {"image_id": image_id(image)}
         volume = {
             "id": volume_id(number),
+            "created_at": created.replace("Z", ".000000"),
             "attachments": [{"device": device}],
-            "volume_image_metadata": {**(said or {})},
+            "volume_image_metadata": {**source, **(said or {})},
+            "snapshot_id": None,
+            "source_volid": None,
+            **changes,
         }
         self.volumes.append(volume)
         return {"id": volume["id"]}

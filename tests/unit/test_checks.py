@@ -47,7 +47,6 @@ STOCK = {
     "server resize confirm",
     "server show",
     "volume list",
-    "volume show",
     "volume unset",
 }
 

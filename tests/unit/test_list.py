@@ -15,6 +15,7 @@ from osc_uniqserial.commands.servers import _BRIEF
 from osc_uniqserial.commands.show import COLUMNS
 from tests.unit.builders import (
     AFTER,
+    BEFORE,
     EVIL,
     FALSE,
     HOST,
@@ -248,19 +249,45 @@ def test_a_nova_that_is_too_old(cloud: Estate) -> None:
     assert "2.69 (Train)" in result.err
 
 
-def test_a_root_volume(cloud: Estate) -> None:
-    attached = [cloud.volume(1, said=IMAGE_TRUE)]
-    cloud.server(1, flavor=PLAIN, image=None, **on(attached))
+def test_a_volume_that_nova_made_from_an_image(cloud: Estate) -> None:
+    """Nova used the image, whatever the metadata of the volume say since."""
+    cloud.image(1, **IMAGE_TRUE)
+    cloud.server(1, flavor=PLAIN, image=None, **on([cloud.volume(1, said=IMAGE_FALSE, image=1)]))
     row = cloud.one()
-    assert (row["image_value"], row["evidence"]["image"]) == ("true", "volume")
+    assert (row["image_value"], row["evidence"]["image"]) == ("true", "current-image")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"created": BEFORE, "image": 1},
+        {"image": 2},
+        {"image": 9},
+        {"image": None},
+        {"image": 1, "snapshot_id": "s"},
+        {"image": 1, "source_volid": "v"},
+        {"image": 1, "created_at": None},
+    ],
+    ids=["older", "image-changed", "image-gone", "no-image", "snapshot", "copy", "no-time"],
+)
+@pytest.mark.parametrize("said", [IMAGE_TRUE, IMAGE_FALSE, {}], ids=["true", "false", "unset"])
+def test_what_a_server_took_from_its_volume_is_unknown(
+    cloud: Estate, made: Json, said: dict[str, str]
+) -> None:
+    """Cinder does not return when image metadata of a volume changed."""
+    cloud.image(1, **said)
+    cloud.image(2, updated=AFTER, **said)
+    attached = on([cloud.volume(1, said=said, **made)])
+    cloud.server(1, flavor=PLAIN, image=None, **attached)
+    row = cloud.one()
+    assert (row["image_value"], row["evidence"]["image"]) == (None, "unreadable")
 
 
 @pytest.mark.parametrize("root", ["/dev/vda", "/dev/vdb", None])
 def test_the_root_volume_is_known_by_its_device(cloud: Estate, root: str | None) -> None:
-    attached = [
-        cloud.volume(1, "/dev/vdb", IMAGE_FALSE),
-        cloud.volume(2, "/dev/vda", IMAGE_TRUE),
-    ]
+    cloud.image(1, **IMAGE_FALSE)
+    cloud.image(2, **IMAGE_TRUE)
+    attached = [cloud.volume(1, "/dev/vdb", image=1), cloud.volume(2, "/dev/vda", image=2)]
     record = cloud.server(1, flavor=PLAIN, image=None, **on(attached))
     if root:
         record["OS-EXT-SRV-ATTR:root_device_name"] = root

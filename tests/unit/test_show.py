@@ -13,6 +13,7 @@ import requests
 from osc_uniqserial.commands.output import safe_cell
 from tests.unit.builders import (
     FALSE,
+    IMAGE_FALSE,
     IMAGE_TRUE,
     M_AUTO,
     M_NONE,
@@ -246,7 +247,10 @@ def test_a_volume_backed_server_takes_its_root_volume(
     fake: FakeCloud, attached: list[dict[str, str]], admin: bool
 ) -> None:
     changes = {} if admin else {"OS-EXT-SRV-ATTR:root_device_name": None}
-    record = fake.server(changes={"os-extended-volumes:volumes_attached": attached, **changes})
+    record = fake.server(
+        image=IMAGE_TRUE,
+        changes={"os-extended-volumes:volumes_attached": attached, **changes},
+    )
     record["image"] = ""
     fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
     attachments = [
@@ -257,15 +261,38 @@ def test_a_volume_backed_server_takes_its_root_volume(
         f"{NOVA}/servers/{SERVER_ID}/os-volume_attachments",
         json={"volumeAttachments": attachments},
     )
-    fake.http.get(
-        f"{CINDER}/volumes/{VOLUME_ID}",
-        json={"volume": {"id": VOLUME_ID, "volume_image_metadata": IMAGE_TRUE}},
-    )
+    volume = {
+        "id": VOLUME_ID,
+        "created_at": f"{record['created'][:-1]}.000001",
+        "volume_image_metadata": {"image_id": IMAGE_ID, **IMAGE_FALSE},
+    }
+    fake.http.get(f"{CINDER}/volumes/{VOLUME_ID}", json={"volume": volume})
     fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS, others=[[M_OS], []])
     shown = fake.show()
-    assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "volume")
+    assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "current-image")
     assert (shown["serial_source"], shown["decided_by"]) == ("instance-uuid", "image")
-    assert len(fake.reads()) == (10 if len(attached) == 1 else 11)
+    assert len(fake.reads()) == (11 if len(attached) == 1 else 12)
+    assert fake.notes == ""
+
+
+@pytest.mark.parametrize("said", [IMAGE_TRUE, IMAGE_FALSE, {}], ids=["true", "false", "unset"])
+def test_metadata_of_a_volume_are_no_evidence(fake: FakeCloud, said: dict[str, str]) -> None:
+    record = fake.server(changes={"os-extended-volumes:volumes_attached": [{"id": VOLUME_ID}]})
+    record["image"] = ""
+    fake.http.get(f"{NOVA}/servers/detail", json={"servers": [record]})
+    volume = {
+        "id": VOLUME_ID,
+        "created_at": "2026-01-01T23:59:59.000000",
+        "volume_image_metadata": said,
+    }
+    fake.http.get(f"{CINDER}/volumes/{VOLUME_ID}", json={"volume": volume})
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, M_OS)
+    shown = fake.show()
+    assert (shown["image_value"], shown["serial_source"]) == (None, "unknown")
+    assert "Cinder does not return whether they have changed since" in fake.notes
+    # Where it does not matter, the answer is known.
+    fake.hosts(TRAIT_UNIQUE, M_UNIQUE)
+    assert fake.show()["serial_source"] == "instance-uuid"
 
 
 def test_a_volume_that_cannot_be_read(fake: FakeCloud) -> None:

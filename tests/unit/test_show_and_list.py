@@ -127,6 +127,8 @@ SERVERS = st.lists(
     min_size=1,
     max_size=5,
 )
+#: Images that volumes are made from, and when.
+SOURCES = st.tuples(st.sampled_from([1, 1, 2, 9, None]), st.sampled_from([BEFORE, AFTER, AFTER]))
 #: What this user may not read, or what is down.
 FAULTS: st.SearchStrategy[list[str]] = st.one_of(
     st.just([]),
@@ -206,7 +208,8 @@ def test_show_and_list_give_the_same_answer(data: st.DataObject) -> None:
         cloud.image(1, BEFORE, **data.draw(IMAGE))
         cloud.image(2, AFTER, **data.draw(IMAGE))
         for number, device in ((1, "/dev/vda"), (2, "/dev/vdb"), (3, "/dev/sdc")):
-            cloud.volume(number, device, data.draw(IMAGE))
+            made_from, created = data.draw(SOURCES)
+            cloud.volume(number, device, data.draw(IMAGE), image=made_from, created=created)
         for number, made in enumerate(data.draw(SERVERS)):
             add_server(cloud, number, made)
         if data.draw(st.booleans()):
