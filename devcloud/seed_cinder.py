@@ -50,8 +50,9 @@ def _write(
     admin: Any, server: dict[str, Any], volume: dict[str, Any], host: str, kind: str
 ) -> None:
     now = timeutils.utcnow()
-    # Before all servers of the seed, or after them.
-    created = now + datetime.timedelta(days=-365 if volume["older"] else 0, minutes=1)
+    # Nova makes a volume with its server.
+    age = 365 if volume["older"] else server["age"]
+    created = now + datetime.timedelta(days=-age, seconds=30)
     db.volume_create(
         admin,
         {

@@ -536,8 +536,8 @@ def _volumes(make: Builder, kit: Kit) -> None:
         **boot(at["keys-auto"], true, false), requested="unique", source=UUID, survives=True
     )
     make.server(**boot(at["keys-unique"], false, true), requested="host", source="host-auto")
-    make.server(**boot(at["auto"], true, plain), requested="unique", source="host-auto")
-    make.server(**boot(at["unique"], plain), requested="unset", source=UUID)
+    make.server(**boot(at["auto"], false, plain), requested="host", source="host-auto")
+    make.server(**boot(at["unique"], plain), requested="unset", source=UUID, survives=False)
     make.server(**boot(at["os"], plain, false), requested="unset", source="host-os")
     unknown = (make.volume(exists=False), *(make.volume(said, older=True) for said in (true, {})))
     for root in unknown:

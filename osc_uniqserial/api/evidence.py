@@ -7,6 +7,7 @@ Both use :class:`ServerEvidence`, so that ``show`` and ``list`` cannot differ.
 
 from __future__ import annotations
 
+import calendar
 import dataclasses
 import functools
 import re
@@ -45,6 +46,8 @@ ARCHITECTURES = ("hw_emulation_architecture", "hw_architecture", "architecture")
 _EVIDENCE = frozenset({policy.IMAGE_KEY, policy.FLAVOR_KEY, *ARCHITECTURES})
 #: The length of a time in ISO 8601 up to the seconds.
 _SECONDS = len("2026-01-01T00:00:00")
+#: The longest time from the creation of a server until Nova makes its root volume, in seconds.
+_BUILD = 600
 #: Device name of the first disk, whatever its bus: sda, vda, hda.
 _FIRST_DISK = re.compile(r"/dev/[a-z]+da")
 _NO_FLAVOR = FlavorCopy()
@@ -150,14 +153,24 @@ class RootVolume:
     def source_image(self, record: ServerRecord) -> str | None:
         """Return the ID of the image whose properties the server was built with.
 
-        A volume that is not older than its server was made by Nova, which then uses the
-        properties of the image (nova/block_device.py, get_bdm_image_metadata). Of an older
-        volume Nova uses the image metadata. Those may have changed since: Cinder returns no time
-        of such a change, and ``updated_at`` stays (cinder/db/api.py,
-        volume_glance_metadata_bulk_create).
+        Nova makes a volume while it builds the server, and then uses the properties of the image
+        (nova/block_device.py, get_bdm_image_metadata). Of a volume that is older, Nova uses the
+        image metadata. Those may have changed since: Cinder returns no time of such a change, and
+        ``updated_at`` stays (cinder/db/api.py, volume_glance_metadata_bulk_create). A volume that
+        is much younger has been migrated: it has the time of the copy then
+        (cinder/objects/volume.py, finish_volume_migration).
         """
-        # Cinder's time has microseconds, and Nova's a "Z".
-        return self.image_id if self.created[:_SECONDS] >= record.created[:_SECONDS] else None
+        try:
+            age = _seconds(self.created) - _seconds(record.created)
+        except ValueError:
+            return None
+        return self.image_id if 0 <= age <= _BUILD else None
+
+
+def _seconds(time: str) -> int:
+    """Return a time in ISO 8601 and UTC as seconds; fractions and "Z" are left out."""
+    year, month, day, hour, minute, second = map(int, re.split("[-T:]", time[:_SECONDS]))
+    return calendar.timegm((year, month, day, hour, minute, second))
 
 
 def volume_part(volume: RootVolume | None, source: Image | None) -> ImagePart:

@@ -44,20 +44,17 @@ _RESTART = Remedy(
     "openstack server reboot --hard SERVER", ("openstack server reboot --hard SERVER",)
 )
 
-#: For guests that lose their UUID when they are next started: a licence may be bound to it.
-_KEEP = Remedy(
-    "To keep the UUID, first set [libvirt]sysinfo_serial = unique on the host, or, where it honours"
-    " the keys, openstack server resize --flavor FLAVOR SERVER, to another flavor made with"
-    " --unique-serial; otherwise openstack server reboot --hard SERVER",
-    (
-        "openstack server resize --flavor FLAVOR SERVER",
-        "openstack server reboot --hard SERVER",
-    ),
+_WRONG_MODE = Remedy(
+    "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
+    " serial number is still wrong, correct the declaration of the mode: provider.yaml, or"
+    " --host-mode",
+    ("openstack server reboot --hard SERVER",),
 )
 #: Where no guest of the host shows what the host gives: one restart does.
 _TRY_ONE = Remedy(
     "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
-    " serial number is still wrong, the host does not do what it declares: check compute_driver and"
+    " serial number is still wrong, or if it was restarted since the driver or the mode was"
+    " installed, the host does not do what it declares: check compute_driver and"
     " [libvirt]sysinfo_serial on the host, and its provider.yaml",
     ("openstack server reboot --hard SERVER",),
 )
@@ -117,6 +114,10 @@ def _live(kind: Kind, whose: Whose) -> str:
 _HARDWARE_OR_OS = (
     "the hardware UUID of its host, where its machine ID is expected: whether the two are the same"
     " is unknown"
+)
+_NO_SMBIOS = (
+    "where Nova writes none for the hypervisor and the architecture: the architecture of its image"
+    " or its volume may have changed since the guest was built"
 )
 _EXPECTED = {
     SerialSource.INSTANCE_UUID: "its server's UUID",
@@ -227,14 +228,21 @@ class Readings:
             yield readings[0]
 
     def of(self, server: ServerFacts) -> Reading | None:
-        """Return the reading of a server; of several the one from its host."""
-        found = self._by_id.get(server.id, ())
-        # Next best is a reading without a host, from a file.
-        for host in (server.host, None):
-            for each in found:
-                if each.host == host:
-                    return each
-        return found[0] if found else None
+        """Return the reading of a server.
+
+        Of several, best first: one from its host, one without a host (from a file), others; the
+        latest definition; one with a serial number; the last one that was given.
+        """
+        found = self._by_id.get(server.id)
+        if not found or len(found) == 1:
+            return found[0] if found else None
+
+        def rank(numbered: tuple[int, Reading]) -> tuple[int, str, bool, int]:
+            number, each = numbered
+            where = 2 if each.host == server.host else 1 if each.host is None else 0
+            return where, each.generated or "", each.serial is not None, number
+
+        return max(enumerate(found), key=rank)[1]
 
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
         """Yield the readings of guests on several hosts, or with different serial numbers."""
@@ -328,15 +336,18 @@ class Verification:
     def add(self, servers: Iterable[ServerFacts]) -> None:
         """Compare servers with the readings."""
         for server in servers:
+            if server.id in self._known:
+                continue
             self._known.add(server.id)
             self._modes.add(server.case.host.mode)
             if server.status in _MOVING:
                 self._moving.add(server.id)
             was_read = server.host in self.readings.hosts
-            if not server.case.host.smbios:
+            reading = self.readings.of(server)
+            if not server.case.host.smbios and not _has_serial(server, reading):
                 # Nova writes no serial number with other hypervisors and architectures.
                 self._without_smbios += 1
-            elif reading := self.readings.of(server):
+            elif reading:
                 elsewhere = was_read and reading.host not in (None, server.host)
                 if elsewhere and server.status not in _MOVING:
                     self.without_domain.append((server, reading.host))
@@ -363,17 +374,20 @@ class Verification:
         compared = Compared(server, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
             self._compared.add(server.id)
-        if kind in _MAY_BE_HOSTS:
+        if kind in _MAY_BE_HOSTS and server.host:
             self._holders[compared.serial, server.host] += 1
         if not compared.fits or reading.persistent is not None or compared.ignores_request:
             self._wrong.append(compared)
+            return
+        if not server.host:
+            # Servers whose host is hidden may be on different ones.
             return
         key = (server.host, expected.source)
         self._fitting[key] += 1
         if time := reading.generated:
             first, last = self._right.get(key, (time, time))
             self._right[key] = min(first, time), max(last, time)
-        if kind in _MAY_BE_HOSTS and server.host:
+        if kind in _MAY_BE_HOSTS:
             self._of_hosts[server.host].append(compared)
 
     def doubtful(self) -> Iterator[tuple[Reading, ...]]:
@@ -446,6 +460,8 @@ class Verification:
             about = dataclasses.replace(about, kind=Kind.FOREIGN, whose=Whose.UNKNOWN)
         elif about.kind is Kind.UUID and about.serial in self._shared_on_a_host:
             about = dataclasses.replace(about, kind=Kind.HOST)
+        if not about.server.case.host.smbios:
+            return Verdict(about.server, Cause.UNKNOWN, f"the guest has {about.live}, {_NO_SMBIOS}")
         unknown = about.expected.source is SerialSource.UNKNOWN
         if about.reading.persistent is not None:
             return _by_hand(about)
@@ -461,8 +477,6 @@ class Verification:
         home = self._home(about.serial) if about.kind in _MAY_BE_HOSTS else None
         if home not in (None, about.server.host):
             return _pending(about, f"the identity of host {home}, and gets {should}")
-        if about.kind is Kind.UUID:
-            return _unexplained(about, should)
         return self._by_the_others(about, should)
 
     def _by_the_others(self, about: Compared, should: str) -> Verdict:
@@ -472,13 +486,16 @@ class Verification:
         generated = about.reading.generated
         since = ""
         if generated and times:
-            if about.kind is Kind.NONE and times[0] <= generated and not self._may_give_none:
+            around = times[0] <= generated < times[1]
+            if about.kind is Kind.NONE and around and not self._may_give_none:
                 return _by_hand(about)
             if generated < times[1]:
                 earliest = times[0] if times[0] > generated else times[1]
                 since = f"guests of its host get that since {earliest} UTC at the latest"
         elif fitting:
-            since = "other guests of its host have that; their times of definition are unknown"
+            since = "other guests of its host have that; which was defined first is unknown"
+        if about.kind is Kind.UUID:
+            return _unexplained(about, should, may_wait=bool(since) or not fitting)
         if since:
             return _pending(about, f"{about.live}, and gets {should}", since)
         placed = about.ignores_request and requires_unique(about.server.case.needs)
@@ -488,20 +505,25 @@ class Verification:
         by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
         host = about.server.case.host
         promise = _promise(about.expected, host, placed=placed)
+        earlier = (
+            "; only guests that were defined earlier have that, or that came by live migration"
+            if fitting
+            else ""
+        )
         if (by_key and about.whose is not Whose.OTHER) or promise:
             return Verdict(
                 about.server,
                 Cause.NOT_HONOURED,
                 f"{promise or 'the traits of the host promise'} {should}, but the guest has"
-                f" {about.live}",
-                _KEEP if about.kind is Kind.OWN else _NOT_HONOURED,
+                f" {about.live}{earlier}",
+                _keep(about) if about.kind is Kind.OWN else _NOT_HONOURED,
             )
         return Verdict(
             about.server,
             Cause.WRONG_MODE,
             f"the host is taken for mode {host.mode.value if host.mode else 'unknown'}, which"
-            f" gives {should}, but the guest has {about.live}",
-            Remedy("Correct the declaration of the mode: provider.yaml, or --host-mode"),
+            f" gives {should}, but the guest has {about.live}{earlier}",
+            _keep(about) if about.kind is Kind.OWN else _WRONG_MODE,
         )
 
     @functools.cached_property
@@ -568,6 +590,12 @@ class Verification:
         return homes
 
 
+def _has_serial(server: ServerFacts, reading: Reading | None) -> bool:
+    """Return whether a domain of libvirt has a serial number that is not expected at all."""
+    on_libvirt = server.on is None or server.on.hypervisor.is_libvirt_qemu
+    return on_libvirt and reading is not None and reading.is_domain and bool(reading.serial)
+
+
 def _has_traits(server: ServerFacts) -> bool:
     """Return whether the traits were read that declare whether the host honours the keys."""
     evidence = server.case.host.honours_evidence
@@ -584,9 +612,28 @@ def _unknown(about: Compared) -> Verdict:
     )
 
 
+def _keep(about: Compared) -> Remedy:
+    """Return the remedy of a guest that loses its UUID when it is next started.
+
+    A licence may be bound to it.
+    """
+    resize = "resize it to another flavor made with --unique-serial (openstack server resize)"
+    mode = "set [libvirt]sysinfo_serial = unique on the host and restart nova-compute"
+    if about.expected.decided_by is not DecidedBy.HOST:
+        how = resize
+    elif about.server.case.host.honours:
+        how = f"{mode}, or {resize}"
+    else:
+        how = mode
+    return Remedy(
+        f"To keep the UUID, {how}, before the server is next started. Otherwise choose the time of"
+        " the change: a hard reboot applies it"
+    )
+
+
 def _pending(about: Compared, what: str, since: str = "") -> Verdict:
     text = f"the guest has {what} when it is next started{since and '; '}{since}"
-    remedy = _KEEP if about.kind is Kind.OWN else _RESTART
+    remedy = _keep(about) if about.kind is Kind.OWN else _RESTART
     return Verdict(about.server, Cause.PENDING, text, remedy)
 
 
@@ -596,31 +643,38 @@ def _unproven(about: Compared, should: str) -> Verdict:
         f"the guest has {about.live}. It gets {should} when it is next started, if its host does"
         " what it declares: no guest of the host shows that yet"
     )
-    remedy = _KEEP if about.kind is Kind.OWN else _TRY_ONE
+    remedy = _keep(about) if about.kind is Kind.OWN else _TRY_ONE
     return Verdict(about.server, Cause.PENDING, text, remedy)
 
 
-def _unexplained(about: Compared, should: str) -> Verdict:
-    """Return the verdict on a guest with a UUID that is not known to be a host's identity."""
+def _unexplained(about: Compared, should: str, *, may_wait: bool) -> Verdict:
+    """Return the verdict on a guest with a UUID that is not known to be a host's identity.
+
+    :param may_wait: nothing shows that the host gave the expected serial number when the guest was
+        defined
+    """
     text = (
-        f"the guest has {about.live} and should have {should}: it waits for a restart, was live"
-        " migrated, was changed by hand, or its host does not do what it declares. No other guest"
-        " of one host has this UUID, and libvirt reports it for no host"
+        f"the guest has {about.live} and should have {should}:"
+        f" {'it waits for a restart, ' if may_wait else ''}it was live migrated, it was changed by"
+        " hand, or its host does not do what it declares. No second guest on its host has this UUID"
     )
     return Verdict(about.server, Cause.UNEXPLAINED, text, _TRY_ONE)
 
 
 def _by_hand(about: Compared) -> Verdict:
+    remedy = _RESTART
     if about.reading.persistent is not None:
         text = (
             "the definition in libvirt has another serial number than the guest runs with; it"
             " counts when the guest is next started outside of Nova"
         )
+        if about.kind is Kind.OWN and not about.fits:
+            remedy = _keep(about)
     else:
         text = f"the guest has {_LIVE[about.kind]}"
         if about.expected.source is not SerialSource.UNKNOWN:
             text += f" instead of {_EXPECTED[about.expected.source]}"
-    return Verdict(about.server, Cause.CHANGED_BY_HAND, text, _RESTART)
+    return Verdict(about.server, Cause.CHANGED_BY_HAND, text, remedy)
 
 
 def _ignored(about: Compared) -> Verdict:

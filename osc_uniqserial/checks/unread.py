@@ -136,7 +136,8 @@ def _(group: Group, _cloud: Cloud) -> Problem:
 def _(group: Group, _cloud: Cloud) -> Problem:
     return Problem(
         f"{group.servers.counted}: the image properties that they were built with are unknown:"
-        " their root volume is older, or could not be read"
+        " Nova took them from a root volume or an image that may have changed since, or that could"
+        " not be read"
     )
 
 

@@ -53,6 +53,8 @@ TRUE, FALSE = {"hw:unique_serial": "true"}, {"hw:unique_serial": "false"}
 IMAGE_TRUE, IMAGE_FALSE = {"hw_unique_serial": "true"}, {"hw_unique_serial": "false"}
 #: When an image was changed: before its servers were built, or since.
 BEFORE, AFTER = "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"
+#: When servers were created, and when Nova made their volumes.
+CREATED, MADE = "2026-01-02T00:00:00Z", "2026-01-02T00:00:30Z"
 #: The field of a server with its host.
 HOST = "OS-EXT-SRV-ATTR:host"
 #: A name that nothing may show as it is.

@@ -11,12 +11,13 @@ from urllib.parse import parse_qs, urlparse
 
 from osc_uniqserial.commands.findings import COLUMNS
 from tests.unit.builders import (
-    AFTER,
     BEFORE,
+    CREATED,
     DRIVER,
     GOLD,
     HOST,
     M_AUTO,
+    MADE,
     OPEN,
     PLAIN,
     TRAIT_KEYS,
@@ -191,7 +192,7 @@ class Estate(StatusCloud):
             "name": f"web-{number}",
             "tenant_id": PROJECT_ID,
             "status": "ACTIVE" if host else "SHELVED_OFFLOADED",
-            "created": "2026-01-02T00:00:00Z",
+            "created": CREATED,
             "hostId": "h" if host else "",
             "pinned_availability_zone": None,
             HOST: host,
@@ -212,13 +213,13 @@ class Estate(StatusCloud):
         said: Mapping[str, str] | None = None,
         *,
         image: int | None = None,
-        created: str = AFTER,
+        created: str = MADE,
         **changes: Any,
     ) -> Json:
         """Add a volume that is attached, and return its entry in the server.
 
         :param image: the image that it was made from
-        :param created: after the server, as by Nova; BEFORE for a volume that was there already
+        :param created: MADE by Nova with the server; BEFORE for a volume that was there already
         """
         source = {} if image is None else {"image_id": image_id(image)}
         volume = {

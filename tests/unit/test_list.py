@@ -261,6 +261,7 @@ def test_a_volume_that_nova_made_from_an_image(cloud: Estate) -> None:
     "made",
     [
         {"created": BEFORE, "image": 1},
+        {"created": AFTER, "image": 1},
         {"image": 2},
         {"image": 9},
         {"image": None},
@@ -268,7 +269,16 @@ def test_a_volume_that_nova_made_from_an_image(cloud: Estate) -> None:
         {"image": 1, "source_volid": "v"},
         {"image": 1, "created_at": None},
     ],
-    ids=["older", "image-changed", "image-gone", "no-image", "snapshot", "copy", "no-time"],
+    ids=[
+        "older",
+        "migrated",
+        "image-changed",
+        "image-gone",
+        "no-image",
+        "snapshot",
+        "copy",
+        "no-time",
+    ],
 )
 @pytest.mark.parametrize("said", [IMAGE_TRUE, IMAGE_FALSE, {}], ids=["true", "false", "unset"])
 def test_what_a_server_took_from_its_volume_is_unknown(

@@ -26,6 +26,7 @@ from tests.unit.builders import (
     DRIVER,
     HOST,
     M_UNIQUE,
+    MADE,
     OPEN,
     TRAIT_KEYS,
     TRAIT_UNIQUE,
@@ -128,7 +129,9 @@ SERVERS = st.lists(
     max_size=5,
 )
 #: Images that volumes are made from, and when.
-SOURCES = st.tuples(st.sampled_from([1, 1, 2, 9, None]), st.sampled_from([BEFORE, AFTER, AFTER]))
+SOURCES = st.tuples(
+    st.sampled_from([1, 1, 2, 9, None]), st.sampled_from([BEFORE, AFTER, MADE, MADE])
+)
 #: What this user may not read, or what is down.
 FAULTS: st.SearchStrategy[list[str]] = st.one_of(
     st.just([]),

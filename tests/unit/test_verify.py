@@ -140,7 +140,7 @@ def test_no_guest_was_started_since_the_driver_or_the_mode_came(
     row = only(seen_with(guests, serial))
     assert (row.id, list(row.servers or ())) == ("pending-restart", ids_of(guests))
     assert "if its host does what it declares: no guest of the host shows that yet" in row.evidence
-    keeps = str(row.remedy).startswith("To keep the UUID, first set")
+    keeps = str(row.remedy).startswith("To keep the UUID, ")
     assert keeps is (serial == "own")
     assert keeps or "for one of the servers, and verify it again" in str(row.remedy)
 
@@ -218,6 +218,50 @@ def test_a_serial_that_was_removed(beside: Host, expected: str) -> None:
     assert list(rows[expected].servers or ()) == [one.id]
     # No guest shows that the host gave one when this guest was defined.
     assert ids([(one, reading(one, None, NOON)), guests[2]]) == ["pending-restart"]
+    # The host may have stopped to give one.
+    assert ids([(one, reading(one, None, NOON)), guests[1]]) == ["not-honoured"]
+
+
+def test_the_reading_that_counts() -> None:
+    one = server(DRIVER, TRUE)
+    old, new = reading(one, "x", EARLY), reading(one, "own", LATE)
+    for order in ([old, new], [new, old]):
+        assert ids([(one, None)], *order) == ["sources-disagree"]
+    # Of facts, which have no time, the last one that has a serial number.
+    facts = [Reading(one.id, serial, name) for serial, name in (("x", "1"), (one.id, "2"))]
+    unread = Reading(one.id, None, "3")
+    assert ids([(one, None)], *facts, unread) == ["sources-disagree"]
+    assert ids([(one, None)], unread, facts[1]) == []
+    assert ids([(one, None)], unread, facts[0]) == ["changed-by-hand"]
+
+
+def test_a_server_that_is_listed_twice_is_compared_once() -> None:
+    one = server(STOCK)
+    verification = Verification(Readings([reading(one, MACHINE_ID)]))
+    verification.add([one, one])
+    verification.add([one])
+    assert list(findings_of(verification, everything=True)) == []
+    assert verification.coverage([]) == "1 of 1 servers compared"
+
+
+def test_servers_of_hidden_hosts_show_nothing_of_each_other() -> None:
+    """They may be on different hosts."""
+    given = host("a", mode=HostMode.UNIQUE)
+    right, wrong, same = (server(given) for _ in range(3))
+    for each in (right, wrong, same):
+        each.host = None
+    guests = [(right, reading(right)), *seen_with([wrong, same], MACHINE_ID)]
+    row = only(guests)
+    assert row.id == "serial-unexplained"
+
+
+def test_a_serial_number_where_nova_writes_none() -> None:
+    """The architecture of an image or a volume may have changed since the guest was built."""
+    arm = dataclasses.replace(DRIVER, input=dataclasses.replace(DRIVER.input, smbios=False))
+    one, other = server(arm), server(arm)
+    (row,) = found([(one, reading(one, MACHINE_ID)), (other, reading(other, None))])
+    assert (row.id, list(row.servers or ())) == ("expectation-unknown", [one.id])
+    assert "where Nova writes none" in row.evidence
 
 
 def test_a_host_that_tells_nothing_ignores_the_key() -> None:
@@ -311,7 +355,7 @@ def test_guests_tell_no_times() -> None:
     old = shared(DRIVER, TRUE)
     row = only([*guests, *seen_with(old, MACHINE_ID, "")])
     assert (row.id, list(row.servers or ())) == ("pending-restart", ids_of(old))
-    assert "their times of definition are unknown" in row.evidence
+    assert "which was defined first is unknown" in row.evidence
 
 
 def test_a_domain_on_another_host_only() -> None:
@@ -489,9 +533,30 @@ def test_the_remedy_of_a_guest_that_loses_its_uuid_keeps_it_first() -> None:
         [(one, reading(one, when=EARLY)), (other, reading(other, MACHINE_ID))], everything=False
     )
     assert (row.id, list(row.servers or ())) == ("pending-restart", [one.id])
-    assert str(row.remedy).startswith("To keep the UUID, first set")
+    assert str(row.remedy).startswith("To keep the UUID, ")
     assert row.remedy
-    assert row.remedy.commands[-1] == "openstack server reboot --hard SERVER"
+    # No command that loses it is offered to be run.
+    assert row.remedy.commands == ()
+
+
+@pytest.mark.parametrize(
+    ("on", "specs", "how"),
+    [
+        # The mode is unique already: a false supersedes it.
+        (DRIVER_UNIQUE, FALSE, "resize it to another flavor made with --unique-serial"),
+        (DRIVER, {}, "= unique on the host and restart nova-compute, or resize it to another"),
+        # There a resize loses the UUID too.
+        (STOCK, {}, "= unique on the host and restart nova-compute, before the server"),
+    ],
+)
+def test_how_a_guest_keeps_its_uuid(on: Host, specs: dict[str, str], how: str) -> None:
+    one = server(on, specs)
+    edited = reading(one, persistent="EDITED")
+    for what in (reading(one), edited):
+        (row,) = found([(one, what)])
+        assert row.remedy
+        assert how in row.remedy.text
+        assert row.remedy.commands == ()
 
 
 def test_the_last_fact_of_a_file_counts() -> None:
