@@ -5,23 +5,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from osc_uniqserial.guests import domain_xml, encodings
 from osc_uniqserial.guests.domain_documents import Other, documents
+from osc_uniqserial.guests.facts import readings
+from osc_uniqserial.guests.json_objects import Broken, objects
 from osc_uniqserial.model.guest import Reading, Seen, Unread
 
 #: How many bad documents, files or lines of a source are named.
 _REPORTED = 3
-#: Bytes that are read at once; the longest line of a file of facts.
-_CHUNK = _LINE = 1 << 20
+#: Bytes that are read at once.
+_CHUNK = 1 << 20
 
 
 class _Counted:
@@ -163,20 +163,8 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     return encodings.utf8(iter(lambda: stream.read(_CHUNK), b""))
 
 
-#: Texts that agents and firmware have in place of a serial number, in lower case: Ansible reports
-#: "NA" without root, dmidecode "Not Specified" and "<BAD INDEX>", firmware the others.
-_NO_SERIAL = frozenset(
-    {
-        *("-", "0", "<bad index>", "bad index", "default", "default string", "empty", "n/a", "na"),
-        *("nil", "none", "not applicable", "not available", "not present", "not specified", "null"),
-        *("o.e.m.", "oem", "serial number", "system serial number", "to be filled by o.e.m."),
-        *("undefined", "unknown", "unspecified"),
-    }
-)
-
-
 def facts(path: str) -> Iterator[Seen]:
-    """Yield a reading for each JSON line with ``uuid`` and ``serial``, as reported by guests.
+    """Yield a reading for each UUID with its serial number in JSON, as reported by guests.
 
     :param path: a file, or ``-`` for standard input
     """
@@ -188,29 +176,18 @@ def facts(path: str) -> Iterator[Seen]:
 
 
 def _facts(stream: BinaryIO, name: str) -> Iterator[Seen]:
-    bad: list[int] = []
-    number = good = 0
-    while line := stream.readline(_LINE):
-        number += 1
-        if not line.strip():
-            continue
-        try:
-            fact: Any = json.loads(line)
-            id_, serial = str(uuid.UUID(fact["uuid"])), fact["serial"]
-            if serial is not None and not isinstance(serial, str):
-                raise TypeError
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            bad.append(number)
-            continue
-        good += 1
-        if serial is not None:
-            serial = serial.strip()
-        without = serial is None or serial.lower() in _NO_SERIAL
-        yield Reading(id_, None if without else serial, name)
+    #: Lines by the reason why they could not be read.
+    bad: dict[str, _Counted] = {}
+    good = 0
+    for each in objects(_chunks(stream)):
+        for found in [each.reason] if isinstance(each, Broken) else readings(each.value, name):
+            if isinstance(found, Reading):
+                good += 1
+                yield found
+            else:
+                bad.setdefault(found, _Counted()).add(f"{each.line:,}")
     if not good and not bad:
-        yield Unread(name, "it holds no facts")
-    if bad:
-        lines = "line" if len(bad) == 1 else "lines"
-        which = ", ".join(map(str, bad[:_REPORTED]))
-        more = f" and {len(bad) - _REPORTED:,} more" if len(bad) > _REPORTED else ""
-        yield Unread(name, f"no uuid and serial in {lines} {which}{more}")
+        yield Unread(name, "it holds no facts: no JSON with uuid and serial")
+    for reason, lines in bad.items():
+        noun = "line" if lines.number == 1 else "lines"
+        yield Unread(name, f"{reason} in {noun} {lines}")

@@ -29,6 +29,7 @@ class Reading:
         in libvirt; None when it is the same or unknown
     :ivar name: of its domain
     :ivar nova: the version of Nova that generated the XML; None for other domains
+    :ivar why: reason why a fact has no serial number
     """
 
     id: str
@@ -39,6 +40,7 @@ class Reading:
     persistent: str | None = None
     name: str = ""
     nova: str | None = None
+    why: str = ""
 
     @property
     def is_domain(self) -> bool:

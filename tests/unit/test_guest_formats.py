@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osc_uniqserial.guests import domain_documents, domain_xml
+from osc_uniqserial.guests import domain_documents, domain_xml, json_objects
 from osc_uniqserial.guests.domain_documents import documents
-from osc_uniqserial.guests.files import saved_domains
+from osc_uniqserial.guests.facts import readings
+from osc_uniqserial.guests.files import facts, saved_domains
 from osc_uniqserial.model.guest import Reading, Seen, Unread
 from tests.unit.builders import nova_domain
 
@@ -191,3 +194,304 @@ def test_encodings_of_domain_xml(encoding: str, tmp_path: Path) -> None:
     assert [each.name for each in found if isinstance(each, Reading)] == [
         "ä\U0001f427instance-00000001"
     ] * 3
+
+
+# --- facts ----------------------------------------------------------------------
+
+ID, SERIAL = "33333333-4444-4555-8666-777777777777", "ABC-1"
+
+
+def facts_in(path: Path, text: str | bytes) -> tuple[dict[str, str | None], list[str]]:
+    """Return the serial numbers by UUID, and what could not be read."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    found = list(facts(str(path)))
+    return (
+        {each.id: each.serial for each in found if isinstance(each, Reading)},
+        [each.reason for each in found if isinstance(each, Unread)],
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "facts"
+
+
+PLAIN = {"uuid": ID, "serial": SERIAL}
+ANSIBLE = {"ansible_product_uuid": ID.upper(), "ansible_product_serial": SERIAL}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        PLAIN,
+        {"UUID": f"{{{ID}}}", "Serial": f" {SERIAL} "},
+        # osquery: table system_info; rows of a scheduled query.
+        {"hardware_serial": SERIAL, "uuid": ID, "board_serial": "x"},
+        {"name": "q", "columns": {"uuid": ID, "hardware_serial": SERIAL}, "action": "added"},
+        {"snapshot": [{"uuid": ID, "hardware_serial": SERIAL}], "action": "snapshot"},
+        {
+            "diffResults": {
+                "added": [{"uuid": ID, "hardware_serial": SERIAL}],
+                "removed": [{"uuid": ID, "hardware_serial": "old"}],
+            }
+        },
+        # Windows: Win32_ComputerSystemProduct.
+        {"UUID": ID, "IdentifyingNumber": SERIAL, "CimClass": {"CimSystemProperties": "x"}},
+        {"value": [{"IdentifyingNumber": SERIAL, "UUID": ID}], "Count": 1},
+        # Ansible: facts, results, its cache, hostvars.
+        ANSIBLE,
+        {"product_uuid": ID, "product_serial": SERIAL},
+        {"ansible_facts": {**ANSIBLE, "ansible_devices": {"uuid": ID, "serial": "disk"}}},
+        {"__payload__": json.dumps(ANSIBLE)},
+        {"web-1": {"ansible_facts": ANSIBLE}, "web-2": {"ansible_mounts": [{"uuid": ID}]}},
+        {"plays": [{"tasks": [{"hosts": {"web-1": {"ansible_facts": ANSIBLE}}}]}]},
+        # GLPI and FusionInventory.
+        {
+            "action": "inventory",
+            "content": {
+                "bios": {"ssn": SERIAL, "mmanufacturer": "x"},
+                "hardware": {"uuid": ID.upper(), "name": "web-1"},
+                "virtualmachines": [{"uuid": ID, "serial": "nested"}],
+                "storages": [{"serial": "disk"}],
+            },
+        },
+        {"CONTENT": {"BIOS": {"SSN": SERIAL}, "HARDWARE": {"UUID": ID}}},
+        # Facter, Ohai, Salt, lshw, hostnamectl.
+        {
+            "dmi": {
+                "board": {"serial_number": "x"},
+                "product": {"uuid": ID, "serial_number": SERIAL},
+            }
+        },
+        {"dmi": {"system": {"uuid": ID, "serial_number": SERIAL}}},
+        {"web-1": {"uuid": ID, "serialnumber": SERIAL}},
+        {
+            "id": "web-1",
+            "serial": SERIAL,
+            "configuration": {"uuid": ID},
+            "children": [{"serial": 1}],
+        },
+        {"HardwareSerial": SERIAL, "ProductUUID": ID},
+    ],
+)
+def test_keys_of_agents(document: Any, file: Path) -> None:
+    expected: tuple[dict[str, str], list[str]] = ({ID: SERIAL}, [])
+    pretty = json.dumps(document, indent=2)
+    for text in (
+        json.dumps(document),
+        f"web-1 | SUCCESS => {pretty}\n",
+        f"[{pretty}]",
+        f"\x1b[0;32mweb-1 | SUCCESS => {pretty.replace(chr(10), f'{chr(27)}[0m{chr(10)}')}\n",
+        json.dumps([document], indent=0),
+        json.dumps(document, indent="\t").replace("\n", "\r\n"),
+    ):
+        assert facts_in(file, text) == expected, text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_encodings_of_facts(encoding: str, file: Path) -> None:
+    text = json.dumps([PLAIN, {**PLAIN, "uuid": server(1), "serial": "ä\U0001f427"}], indent=1)
+    expected = {ID: SERIAL, server(1): "ä\U0001f427"}
+    assert facts_in(file, text.encode(encoding)) == (expected, [])
+    raw = text.encode("ascii").decode("unicode_escape").encode("utf-16", "surrogatepass")
+    assert facts_in(file, raw) == (expected, [])
+
+
+@pytest.mark.parametrize(
+    ("raw", "serial"),
+    [
+        *(("4711", "4711"), ("-1", "-1"), ("1e400", "1e400"), ("1.50", "1.50")),
+        *(("12345678901234567890123", "12345678901234567890123"), ("0", None), ('""', "")),
+        *(("NaN", "NaN"), ("null", None), ('"NA"', None)),
+    ],
+)
+def test_serial_numbers_that_are_numbers(raw: str, serial: str | None, file: Path) -> None:
+    assert facts_in(file, f'{{"uuid": "{ID}", "serial": {raw}}}') == ({ID: serial}, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "it holds no facts: no JSON with uuid and serial"),
+        ("uuid,serial\na,b\n", "it holds no facts: no JSON with uuid and serial"),
+        (nova_domain().decode(), "it holds no facts: no JSON with uuid and serial"),
+        ('{"unreachable": true, "msg": "x"}', "the machine was unreachable in line 1"),
+        ('{"action": "removed", "columns": {"uuid": "x"}}', "no uuid and serial in line 1"),
+        ('{"serial": "x"}', "no uuid and serial in line 1"),
+        ('{"__payload__": "{"}', "no uuid and serial in line 1"),
+        ('"serial": "x"}', "no JSON in line 1"),
+        ('\n{"uuid":\n', "no JSON in line 2"),
+        (f'{{"a": {"[" * 99}', "more than 64 levels in line 1"),
+    ],
+)
+def test_what_is_no_fact_has_its_reason(text: str, reason: str, file: Path) -> None:
+    assert facts_in(file, text) == ({}, [reason])
+
+
+def line_of(number: int) -> str:
+    return json.dumps({"uuid": server(number), "serial": str(number)})
+
+
+def test_a_line_above_the_limit_is_skipped_whole(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rest is no fact about another guest."""
+    monkeypatch.setattr(json_objects, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(json_objects, "_PIECE", 100)
+    long = json.dumps({"uuid": server(1), "x": "y" * 2_000, "serial": "1"})
+    for line in (
+        f"{long}{line_of(2)}",
+        f"{long[:-1]}, {line_of(2)}}}",
+        f'{{"x": "{"y" * 2_000}"{line_of(2)}',
+        f'{{"x": {"y" * 2_000}{line_of(2)}',
+        f'{{"x": "{"y" * 2_000} {line_of(2)}',
+    ):
+        reason = "more than 0 MiB in line 2"
+        found = facts_in(file, f"{line_of(3)}\n{line}\n{line_of(4)}\n")
+        assert found == ({server(3): "3", server(4): "4"}, [reason])
+
+
+def test_an_array_of_any_length_is_read(file: Path) -> None:
+    count = 70_000
+    text = f"[{','.join(map(line_of, range(count)))}]"
+    assert len(text) > json_objects.MAX_BYTES
+    found, unread = facts_in(file, text)
+    assert (len(found), unread) == (count, [])
+
+
+JSON_NOISE = st.sampled_from(
+    [
+        *("{", "}", "[", "]", ",", ":", '"', "\\", "\n", "\r\n", " ", "x", "1", "null", "{}", '{"'),
+        *('"uuid"', '"uuid":', '"serial": "x"', "web-1 | SUCCESS => ", "\x1b[0m", "\ufeff", "'"),
+        '{"__payload__": "{}"}',
+    ]
+)
+
+
+@given(st.lists(JSON_NOISE | st.text(max_size=3)), st.integers(1, 30))
+def test_any_text_is_read_for_facts_without_an_exception(parts: list[str], size: int) -> None:
+    text = "".join(parts).encode(errors="replace")
+    with pytest.MonkeyPatch.context() as patch:
+        whole = list(json_objects.objects([text]))
+        # It does not matter where a line is cut when it is read.
+        patch.setattr(json_objects, "_PIECE", size)
+        assert list(json_objects.objects(chunks(text, size))) == whole
+    for each in whole:
+        if isinstance(each, json_objects.Object):
+            assert not [found for found in readings(each.value, "") if isinstance(found, Reading)]
+
+
+@given(
+    st.recursive(
+        st.none() | st.text(max_size=5),
+        lambda each: st.dictionaries(
+            st.sampled_from(
+                ["uuid", "serial", "hardware", "bios", "ssn", "__payload__", "x", "action"]
+            ),
+            each | st.lists(each),
+        ),
+    )
+)
+def test_any_document_is_read_or_has_a_reason(document: Any) -> None:
+    assert list(readings(document, ""))
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 1 << 20)), max_size=8),
+    st.integers(1, 100),
+    st.sampled_from([None, 0, 1]),
+)
+def test_every_fact_is_read_or_reported(
+    plan: list[tuple[bool, int]], size: int, indent: int | None
+) -> None:
+    """Documents that break off, each at any place, do not hide others."""
+    whole: list[str] = []
+    cut: list[str] = []
+    texts: list[str] = []
+    for number, (breaks, end) in enumerate(plan):
+        text = json.dumps(
+            {"uuid": server(number), "x": [{"y": {}}, []], "serial": str(number)}, indent=indent
+        )
+        if breaks:
+            text = text[: 2 + end % (len(text) - 2)]
+        (cut if breaks else whole).append(server(number))
+        texts.append(f"{text}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_objects, "_PIECE", size)
+        found = list(json_objects.objects(chunks("".join(texts).encode(), size)))
+    read = [each.value["uuid"] for each in found if isinstance(each, json_objects.Object)]
+    bad = sum(isinstance(each, json_objects.Broken) for each in found)
+    if indent is None:
+        assert read == whole
+    assert set(read) <= set(whole)
+    assert len(read) + bad >= len(whole)
+    assert bool(bad) == bool(cut) or indent is not None
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *(
+            "{",
+            "}",
+            '{"',
+            '"',
+            "\\",
+            '{"a":',
+            "[",
+            "]",
+            "{}",
+            "\n",
+            '{"x\n',
+            "{\n",
+            '{"a": [\n',
+            "'",
+        ),
+        *(
+            '{"a": {}\n',
+            "{ ",
+            ", ",
+            "1",
+            "{'",
+            '"}\n',
+            '{"a":"\\',
+            "{\r\n",
+            f"{json.dumps(PLAIN)}\n",
+        ),
+    ],
+)
+def test_the_time_of_facts_is_linear(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in bytes that an expression or the decoder sees."""
+    seen = 0
+
+    class Seeing:
+        def __init__(self, pattern: re.Pattern[bytes]) -> None:
+            self._pattern = pattern
+
+        def search(self, text: bytes, at: int) -> re.Match[bytes] | None:
+            return self._see(self._pattern.search(text, at), text, at)
+
+        def match(self, text: bytes, at: int) -> re.Match[bytes] | None:
+            return self._see(self._pattern.match(text, at), text, at)
+
+        def _see(
+            self, found: re.Match[bytes] | None, text: bytes, at: int
+        ) -> re.Match[bytes] | None:
+            nonlocal seen
+            seen += (found.end() if found else len(text)) - at
+            return found
+
+    def decoded(text: str) -> Any:
+        nonlocal seen
+        seen += len(text)
+        return original(text)
+
+    original = json_objects.decoded
+    monkeypatch.setattr(json_objects, "decoded", decoded)
+    for name in ("_OUTSIDE", "_TOKEN", "_TEXT"):
+        monkeypatch.setattr(json_objects, name, Seeing(getattr(json_objects, name)))
+    text = unit.encode() * (200_000 // len(unit))
+    monkeypatch.setattr(json_objects, "_PIECE", 1 << 12)
+    for _object in json_objects.objects(chunks(text, 1 << 12)):
+        pass
+    assert seen <= 4 * len(text)

@@ -104,13 +104,30 @@ def test_facts(tmp_path: Path) -> None:
         {"uuid": OTHER, "serial": None},
         {"uuid": "x", "serial": "y"},
         {"uuid": DOMAIN_ID},
-        {"uuid": DOMAIN_ID, "serial": 5},
-        [],
+        {"uuid": OTHER},
+        {"more": DOMAIN_ID},
+        {},
+        {"uuid": DOMAIN_ID, "serial": False},
+        {"uuid": 5, "serial": "S"},
+        {"uuid": [], "serial": "S"},
+        {"uuid": "NA", "serial": "NA"},
+        {"uuid": None, "serial": None},
+        {"uuid": " Not Settable ", "serial": "x"},
+        {"uuid": "", "serial": "x"},
     ]
     text = "\n".join(map(json.dumps, lines))
-    file.write_text(f"{text}\n\nno json\n")
+    file.write_text(f"{text}\n\nno json\n{{no json}}\n{{'no': 'json'}}\n")
     assert serials(facts(str(file))) == {DOMAIN_ID: "S", OTHER: None}
-    assert unread(facts(str(file))) == ["no uuid and serial in lines 3, 4, 5 and 2 more"]
+    assert unread(facts(str(file))) == [
+        "the UUID is none in lines 3, 9, 13",
+        "no uuid and serial in lines 4, 5, 6 and 1 more",
+        "the serial number is no text in line 8",
+        "the UUID is no text in line 10",
+        "the UUID is NA: the agent ran without root in line 11",
+        "the UUID is null: the machine was unreachable, or it runs Windows in line 12",
+        "the UUID is a text that stands for none in line 14",
+        "no JSON in line 18",
+    ]
 
 
 def test_a_long_list_of_what_is_wrong_is_not_told_in_full(tmp_path: Path) -> None:
