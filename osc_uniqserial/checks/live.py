@@ -188,9 +188,24 @@ class Readings:
                     # Facts may be a log: of several lines about a guest the last one counts.
                     found[:] = (old for old in found if old.is_domain or old.source != each.source)
                 found.append(each)
+        #: IDs of facts by their ID in the other byte order.
+        self.swapped = {
+            found[0].swapped_id: id_
+            for id_, found in self._by_id.items()
+            if not any(each.is_domain for each in found)
+        }
         for reading in itertools.chain.from_iterable(self._by_id.values()):
             if serial := _serial(reading):
                 self.owners[serial].add(reading.id)
+
+    def swap(self, id_: str) -> None:
+        """Take the facts about the ID in the other byte order for facts about this one."""
+        other = self.swapped[id_]
+        for each in self._by_id.pop(other):
+            self._by_id.setdefault(id_, []).append(dataclasses.replace(each, id=id_))
+            if serial := _serial(each):
+                self.owners[serial] -= {other}
+                self.owners[serial].add(id_)
 
     def __iter__(self) -> Iterator[Reading]:
         """Yield one reading of each guest."""
@@ -252,7 +267,8 @@ class Verification:
 
     :ivar without_domain: servers without a domain on their host, whose guests were all read, and
         the host that has the domain instead
-    :ivar unread: servers without a reading, or with a fact that has no serial number only
+    :ivar unread: servers without a reading, or with a fact that has no serial number only, and
+        the reason in the fact
     :ivar complete: whether the servers of all projects were added
     """
 
@@ -261,7 +277,9 @@ class Verification:
     def __init__(self, readings: Readings) -> None:
         self.readings = readings
         self.without_domain: list[tuple[ServerFacts, str | None]] = []
-        self.unread: list[ServerFacts] = []
+        self.unread: list[tuple[ServerFacts, str]] = []
+        #: Servers with facts in the other byte order.
+        self._swapped: list[ServerFacts] = []
         self._known: set[str] = set()
         self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
@@ -297,22 +315,39 @@ class Verification:
             self._known.add(server.id)
             if server.status in _MOVING:
                 self._moving.add(server.id)
-            was_read = server.host in self.readings.hosts
-            if not server.case.host.smbios:
-                # Nova writes no serial number with other hypervisors and architectures.
-                self._without_smbios += 1
-            elif reading := self.readings.of(server):
-                elsewhere = was_read and reading.host not in (None, server.host)
-                if elsewhere and server.status not in _MOVING:
-                    self.without_domain.append((server, reading.host))
-                else:
-                    self._compare(server, reading)
-            elif not server.case.placed or server.status in _WITHOUT_DOMAIN:
-                self._nowhere += 1
-            elif was_read:
-                self.without_domain.append((server, None))
+            if server.id in self.readings.swapped:
+                self._swapped.append(server)
             else:
-                self.unread.append(server)
+                self._add(server)
+
+    def settle(self) -> None:
+        """Compare the servers that had to wait until all servers were known.
+
+        A fact in the other byte order is about a server when no server has its ID as it is.
+        """
+        for server in self._swapped:
+            if self.readings.swapped[server.id] not in self._known:
+                self.readings.swap(server.id)
+            self._add(server)
+        self._swapped.clear()
+
+    def _add(self, server: ServerFacts) -> None:
+        was_read = server.host in self.readings.hosts
+        if not server.case.host.smbios:
+            # Nova writes no serial number with other hypervisors and architectures.
+            self._without_smbios += 1
+        elif reading := self.readings.of(server):
+            elsewhere = was_read and reading.host not in (None, server.host)
+            if elsewhere and server.status not in _MOVING:
+                self.without_domain.append((server, reading.host))
+            else:
+                self._compare(server, reading)
+        elif not server.case.placed or server.status in _WITHOUT_DOMAIN:
+            self._nowhere += 1
+        elif was_read:
+            self.without_domain.append((server, None))
+        else:
+            self.unread.append((server, ""))
 
     def _compare(self, server: ServerFacts, reading: Reading) -> None:
         case = server.case
@@ -324,7 +359,7 @@ class Verification:
         expects = _EXPECTED_KIND.get(expected.source)
         if kind is Kind.NONE and expects is not kind and not reading.is_domain:
             # The agent may be unable to read it: without root, or on Windows.
-            self.unread.append(server)
+            self.unread.append((server, reading.why))
             return
         compared = Compared(server, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
@@ -360,16 +395,15 @@ class Verification:
         """Return the IDs of servers that have not changed since the guests were read."""
         return (ids & self._known) - self._changed
 
-    def unknown_domains(self) -> Iterator[Reading]:
-        """Yield the readings of domains without a server."""
+    def unknown(self) -> Iterator[Reading]:
+        """Yield the readings of domains and facts without a server."""
         for reading in self.readings:
-            # Facts may come from machines that are not guests.
-            known = reading.id in self._known or reading.id in self._changed
-            if reading.is_domain and not known:
+            if reading.id not in self._known and reading.id not in self._changed:
                 yield reading
 
     def exclude(self, changed: Set[str]) -> None:
         """Skip servers that changed after the guests were read."""
+        self.settle()
         self._changed = changed
         self._compared -= changed
         self._wrong = [each for each in self._wrong if each.server.id not in changed]

@@ -44,6 +44,7 @@ _NO_SERIAL = frozenset(
 _ABSENT = object()
 _NO_ROOT = "NA: the agent ran without root"
 _NULL = "null: the agent has no such fact, as on Windows"
+_EMPTY = "the guest reports an empty text, as Windows does on some machine types"
 _PLACEHOLDER = "a text that stands for none"
 
 
@@ -142,7 +143,8 @@ def _reading(id_: Any, serial: Any, source: str) -> Reading | str | None:
         return "the serial number is no text"
     if serial is None or serial.strip().lower() in _NO_SERIAL:
         return Reading(id_, None, source, why=f"the serial number is {_missing(serial)}")
-    return Reading(id_, serial.strip(), source)
+    serial = serial.strip()
+    return Reading(id_, serial, source, why="" if serial else _EMPTY)
 
 
 def _missing(text: str | None) -> str:

@@ -47,6 +47,16 @@ class Reading:
         """Whether this is a domain of libvirt, not a fact that a guest reported."""
         return bool(self.name or self.host)
 
+    @property
+    def swapped_id(self) -> str:
+        """The ID with the bytes of its first three fields reversed.
+
+        SMBIOS before version 2.6 did not define their order, and agents report either one.
+        """
+        low, middle, high, *rest = self.id.split("-")
+        fields = (bytes.fromhex(each)[::-1].hex() for each in (low, middle, high))
+        return "-".join((*fields, *rest))
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unread:
