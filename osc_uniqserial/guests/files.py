@@ -108,7 +108,7 @@ class _SavedDomains:
         elif self._files == 1 and self._without.number:
             yield Unread(str(self._without), "it holds no domain")
         elif self._without.number:
-            yield Unread(name, f"no domain in {self._without.number:,} files: {self._without}")
+            yield Unread(name, f"files without a domain: {self._without}")
         elif not self._domains and self._others and not self._bad.number:
             yield Unread(name, f"it holds no domain, but <{'>, <'.join(sorted(self._others))}>")
 

@@ -164,6 +164,12 @@ class _Scanner:
                     self._skips = True
                     yield Broken(self._line, "no JSON")
                     return
+                # Most objects have no other ones, and the decoder is faster.
+                end = piece.find(b"}", at) + 1
+                if (value := _whole(piece[at:end])) is not None:
+                    yield Object(self._line, value)
+                    at = end
+                    continue
                 self._begin = self._line
             start = at
             at, reason = self._inside(piece, at)
@@ -210,8 +216,8 @@ class _Scanner:
             if found is None:
                 return len(piece), None
             token = found[0]
-            if self._open == [b"{"] == [self._last] and token[:1] not in b"\"'}":
-                # Text such as ${HOME}.
+            if self._open == [b"{"] == [self._last] and token not in b'"}':
+                # Text such as ${HOME}, and Python's dictionaries in messages of Ansible.
                 return found.start(), ""
             # A piece may begin in the middle of a value.
             if not self._fits(token) and (self._new or found.start() or token in b'{["'):

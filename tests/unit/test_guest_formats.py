@@ -164,7 +164,7 @@ def test_a_folder_of_libvirt(tmp_path: Path) -> None:
     found, unread = read(saved_domains(str(tmp_path)))
     assert found == ids
     names = ", ".join(str(tmp_path / f"x{number}.xml") for number in range(3))
-    assert unread == [f"no domain in 10 files: {names} and 7 more"]
+    assert unread == [f"files without a domain: {names} and 7 more"]
 
 
 def test_a_folder_with_many_files_that_are_broken(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_facts(tmp_path: Path) -> None:
         {"uuid": "", "serial": "x"},
     ]
     text = "\n".join(map(json.dumps, lines))
-    file.write_text(f"{text}\n\nno json\n{{no json}}\n{{'no': 'json'}}\n")
+    file.write_text(f"{text}\n\nno json\n{{no json}}\n{{'no': 'json'}}\n{{\"x\"\n")
     assert serials(facts(str(file))) == {DOMAIN_ID: "S", OTHER: None}
     assert unread(facts(str(file))) == [
         "the UUID is none in lines 3, 9, 13",
@@ -126,7 +126,7 @@ def test_facts(tmp_path: Path) -> None:
         "the UUID is NA: the agent ran without root in line 11",
         "the UUID is null: the machine was unreachable, or it runs Windows in line 12",
         "the UUID is a text that stands for none in line 14",
-        "no JSON in line 18",
+        "no JSON in line 19",
     ]
 
 
