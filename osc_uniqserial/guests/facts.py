@@ -9,6 +9,7 @@ hostnamectl.
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,8 @@ _PATHS = (
     (("hardware", "uuid"), ("bios", "ssn")),
     (("configuration", "uuid"), ("serial",)),
 )
+#: The longest key that is compared.
+_LONGEST = 64
 #: An object that holds JSON as text: Ansible's cache of facts (plugin jsonfile).
 _PAYLOAD = "payload"
 #: Rows that a query of osquery no longer has.
@@ -75,7 +78,9 @@ def _machines(document: Any) -> Iterator[tuple[Any, Any] | str]:
         if isinstance(value, list):
             pending += reversed(value)
         elif isinstance(value, dict):
-            named = {_plain(key): each for key, each in value.items()}
+            named = {
+                _plain(key) if len(key) <= _LONGEST else key: each for key, each in value.items()
+            }
             if named.get("action") == _REMOVED:
                 continue
             if named.get("unreachable") is True:
@@ -91,6 +96,8 @@ def _machines(document: Any) -> Iterator[tuple[Any, Any] | str]:
             pending += reversed(named.values())
 
 
+# Documents of one agent have the same keys.
+@functools.lru_cache(maxsize=1024)
 def _plain(key: str) -> str:
     return key.lower().replace("_", "").replace("-", "")
 
@@ -113,11 +120,11 @@ def _machine(named: Mapping[str, Any]) -> tuple[Any, Any] | None:
 
 
 def _at(named: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = named
-    for step in path:
-        if not isinstance(value, Mapping):
+    value: Any = named.get(path[0], _ABSENT)
+    for step in path[1:]:
+        if not isinstance(value, dict):
             return _ABSENT
-        value = next((each for key, each in value.items() if _plain(key) == step), _ABSENT)
+        value = next((value[key] for key in value if key.lower() == step), _ABSENT)
     return value
 
 
