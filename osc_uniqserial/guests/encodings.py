@@ -7,12 +7,22 @@ Windows PowerShell redirects output as UTF-16 with a byte order mark.
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Iterable, Iterator
 
-#: The longest byte order mark.
-_MARK = 4
+#: Byte order marks; that of UTF-32 begins like that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LONGEST = 4
+#: Two characters of ASCII in UTF-16.
+_ASCII = (
+    (re.compile(rb"[^\0]\0[^\0]\0", re.DOTALL), "utf-16-le"),
+    (re.compile(rb"\0[^\0]\0[^\0]", re.DOTALL), "utf-16-be"),
+)
 #: Colours and cursor movements of a terminal; ESC is legal in neither JSON nor XML.
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -20,17 +30,17 @@ _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 def utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the chunks in UTF-8 without a byte order mark.
 
-    UTF-16 and UTF-32 are recognised by their mark, or by the zero bytes of an ASCII character
-    at the beginning. Other encodings are passed on as they are.
+    UTF-16 and UTF-32 are recognised by their mark, and UTF-16 by two ASCII characters at the
+    beginning. Other encodings are passed on as they are.
     """
     left = iter(chunks)
     first = b""
     for chunk in left:
         first += chunk
-        if len(first) >= _MARK:
+        if len(first) >= _LONGEST:
             break
-    name = json.detect_encoding(first)
-    if name in ("utf-8", "utf-8-sig"):
+    name = _detected(first)
+    if name is None:
         yield first.removeprefix(codecs.BOM_UTF8)
         yield from left
         return
@@ -39,6 +49,14 @@ def utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in left:
         yield _encoded(decoder.decode(chunk))
     yield _encoded(decoder.decode(b"", final=True))
+
+
+def _detected(first: bytes) -> str | None:
+    """Return the encoding of a text by its first bytes; None for UTF-8 and others."""
+    for mark, name in _MARKS:
+        if first.startswith(mark):
+            return name
+    return next((name for pattern, name in _ASCII if pattern.match(first)), None)
 
 
 def _encoded(text: str) -> bytes:

@@ -98,11 +98,13 @@ class _SavedDomains:
             self._without.add(name)
 
     def _summary(self, name: str) -> Iterator[Unread]:
-        if self._bad.more:
-            yield Unread(name, f"{self._bad.more:,} more documents could not be read")
+        if more := self._bad.more:
+            noun = "document" if more == 1 else "documents"
+            yield Unread(name, f"{more:,} more {noun} could not be read")
         yield from self._failed
-        if self._unopened.more:
-            yield Unread(name, f"{self._unopened.more:,} more files could not be opened")
+        if more := self._unopened.more:
+            noun = "file" if more == 1 else "files"
+            yield Unread(name, f"{more:,} more {noun} could not be opened")
         if not self._files and not self._unopened.number:
             yield Unread(name, "it holds no files")
         elif self._files == 1 and self._without.number:

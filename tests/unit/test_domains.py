@@ -239,6 +239,7 @@ def test_two_answers_are_not_judged(document: bytes) -> None:
         "<pool><name>x</name></pool>\n",
         "a < b > c </end>\n",
         "\ufeff\0\xff",
+        "\0",
     ],
 )
 def test_text_around_domains_is_passed_over(between: str) -> None:
