@@ -24,7 +24,9 @@ _ASCII = (
     (re.compile(rb"\0[^\0]\0[^\0]", re.DOTALL), "utf-16-be"),
 )
 #: Colours and cursor movements of a terminal; ESC is legal in neither JSON nor XML.
-_ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+_ESCAPES = re.compile(rb"\x1b\[[0-9;?]{0,12}[A-Za-z]")
+#: The bytes of the longest one.
+_ESCAPE = 15
 
 
 def utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -66,3 +68,9 @@ def _encoded(text: str) -> bytes:
 def without_escapes(text: bytes) -> bytes:
     """Return text without the escape sequences of a terminal."""
     return _ESCAPES.sub(b"", text) if b"\x1b" in text else text
+
+
+def end_before_escape(text: bytes) -> int:
+    """Return where a text can be cut without cutting an escape sequence."""
+    begin = text.rfind(b"\x1b", max(len(text) - _ESCAPE, 0))
+    return len(text) if begin < 0 else begin

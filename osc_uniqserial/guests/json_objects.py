@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from osc_uniqserial.guests.encodings import without_escapes
+from osc_uniqserial.guests.encodings import end_before_escape, without_escapes
 
 #: The largest object, and the longest piece of a line that is held.
 MAX_BYTES = 4 << 20
@@ -85,9 +85,9 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line + b"\n"
-        if len(rest) >= _PIECE:
-            yield rest
-            rest = b""
+        if len(rest) >= _PIECE and (end := end_before_escape(rest)):
+            yield rest[:end]
+            rest = rest[end:]
     if rest:
         yield rest
 
