@@ -199,6 +199,7 @@ class Audit:
 
 def guest_findings(verification: Verification, cloud: Cloud) -> Iterator[Finding]:
     """Yield the findings about guests; servers with the same cause are one finding."""
+    verification.settle()
     groups = Groups()
     for check in checks_for(Verification):
         if check.shared:

@@ -10,7 +10,7 @@ from osc_uniqserial.checks.live import Cause, Verification
 from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
 from osc_uniqserial.model.guest import GuestSource, Reading
-from osc_uniqserial.text import NAMES_SHOWN
+from osc_uniqserial.text import NAMES_SHOWN, counted, some
 
 _LIVE = frozenset({Part.SERVERS, Part.GUESTS})
 _GUESTS = frozenset({Part.GUESTS})
@@ -81,13 +81,17 @@ def _(group: Group, _cloud: object) -> Problem:
 @Check("server-not-read", Severity.UNCHECKED, Shared.HOST, takes_away=_GUESTS)
 def server_not_read(verification: Verification, _cloud: object) -> _Found:
     """Servers without a reading."""
-    for server in verification.unread:
-        yield server, Detail()
+    for server, why in verification.unread:
+        yield server, Detail((why,))
 
 
 @server_not_read.explained_by
 def _(group: Group, _cloud: object) -> Problem:
-    return Problem(f"{group.servers.counted}: no source has the serial numbers of their guests")
+    (why,) = group.cause
+    text = (
+        f"the facts have none: {why}" if why else "no source has the serial numbers of their guests"
+    )
+    return Problem(f"{group.servers.counted}: {text}")
 
 
 @Check("live-host-identity", Severity.MEDIUM, rests_on=_GUESTS, sources={GuestSource.LIBVIRT})
@@ -155,6 +159,17 @@ def sources_disagree(verification: Verification, _cloud: object) -> Iterator[Pro
             f"{each.source}: {_short(each.serial or 'none')}"
             for each in list(serials.values())[:NAMES_SHOWN]
         )
+        if len(serials) == 2 and "" in serials and not serials[""].is_domain:
+            yield Problem(
+                "The guest reports an empty serial number, and not the one that it is given:"
+                f" {listed}",
+                Remedy(
+                    "Read the serial number in the guest as root; Windows shows none on some"
+                    " machine types"
+                ),
+                Resource("server", found[0].id),
+            )
+            continue
         if len(serials) > NAMES_SHOWN:
             listed += f"; and {len(serials) - NAMES_SHOWN:,} others"
         yield Problem(
@@ -164,29 +179,55 @@ def sources_disagree(verification: Verification, _cloud: object) -> Iterator[Pro
         )
 
 
-def _unknown_domains(id_: str, severity: Severity, *, by_nova: bool, text: str) -> None:
-    """Register the check of domains without a server."""
-
-    def find(verification: Verification, _cloud: object) -> Iterator[Problem]:
-        # Without the servers of all projects, the domain may belong to a server of another one.
-        for reading in verification.unknown_domains() if verification.complete else ():
-            if (reading.nova is not None) is by_nova:
-                about = Resource("domain", reading.id, _short(reading.name) or None)
-                yield Problem(f"{reading.host or reading.source} {text}", about=about)
-
-    sources = {GuestSource.LIBVIRT, GuestSource.DOMAINS}
-    Check(id_, severity, rests_on=_LIVE, sources=sources, all_projects=True)(find)
+_DOMAINS = frozenset({GuestSource.LIBVIRT, GuestSource.DOMAINS})
 
 
-_unknown_domains(
-    "orphaned-domain",
-    Severity.LOW,
-    by_nova=True,
-    text="has a domain that Nova made, and no server has its UUID",
-)
-_unknown_domains(
-    "other-domain", Severity.INFO, by_nova=False, text="has a domain that Nova did not make"
-)
+def _unknown_domains(verification: Verification, *, by_nova: bool) -> Iterator[Reading]:
+    """Yield domains without a server."""
+    # Without the servers of all projects, the domain may belong to a server of another one.
+    for reading in verification.unknown() if verification.complete else ():
+        if reading.is_domain and (reading.nova is not None) is by_nova:
+            yield reading
+
+
+def _domain(reading: Reading) -> Resource:
+    return Resource("domain", reading.id, _short(reading.name) or None)
+
+
+@Check("orphaned-domain", Severity.LOW, rests_on=_LIVE, sources=_DOMAINS, all_projects=True)
+def orphaned_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Domains that Nova made, without a server."""
+    for reading in _unknown_domains(verification, by_nova=True):
+        text = f"{reading.host or reading.source} has a domain that Nova made, and no server has"
+        yield Problem(f"{text} its UUID", about=_domain(reading))
+
+
+@Check("other-domain", Severity.INFO, rests_on=_LIVE, sources=_DOMAINS, all_projects=True)
+def other_domain(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Domains that Nova did not make: those of saved XML together, whose host is unknown."""
+    saved: list[Reading] = []
+    for reading in _unknown_domains(verification, by_nova=False):
+        if reading.host:
+            text = f"{reading.host} has a domain that Nova did not make"
+            yield Problem(text, about=_domain(reading))
+        else:
+            saved.append(reading)
+    if saved:
+        names = some([_short(each.name or each.id) for each in saved])
+        text = f"Saved XML has {counted(len(saved), 'domain')} that Nova did not make: {names}"
+        yield Problem(text)
+
+
+@Check("fact-without-server", Severity.INFO, rests_on=_LIVE, sources={GuestSource.FACTS})
+def fact_without_server(verification: Verification, _cloud: object) -> Iterator[Problem]:
+    """Facts about machines that are no server that was read, by their source."""
+    by_source: dict[str, list[str]] = {}
+    for reading in verification.unknown():
+        if not reading.is_domain:
+            by_source.setdefault(reading.source, []).append(reading.id)
+    for source, ids in sorted(by_source.items()):
+        machines = counted(len(ids), "machine")
+        yield Problem(f"{source} has facts about {machines} that no server is: {some(ids)}")
 
 
 @Check("live-unread", Severity.UNCHECKED, takes_away=_GUESTS)

@@ -44,6 +44,7 @@ _RESTART = Remedy(
     "openstack server reboot --hard SERVER", ("openstack server reboot --hard SERVER",)
 )
 
+_READ_IT = Remedy("Read the serial number in the guest as root, or in libvirt (--libvirt-uri)")
 _WRONG_MODE = Remedy(
     "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
     " serial number is still wrong, correct the declaration of the mode: provider.yaml, or"
@@ -218,9 +219,24 @@ class Readings:
                     # Facts may be a log: of several lines about a guest the last one counts.
                     found[:] = (old for old in found if old.is_domain or old.source != each.source)
                 found.append(each)
+        #: IDs of facts by their ID in the other byte order.
+        self.swapped = {
+            found[0].swapped_id: id_
+            for id_, found in self._by_id.items()
+            if not any(each.is_domain for each in found)
+        }
         for reading in itertools.chain.from_iterable(self._by_id.values()):
             if serial := _serial(reading):
                 self.owners[serial].add(reading.id)
+
+    def swap(self, id_: str) -> None:
+        """Take the facts about the ID in the other byte order for facts about this one."""
+        other = self.swapped[id_]
+        for each in self._by_id.pop(other):
+            self._by_id.setdefault(id_, []).append(dataclasses.replace(each, id=id_))
+            if serial := _serial(each):
+                self.owners[serial] -= {other}
+                self.owners[serial].add(id_)
 
     def __iter__(self) -> Iterator[Reading]:
         """Yield one reading of each guest."""
@@ -290,7 +306,8 @@ class Verification:
 
     :ivar without_domain: servers without a domain on their host, whose guests were all read, and
         the host that has the domain instead
-    :ivar unread: servers without a reading, or with a fact that has no serial number only
+    :ivar unread: servers without a reading, or with a fact that has no serial number only, and
+        the reason in the fact
     :ivar complete: whether the servers of all projects were added
     """
 
@@ -299,7 +316,9 @@ class Verification:
     def __init__(self, readings: Readings) -> None:
         self.readings = readings
         self.without_domain: list[tuple[ServerFacts, str | None]] = []
-        self.unread: list[ServerFacts] = []
+        self.unread: list[tuple[ServerFacts, str]] = []
+        #: Servers with facts in the other byte order.
+        self._swapped: list[ServerFacts] = []
         self._known: set[str] = set()
         self._moving: set[str] = set()
         self._changed: Set[str] = frozenset()
@@ -342,23 +361,40 @@ class Verification:
             self._modes.add(server.case.host.mode)
             if server.status in _MOVING:
                 self._moving.add(server.id)
-            was_read = server.host in self.readings.hosts
-            reading = self.readings.of(server)
-            if not server.case.host.smbios and not _has_serial(server, reading):
-                # Nova writes no serial number with other hypervisors and architectures.
-                self._without_smbios += 1
-            elif reading:
-                elsewhere = was_read and reading.host not in (None, server.host)
-                if elsewhere and server.status not in _MOVING:
-                    self.without_domain.append((server, reading.host))
-                else:
-                    self._compare(server, reading)
-            elif not server.case.placed or server.status in _WITHOUT_DOMAIN:
-                self._nowhere += 1
-            elif was_read:
-                self.without_domain.append((server, None))
+            if server.id in self.readings.swapped:
+                self._swapped.append(server)
             else:
-                self.unread.append(server)
+                self._add(server)
+
+    def settle(self) -> None:
+        """Compare the servers that had to wait until all servers were known.
+
+        A fact in the other byte order is about a server when no server has its ID as it is.
+        """
+        for server in self._swapped:
+            if self.readings.swapped[server.id] not in self._known:
+                self.readings.swap(server.id)
+            self._add(server)
+        self._swapped.clear()
+
+    def _add(self, server: ServerFacts) -> None:
+        was_read = server.host in self.readings.hosts
+        reading = self.readings.of(server)
+        if not server.case.host.smbios and not _has_serial(server, reading):
+            # Nova writes no serial number with other hypervisors and architectures.
+            self._without_smbios += 1
+        elif reading:
+            elsewhere = was_read and reading.host not in (None, server.host)
+            if elsewhere and server.status not in _MOVING:
+                self.without_domain.append((server, reading.host))
+            else:
+                self._compare(server, reading)
+        elif not server.case.placed or server.status in _WITHOUT_DOMAIN:
+            self._nowhere += 1
+        elif was_read:
+            self.without_domain.append((server, None))
+        else:
+            self.unread.append((server, ""))
 
     def _compare(self, server: ServerFacts, reading: Reading) -> None:
         case = server.case
@@ -367,9 +403,16 @@ class Verification:
             expected = policy.resolve(case.flavor.used, case.image.used, case.host)
             self._policies[case] = expected
         kind, whose = self.readings.classify(reading, server.host, expected.source)
-        if kind is Kind.NONE and kind not in _FITTING[expected.source] and not reading.is_domain:
+        if (
+            kind is Kind.NONE
+            and not reading.is_domain
+            and not (
+                # What a guest without a serial number reads.
+                reading.serial == "" and kind in _FITTING[expected.source]
+            )
+        ):
             # The agent may be unable to read it: without root, or on Windows.
-            self.unread.append(server)
+            self.unread.append((server, reading.why))
             return
         compared = Compared(server, reading, expected, kind, whose)
         if expected.source is not SerialSource.UNKNOWN:
@@ -410,16 +453,15 @@ class Verification:
         """Return the IDs of servers that have not changed since the guests were read."""
         return (ids & self._known) - self._changed
 
-    def unknown_domains(self) -> Iterator[Reading]:
-        """Yield the readings of domains without a server."""
+    def unknown(self) -> Iterator[Reading]:
+        """Yield the readings of domains and facts without a server."""
         for reading in self.readings:
-            # Facts may come from machines that are not guests.
-            known = reading.id in self._known or reading.id in self._changed
-            if reading.is_domain and not known:
+            if reading.id not in self._known and reading.id not in self._changed:
                 yield reading
 
     def exclude(self, changed: Set[str]) -> None:
         """Skip servers that changed after the guests were read."""
+        self.settle()
         self._changed = changed
         self._compared -= changed
         self._wrong = [each for each in self._wrong if each.server.id not in changed]
@@ -466,7 +508,8 @@ class Verification:
         if about.reading.persistent is not None:
             return _by_hand(about)
         if about.kind is Kind.FOREIGN and not (unknown and about.server.on is None):
-            return _by_hand(about)
+            is_word = not about.reading.is_domain and not _is_uuid(about.serial)
+            return _odd_word(about) if is_word else _by_hand(about)
         if about.ignores_request and (about.fits or (unknown and _has_traits(about.server))):
             return _ignored(about)
         if unknown:
@@ -659,6 +702,15 @@ def _unexplained(about: Compared, should: str, *, may_wait: bool) -> Verdict:
         " hand, or its host does not do what it declares. No second guest on its host has this UUID"
     )
     return Verdict(about.server, Cause.UNEXPLAINED, text, _TRY_ONE)
+
+
+def _odd_word(about: Compared) -> Verdict:
+    """Return the verdict on a fact with a serial number that is no UUID."""
+    text = (
+        f"the guest reports {_LIVE[Kind.FOREIGN]}: it was changed by hand, or it is a text that"
+        " the agent has in place of a serial number"
+    )
+    return Verdict(about.server, Cause.UNEXPLAINED, text, _READ_IT)
 
 
 def _by_hand(about: Compared) -> Verdict:

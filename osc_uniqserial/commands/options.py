@@ -142,8 +142,8 @@ def add_live_sources(parser: argparse.ArgumentParser, title: str) -> None:
         (
             "--facts",
             "<file>",
-            "JSON lines with uuid and serial as reported by guests; - for standard input"
-            " (repeat option to give several)",
+            "JSON with uuid and serial as reported by guests: lines, arrays or output of Ansible,"
+            " osquery, PowerShell or GLPI; - for standard input (repeat option to give several)",
         ),
     ):
         group.add_argument(option, metavar=metavar, action="append", default=[], help=text)

@@ -8,11 +8,8 @@ stops at ``<devices>`` unless options for QEMU may follow.
 from __future__ import annotations
 
 import io
-import itertools
-import re
 import uuid
 import xml.sax.handler
-from collections.abc import Iterable, Iterator
 from xml.sax import SAXException
 from xml.sax.xmlreader import AttributesNSImpl
 
@@ -40,10 +37,6 @@ _ARGUMENT = "qemu:commandline/qemu:arg"
 _KEPT = frozenset({_UUID, _NAME, _SERIAL, _GENERATED})
 #: The first element after all elements that are read, but for those of ``_QEMU``.
 _END = "devices"
-_END_TAG = b"</domain>"
-#: The start tag of a document, and what may precede it: an XML declaration and comments.
-_BEGIN = re.compile(rb"<domain[\s>]")
-_BEFORE = re.compile(rb"\s*(<\?.*?\?>\s*|<!--.*?-->\s*)*", re.DOTALL)
 #: The deepest nesting of elements. The elements that are read are three levels deep.
 _DEPTH = 64
 
@@ -158,36 +151,3 @@ def parse(document: bytes, source: str = "", host: str | None = None) -> Reading
         serial = text(_SERIAL)
     generated = text(_GENERATED)
     return Reading(id_, serial, source, host, generated, name=text(_NAME, ""), nova=text(_PACKAGE))
-
-
-def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Split the concatenated output of ``virsh dumpxml`` into documents.
-
-    Documents that are too large are truncated, so that memory stays bounded. A truncated
-    document does not affect the next one.
-    """
-    kept = bytearray()
-    for chunk in chunks:
-        # The end tag may begin in the previous chunk.
-        start = max(len(kept) - len(_END_TAG), 0)
-        kept += chunk
-        while (found := kept.find(_END_TAG, start)) >= 0:
-            end = found + len(_END_TAG)
-            yield from _pieces(bytes(kept[:end]).lstrip())
-            del kept[:end]
-            start = 0
-        del kept[MAX_BYTES + 1 : -len(_END_TAG)]
-    if rest := bytes(kept).strip():
-        yield from _pieces(rest)
-
-
-def _pieces(document: bytes) -> Iterator[bytes]:
-    """Split documents of which only the last one has an end tag."""
-    begins = [found.start() for found in _BEGIN.finditer(document)]
-    # A document of another kind may contain a domain element.
-    if len(begins) < 2 or not _BEFORE.fullmatch(document, 0, begins[0]):
-        yield document
-        return
-    begins[0] = 0
-    for begin, end in itertools.pairwise([*begins, len(document)]):
-        yield document[begin:end]

@@ -5,24 +5,114 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from osc_uniqserial.guests import domain_xml
+from osc_uniqserial.guests import domain_xml, encodings
+from osc_uniqserial.guests.domain_documents import Other, documents
+from osc_uniqserial.guests.facts import readings
+from osc_uniqserial.guests.json_objects import Broken, objects
 from osc_uniqserial.model.guest import Reading, Seen, Unread
 
-#: How many bad documents or lines of a file are reported one by one.
+#: How many bad documents, files or lines of a source are named.
 _REPORTED = 3
-#: Reading of a file stops after this number of bad documents.
-_MAX_BAD = 1_000
-#: Bytes that are read at once; the longest line of a file of facts.
-_CHUNK = _LINE = 1 << 20
+#: Bytes that are read at once.
+_CHUNK = 1 << 20
+
+
+class _Counted:
+    """The first items and the number of all."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._first: list[str] = []
+
+    def add(self, item: str) -> bool:
+        """Add an item; return whether it is one of the first."""
+        self.number += 1
+        if self.number <= _REPORTED:
+            self._first.append(item)
+        return self.number <= _REPORTED
+
+    @property
+    def more(self) -> int:
+        """The number of items after the first ones."""
+        return self.number - len(self._first)
+
+    def __str__(self) -> str:
+        """Return the first items, and the number of the others."""
+        return ", ".join(self._first) + (f" and {self.more:,} more" if self.more else "")
+
+
+class _SavedDomains:
+    """One run over the files of a source."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._failed: list[Unread] = []
+        #: Files that could not be opened, and files without any document of libvirt.
+        self._unopened, self._without = _Counted(), _Counted()
+        self._bad = _Counted()
+        self._files = self._domains = 0
+        #: Kinds of documents that are no domains.
+        self._others: set[str] = set()
+
+    def __iter__(self) -> Iterator[Seen]:
+        """Read the files; yield readings, and at the end what is no domain."""
+        for file in ["-"] if self._path == "-" else _files(self._path, self._fail):
+            self._files += 1
+            try:
+                with _opened(file) as stream:
+                    yield from self._read(stream, _named(file))
+            except OSError as error:
+                self._fail(error)
+        yield from self._summary(_named(self._path))
+
+    def _fail(self, error: OSError) -> None:
+        unread = _failed(error, self._path)
+        if self._unopened.add(unread.source):
+            self._failed.append(unread)
+
+    def _read(self, stream: BinaryIO, name: str) -> Iterator[Seen]:
+        number = 0
+        for number, document in enumerate(documents(_chunks(stream)), 1):
+            if isinstance(document, Other):
+                if not document.problem:
+                    self._others.add(document.kind)
+                    continue
+                reason = f"{document.kind}: {document.problem}"
+            else:
+                self._domains += 1
+                try:
+                    yield domain_xml.parse(document, name)
+                    continue
+                except domain_xml.BadDomain as error:
+                    reason = str(error)
+            if self._bad.add(name):
+                yield Unread(name, f"document {number}: {reason}")
+        if not number:
+            self._without.add(name)
+
+    def _summary(self, name: str) -> Iterator[Unread]:
+        if more := self._bad.more:
+            noun = "document" if more == 1 else "documents"
+            yield Unread(name, f"{more:,} more {noun} could not be read")
+        yield from self._failed
+        if more := self._unopened.more:
+            noun = "file" if more == 1 else "files"
+            yield Unread(name, f"{more:,} more {noun} could not be opened")
+        if not self._files and not self._unopened.number:
+            yield Unread(name, "it holds no files")
+        elif self._files == 1 and self._without.number:
+            yield Unread(str(self._without), "it holds no domain")
+        elif self._without.number:
+            yield Unread(name, f"files without a domain: {self._without}")
+        elif not self._domains and self._others and not self._bad.number:
+            yield Unread(name, f"it holds no domain, but <{'>, <'.join(sorted(self._others))}>")
 
 
 def saved_domains(path: str) -> Iterator[Seen]:
@@ -30,36 +120,29 @@ def saved_domains(path: str) -> Iterator[Seen]:
 
     :param path: a file, a folder of files with any names, or ``-`` for standard input
     """
-    unread: list[OSError] = []
-    empty = True
-    for file in ["-"] if path == "-" else _files(path, unread.append):
-        empty = False
-        try:
-            with _opened(file) as stream:
-                yield from _domains(stream, _named(file))
-        except OSError as error:
-            unread.append(error)
-    for failure in unread:
-        yield _failed(failure, path)
-    if empty and not unread:
-        yield Unread(path, "it holds no files")
+    yield from _SavedDomains(path)
 
 
 def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
-    """Yield a file, or the regular files of a folder and its subfolders, sorted."""
+    """Yield a file, or the regular files of a folder and its subfolders, sorted and each once."""
     if not os.path.isdir(path):
         yield path
         return
+    seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(path, onerror=failed):
         folders.sort()
         for name in sorted(names):
             file = os.path.join(folder, name)
             try:
-                # Reading a pipe without a writer would block.
-                if stat.S_ISREG(os.stat(file).st_mode):
-                    yield file
+                found = os.stat(file)
             except OSError as error:
                 failed(error)
+                continue
+            # Links lead to the same file. Reading a pipe without a writer would block.
+            identity = (found.st_dev, found.st_ino)
+            if stat.S_ISREG(found.st_mode) and identity not in seen:
+                seen.add(identity)
+                yield file
 
 
 def _opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -78,39 +161,12 @@ def _failed(error: OSError, path: str) -> Unread:
     return Unread(_named(str(error.filename or path)), error.strerror or str(error))
 
 
-def _domains(stream: BinaryIO, name: str) -> Iterator[Seen]:
-    chunks = iter(lambda: stream.read(_CHUNK), b"")
-    number = bad = 0
-    for number, document in enumerate(domain_xml.documents(chunks), 1):
-        try:
-            yield domain_xml.parse(document, name)
-        except domain_xml.BadDomain as error:
-            bad += 1
-            if bad <= _REPORTED:
-                yield Unread(name, f"document {number}: {error}")
-            if bad == _MAX_BAD:
-                yield Unread(name, f"{bad:,} documents could not be read, and no more were tried")
-                return
-    if bad > _REPORTED:
-        yield Unread(name, f"{bad - _REPORTED:,} more documents could not be read")
-    if not number:
-        yield Unread(name, "it holds no domain")
-
-
-#: Texts that agents and firmware have in place of a serial number, in lower case: Ansible reports
-#: "NA" without root, dmidecode "Not Specified" and "<BAD INDEX>", firmware the others.
-_NO_SERIAL = frozenset(
-    {
-        *("-", "0", "<bad index>", "bad index", "default", "default string", "empty", "n/a", "na"),
-        *("nil", "none", "not applicable", "not available", "not present", "not specified", "null"),
-        *("o.e.m.", "oem", "serial number", "system serial number", "to be filled by o.e.m."),
-        *("undefined", "unknown", "unspecified"),
-    }
-)
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    return encodings.utf8(iter(lambda: stream.read(_CHUNK), b""))
 
 
 def facts(path: str) -> Iterator[Seen]:
-    """Yield a reading for each JSON line with ``uuid`` and ``serial``, as reported by guests.
+    """Yield a reading for each UUID with its serial number in JSON, as reported by guests.
 
     :param path: a file, or ``-`` for standard input
     """
@@ -122,29 +178,18 @@ def facts(path: str) -> Iterator[Seen]:
 
 
 def _facts(stream: BinaryIO, name: str) -> Iterator[Seen]:
-    bad: list[int] = []
-    number = good = 0
-    while line := stream.readline(_LINE):
-        number += 1
-        if not line.strip():
-            continue
-        try:
-            fact: Any = json.loads(line)
-            id_, serial = str(uuid.UUID(fact["uuid"])), fact["serial"]
-            if serial is not None and not isinstance(serial, str):
-                raise TypeError
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            bad.append(number)
-            continue
-        good += 1
-        if serial is not None:
-            serial = serial.strip()
-        without = serial is None or serial.lower() in _NO_SERIAL
-        yield Reading(id_, None if without else serial, name)
+    #: Lines by the reason why they could not be read.
+    bad: dict[str, _Counted] = {}
+    good = 0
+    for each in objects(_chunks(stream)):
+        for found in [each.reason] if isinstance(each, Broken) else readings(each.value, name):
+            if isinstance(found, Reading):
+                good += 1
+                yield found
+            else:
+                bad.setdefault(found, _Counted()).add(f"{each.line:,}")
     if not good and not bad:
-        yield Unread(name, "it holds no facts")
-    if bad:
-        lines = "line" if len(bad) == 1 else "lines"
-        which = ", ".join(map(str, bad[:_REPORTED]))
-        more = f" and {len(bad) - _REPORTED:,} more" if len(bad) > _REPORTED else ""
-        yield Unread(name, f"no uuid and serial in {lines} {which}{more}")
+        yield Unread(name, "it holds no facts: no JSON with uuid and serial")
+    for reason, lines in bad.items():
+        noun = "line" if lines.number == 1 else "lines"
+        yield Unread(name, f"{reason} in {noun} {lines}")

@@ -24,7 +24,7 @@ class GuestSources:
 
     :ivar libvirt_uris: URIs of read-only connections; ``{host}`` stands for each compute host
     :ivar domain_xml: files or folders with output of ``virsh dumpxml``; ``-``: standard input
-    :ivar facts: files of JSON lines with uuid and serial; ``-``: standard input
+    :ivar facts: files of JSON with uuid and serial; ``-``: standard input
     :ivar timeout: seconds for all requests of one connection to libvirt
     """
 

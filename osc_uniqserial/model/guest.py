@@ -29,6 +29,7 @@ class Reading:
         in libvirt; None when it is the same or unknown
     :ivar name: of its domain
     :ivar nova: the version of Nova that generated the XML; None for other domains
+    :ivar why: reason why a fact has no serial number
     """
 
     id: str
@@ -39,11 +40,22 @@ class Reading:
     persistent: str | None = None
     name: str = ""
     nova: str | None = None
+    why: str = ""
 
     @property
     def is_domain(self) -> bool:
         """Whether this is a domain of libvirt, not a fact that a guest reported."""
         return bool(self.name or self.host)
+
+    @property
+    def swapped_id(self) -> str:
+        """The ID with the bytes of its first three fields reversed.
+
+        SMBIOS before version 2.6 did not define their order, and agents report either one.
+        """
+        low, middle, high, *rest = self.id.split("-")
+        fields = (bytes.fromhex(each)[::-1].hex() for each in (low, middle, high))
+        return "-".join((*fields, *rest))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import uuid
 from xml.sax.saxutils import escape, quoteattr
 
@@ -12,9 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osc_uniqserial.guests import domain_xml
+from osc_uniqserial.guests.domain_documents import OTHER_KINDS, Other, documents
 from osc_uniqserial.guests.domain_xml import BadDomain
 from osc_uniqserial.model.guest import Reading
 from tests.unit.builders import DOMAIN_ID, ENTITY, nova_domain
+
+
+def domains(*chunks: bytes) -> list[Reading]:
+    """Return the domains of a text; nothing else may be there."""
+    found = list(documents(chunks))
+    return [domain_xml.parse(each) for each in found if isinstance(each, bytes)]
 
 
 def test_a_domain_that_nova_made() -> None:
@@ -101,13 +109,13 @@ def test_a_stream_comes_apart_where_domains_end(serials: list[str], between: str
     stream = between.encode().join(
         nova_domain(id_, escape(serial)) for id_, serial in zip(ids, serials, strict=True)
     )
-    found = [domain_xml.parse(each) for each in domain_xml.documents(stream.splitlines(True))]
-    assert [each.id for each in found] == ids
+    assert [each.id for each in domains(*stream.splitlines(True))] == ids
 
 
 def test_a_document_without_an_end_does_not_take_the_memory() -> None:
     line = b"x" * 1_000_000 + b"\n"
-    (found,) = domain_xml.documents(line for _ in range(50))
+    (found,) = documents(itertools.chain([b"<domain><name>"], (line for _ in range(50))))
+    assert isinstance(found, bytes)
     assert len(found) < domain_xml.MAX_BYTES + 2 * len(line)
     with pytest.raises(BadDomain):
         domain_xml.parse(found)
@@ -117,18 +125,23 @@ def test_a_document_that_breaks_off_does_not_take_the_next_one_with_it() -> None
     first, second, third = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
     cut = nova_domain(first).partition(b"</devices>")[0]
     broken = cut + nova_domain(second) + nova_domain(third)
-    found = [domain_xml.parse(each).id for each in domain_xml.documents([broken])]
-    assert found == [first, second, third]
+    found = [first, second, third]
+    assert [each.id for each in domains(broken)] == found
     # Those that begin like others do.
     declared = b"<?xml version='1.0'?>\n<!-- made by hand: <b> -->\n" + broken
-    assert [domain_xml.parse(each).id for each in domain_xml.documents([declared])] == found
+    assert [each.id for each in domains(declared)] == found
 
 
-def test_a_domain_inside_of_something_else_is_none() -> None:
-    saved = b"<domainsnapshot><name>x</name>" + nova_domain() + b"</domainsnapshot>"
-    for document in domain_xml.documents([saved]):
-        with pytest.raises(BadDomain):
-            domain_xml.parse(document)
+@pytest.mark.parametrize("kind", sorted(OTHER_KINDS))
+def test_a_domain_inside_of_something_else_is_none(kind: str) -> None:
+    saved = f"<{kind}><name>x</name>".encode() + nova_domain() + f"</{kind}>\n".encode()
+    assert list(documents([saved])) == [Other(kind)]
+    # Of a document that breaks off, libvirt's next one is not a part.
+    broken = f"<{kind} a='b'>\n  <name>\n".encode()
+    assert list(documents([broken + nova_domain()])) == [
+        Other(kind, "it has no end"),
+        nova_domain().rstrip(),
+    ]
 
 
 @pytest.mark.parametrize("smbios", ["", "<smbios mode='emulate'/>", "<smbios/>"])
@@ -208,3 +221,62 @@ def test_firmware_configuration_is_no_system_table() -> None:
 def test_two_answers_are_not_judged(document: bytes) -> None:
     with pytest.raises(BadDomain, match="twice"):
         domain_xml.parse(document)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "unique-1 | CHANGED | rc=0 >>\n",
+        "(nova-libvirt)[root@compute005 /]# virsh dumpxml 23\n",
+        "root@a:~# for d in $(virsh list --uuid); do virsh dumpxml $d; done\r\n",
+        "error: failed to get domain '23'\n\n",
+        "error: command 'dumpxml' requires <domain> option\n",
+        "  SYNOPSIS\n    dumpxml <domain> [--inactive]\n    net-dumpxml <network>\n",
+        "\x1b[0;33munique-1 | CHANGED | rc=0 >>\x1b[0m\n\x1b[0;33m",
+        "<domstatus state='running' pid='1'>\n  <monitor path='x'/>\n  ",
+        "<!--\nWARNING: THIS IS AN AUTO-GENERATED FILE: <domain type='kvm'>\n-->\n\n",
+        "<!-- that breaks off\n<!-- another -->\n",
+        "<pool><name>x</name></pool>\n",
+        "a < b > c </end>\n",
+        "\ufeff\0\xff",
+        "\0",
+    ],
+)
+def test_text_around_domains_is_passed_over(between: str) -> None:
+    first, second = (str(uuid.UUID(int=number)) for number in (1, 2))
+    stream = between.join(["", nova_domain(first).decode(), nova_domain(second).decode(), ""])
+    assert [each.id for each in domains(stream.encode())] == [first, second]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "<network>\n  <domain name='example.org'/>\n</network>\n",
+        "<device><capability type='pci'><domain>0</domain></capability></device>\n",
+        "<domainCapabilities><path>qemu</path><domain>kvm</domain></domainCapabilities>\n",
+        "<capabilities><guest><arch><domain type='kvm'/></arch></guest></capabilities>\n",
+    ],
+)
+def test_domains_of_other_documents_are_none(other: str) -> None:
+    (kind, found) = documents([other.encode() + nova_domain()])
+    assert isinstance(kind, Other)
+    assert found == nova_domain().rstrip()
+    assert [each.id for each in domains(nova_domain() + other.encode())] == [DOMAIN_ID]
+
+
+def test_a_document_whose_beginning_is_missing_is_reported() -> None:
+    rest = nova_domain().partition(b"</metadata>")[2]
+    lost, found = documents([rest + nova_domain()])
+    assert lost == Other("domain", "it has no beginning")
+    assert found == nova_domain().rstrip()
+
+
+def test_ends_of_documents_in_text_are_none() -> None:
+    hidden = "<![CDATA[ </domain> <domain> ]]><!-- </domain> <domain> -->"
+    assert [each.id for each in domains(nova_domain(before=hidden) * 2)] == [DOMAIN_ID] * 2
+
+
+def test_a_declared_encoding_counts() -> None:
+    head = "<?xml version='1.0' encoding='iso-8859-1'?>\n"
+    named = head + nova_domain().decode().replace("instance-00000001", "müller")
+    assert [each.name for each in domains(named.encode("iso-8859-1") * 2)] == ["müller"] * 2

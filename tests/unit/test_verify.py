@@ -232,7 +232,7 @@ def test_the_reading_that_counts() -> None:
     unread = Reading(one.id, None, "3")
     assert ids([(one, None)], *facts, unread) == ["sources-disagree"]
     assert ids([(one, None)], unread, facts[1]) == []
-    assert ids([(one, None)], unread, facts[0]) == ["changed-by-hand"]
+    assert ids([(one, None)], unread, facts[0]) == ["serial-unexplained"]
 
 
 def test_a_server_that_is_listed_twice_is_compared_once() -> None:
@@ -577,14 +577,30 @@ def test_the_last_fact_of_a_file_counts() -> None:
         (DRIVER, {}, ["server-not-read"]),
         (STOCK, {}, ["server-not-read"]),
         (UNTOLD, {}, ["server-not-read"]),
-        (NOTHING, {}, []),
+        (NOTHING, {}, ["server-not-read"]),
     ],
 )
 def test_a_fact_without_a_serial_number_is_no_accusation(
     on: Host, specs: dict[str, str], expected: list[str], serial: str | None
 ) -> None:
     one = server(on, specs)
+    if serial == "" and on is NOTHING:
+        # What root reads in a guest without a serial number.
+        expected = []
     assert ids([(one, None)], Reading(one.id, serial, "facts.jsonl")) == expected
+
+
+def test_a_fact_that_is_no_uuid() -> None:
+    """It may be a text of the agent that is not known here: nobody changed anything by hand."""
+    one, other = server(DRIVER, TRUE), server(DRIVER, TRUE)
+    (row,) = found([(one, None)], Reading(one.id, "No serial here", "facts.jsonl"))
+    assert (row.id, row.severity.value) == ("serial-unexplained", "medium")
+    assert "a text that the agent has in place of a serial number" in row.evidence
+    fact = Reading(one.id, other.id, "facts.jsonl")
+    assert ids([(one, None), (other, reading(other))], fact) == [
+        "changed-by-hand",
+        "live-serial-shared",
+    ]
 
 
 @pytest.mark.parametrize(("serial", "expected"), [(None, []), ("", ["sources-disagree"])])
@@ -593,6 +609,92 @@ def test_a_guest_that_does_not_see_what_libvirt_gives(
 ) -> None:
     one = server(DRIVER, TRUE)
     assert ids([(one, reading(one))], Reading(one.id, serial, "facts.jsonl")) == expected
+
+
+def test_a_guest_that_reports_an_empty_serial_number_has_its_own_evidence() -> None:
+    one = server(DRIVER, TRUE)
+    (row,) = found([(one, reading(one))], Reading(one.id, "", "facts.jsonl"))
+    assert (row.id, row.resource_id) == ("sources-disagree", one.id)
+    assert row.evidence.endswith(f"not the one that it is given: test: {one.id}; facts.jsonl: none")
+    assert "Windows" in str(row.remedy)
+    # Without libvirt it is unknown what the guest is given.
+    (row,) = found([(one, None)], Reading(one.id, "", "facts.jsonl", why="it is empty"))
+    assert (row.id, row.evidence.partition(": ")[2]) == (
+        "server-not-read",
+        "the facts have none: it is empty",
+    )
+
+
+def fact(of: ServerFacts, serial: str | None = "own", *, swapped: bool = False) -> Reading:
+    own = Reading(of.id, of.id if serial == "own" else serial, "facts.jsonl")
+    return dataclasses.replace(own, id=own.swapped_id) if swapped else own
+
+
+def servers_with(*ids: str) -> list[ServerFacts]:
+    return [dataclasses.replace(server(DRIVER, TRUE), id=id_) for id_ in ids]
+
+
+SOME = "0123abcd-4567-489a-8bcd-ef0123456789"
+
+
+def test_the_other_byte_order_of_a_uuid() -> None:
+    assert Reading(SOME, None, "").swapped_id == "cdab2301-6745-9a48-8bcd-ef0123456789"
+    (one,) = servers_with(SOME)
+    assert ids([(one, None)], fact(one, swapped=True)) == []
+    # The guest has it once, not shared with another guest.
+    assert ids([(one, reading(one))], fact(one, swapped=True)) == []
+    assert ids([(one, None)], fact(one, swapped=True), fact(one)) == []
+    (row,) = found([(one, None)], fact(one, MACHINE_ID, swapped=True))
+    assert (row.id, list(row.servers or ())) == ("serial-unexplained", [one.id])
+    assert ids([(one, reading(one))], fact(one, "x", swapped=True)) == ["sources-disagree"]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_both_byte_orders_may_be_servers(reverse: bool) -> None:
+    both = servers_with(SOME, Reading(SOME, None, "").swapped_id)
+    one, other = reversed(both) if reverse else both
+    (row,) = found([(one, None), (other, None)], fact(one))
+    assert (row.id, list(row.servers or ())) == ("server-not-read", [other.id])
+    assert ids([(one, None), (other, None)], fact(one), fact(other)) == []
+
+
+def test_servers_that_changed_are_not_judged_by_swapped_facts() -> None:
+    (one,) = servers_with(SOME)
+    verification = Verification(Readings([fact(one, MACHINE_ID, swapped=True)]))
+    verification.add([one])
+    verification.exclude({one.id})
+    assert list(findings_of(verification, everything=True)) == []
+    assert verification.coverage([]).startswith("0 of 1 servers compared")
+
+
+def test_facts_about_no_server_are_counted_by_source() -> None:
+    one = server(DRIVER, TRUE)
+    strange = [
+        Reading(f"{number:08x}-0000-4000-8000-000000000000", "x", "a") for number in range(9)
+    ]
+    alone = dataclasses.replace(strange[0], id=SOME, source="b")
+    for everything in (True, False):
+        rows = found([(one, reading(one))], *strange, alone, everything=everything)
+        assert [row.evidence for row in rows if row.id == "fact-without-server"] == [
+            "a has facts about 9 machines that no server is:"
+            f" {', '.join(each.id for each in strange[:3])} and 6 more",
+            f"b has facts about 1 machine that no server is: {SOME}",
+        ]
+
+
+def test_saved_domains_that_nova_did_not_make_are_one_row() -> None:
+    one = server(DRIVER, TRUE)
+    saved = [
+        Reading(
+            f"{number:08x}-0000-4000-8000-000000000000", None, f"{number}.xml", name=f"vm{number}"
+        )
+        for number in range(9)
+    ]
+    (row,) = found([(one, reading(one))], *saved)
+    assert (row.id, row.type) == ("other-domain", "cloud")
+    assert row.evidence == (
+        "Saved XML has 9 domains that Nova did not make: vm0, vm1, vm2 and 6 more"
+    )
 
 
 def test_sources_that_tell_different_things() -> None:
