@@ -26,6 +26,8 @@ _FORMULA = ("=", "+", "-", "@")
 _WIDTH = 76
 #: Width of the progress bar in characters, and seconds between two updates.
 _BAR, _EVERY = 30, 0.2
+#: Last sentence of an error before the first request.
+NOTHING = "Nothing was checked."
 #: Exit codes: findings; no findings, but something could not be checked.
 FINDINGS, UNCHECKED = 3, 4
 
