@@ -136,7 +136,8 @@ class Lister(output.Lister):
         pipeline = self._begin(parsed_args, progress)
         if pipeline.scope:
             wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
-            _refuse({*parsed_args.only} - set(wanted), "it takes the servers of all projects")
+            if lacking := {*parsed_args.only} - set(wanted):
+                raise output.error(f"{_cannot_run(lacking)}: it takes the servers of all projects")
         try:
             found = [each for each in pipeline if each.id in wanted]
         finally:
@@ -167,23 +168,25 @@ class Lister(output.Lister):
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return the checks to run; those of severity unchecked always run.
 
-        :raises CommandError: when a required source is missing, when a check of --only cannot
-            run, or when no check is left
+        :raises WrongUsage: when a required source is missing, when a check of --only cannot run,
+            or when no check is left
         """
         from osc_uniqserial import pipelines
 
         sources = options.live_sources(parsed_args)
         if self.needs_source and not sources:
-            raise output.error(
-                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
+            raise output.WrongUsage(
+                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts."
+                f" {output.NOTHING}"
             )
         choose = pipelines.verify_checks if self.needs_source else pipelines.audit_checks
         checks = choose(sources)
         only = {*parsed_args.only}
-        _refuse(
-            only - set(checks),
-            "no source was given that has the facts for it (--libvirt-uri, --domain-xml, --facts)",
-        )
+        if lacking := only - set(checks):
+            raise output.WrongUsage(
+                f"{_cannot_run(lacking)}: no source was given that has the facts for it"
+                f" (--libvirt-uri, --domain-xml, --facts). {output.NOTHING}"
+            )
         wanted = {
             id_: check
             for id_, check in checks.items()
@@ -191,7 +194,7 @@ class Lister(output.Lister):
             or (id_ not in parsed_args.skip and (not only or id_ in only))
         }
         if all(check.severity.value == "unchecked" for check in wanted.values()):
-            raise output.error("--only and --skip leave no check to run")
+            raise output.WrongUsage(f"--only and --skip leave no check to run. {output.NOTHING}")
         return wanted
 
     def _count(self, parsed_args: argparse.Namespace, assessed: Sequence[Assessed]) -> None:
@@ -262,9 +265,8 @@ class Lister(output.Lister):
         return 1 if self._unwritten else code
 
 
-def _refuse(ids: Iterable[str], why: str) -> None:
-    if named := ", ".join(sorted(ids)):
-        raise output.error(f"{named} cannot be checked in this run: {why}")
+def _cannot_run(ids: Iterable[str]) -> str:
+    return f"{', '.join(sorted(ids))} cannot be checked in this run"
 
 
 def _named(name: str | None, id_: str | None) -> str:

@@ -28,13 +28,18 @@ _WIDTH = 76
 _BAR, _EVERY = 30, 0.2
 #: Last sentence of an error before the first request.
 NOTHING = "Nothing was checked."
-#: Exit codes: findings; no findings, but something could not be checked.
-FINDINGS, UNCHECKED = 3, 4
+#: Exit codes: options that do not fit together, as argparse; findings; no findings, but something
+#: could not be checked.
+USAGE, FINDINGS, UNCHECKED = 2, 3, 4
 
 
 def error(text: str) -> exceptions.CommandError:
     """Return the error of a command, with a text that is safe on a terminal."""
     return exceptions.CommandError(safe_text(text))
+
+
+class WrongUsage(Exception):
+    """Options that argparse accepts one by one do not fit together."""
 
 
 def word(value: Enum | None) -> str | None:
@@ -136,7 +141,7 @@ class _Command(command.Command):
     """A command that reads a cloud."""
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Run the command.
+        """Run the command; return 2 for wrong usage.
 
         :raises CommandError: when a service does not answer, or policy forbids a request
         """
@@ -144,6 +149,10 @@ class _Command(command.Command):
 
         try:
             return super().run(parsed_args)
+        except WrongUsage as wrong:
+            # Not SystemExit as argparse: it would end the interactive shell.
+            LOG.error("%s", safe_text(str(wrong)))
+            return USAGE
         except CloudError as failure:
             raise error(str(failure)) from failure
 

@@ -126,13 +126,14 @@ class Outputs:
         """Read the baseline, and check that all files can be written.
 
         :raises CommandError: when a file cannot be read or written
+        :raises WrongUsage: when options do not fit together
         """
         self._args = parsed_args
         self.entries: tuple[Entry, ...] = ()
         self.unmet: Sequence[Entry] = ()
         baseline, written = parsed_args.baseline, parsed_args.write_baseline
         if parsed_args.baseline_reason and not written:
-            raise output.error("--baseline-reason needs --write-baseline")
+            raise output.WrongUsage(f"--baseline-reason needs --write-baseline. {output.NOTHING}")
         if baseline:
             self.entries = _read_baseline(baseline)
         self._renderers = [(_renderer(kind), _target(path)) for kind, path in parsed_args.reports]
@@ -147,7 +148,9 @@ class Outputs:
             )
         goals = [target.goal for _render, target in self._renderers] + [*baselines]
         if twice := next((goal for goal in goals if goals.count(goal) > 1), None):
-            raise output.error(f"{twice} was given twice: give each its own file. {output.NOTHING}")
+            raise output.WrongUsage(
+                f"{twice} was given twice: give each its own file. {output.NOTHING}"
+            )
 
     @property
     def writes(self) -> bool:
