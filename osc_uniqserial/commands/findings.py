@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osc_uniqserial.commands import options, output, reporting
-from osc_uniqserial.text import safe_text
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
@@ -261,7 +260,7 @@ class Lister(output.Lister):
         if self._covered:
             sys.stdout.flush()
             for line in filter(None, (self._unwritten, self._since, self._covered)):
-                print(safe_text(line), file=sys.stderr)
+                output.print_to_stderr(line)
         return 1 if self._unwritten else code
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MODES = ", ".join(mode.value for mode in HostMode)
 _WORKERS = 4
+#: The longest timeout in seconds.
+_LONGEST = 86_400
 
 
 def add_servers(parser: argparse.ArgumentParser) -> None:
@@ -195,6 +197,8 @@ def positive(text: str) -> int:
 
 def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
-        if 0 < float(text) < float("inf"):
+        if 0 < float(text) <= _LONGEST:
             return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a number of seconds above 0 and up to {_LONGEST} (a day)"
+    )

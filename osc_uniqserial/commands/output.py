@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import sys
@@ -11,7 +12,7 @@ import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, TextIO
 
 from openstackclient import command
 from osc_lib import exceptions
@@ -98,6 +99,16 @@ def warn(notes: Iterable[str]) -> None:
         LOG.warning("%s", safe_text(f"{note[:1].upper()}{note[1:]}".rstrip(".") + "."))
 
 
+def print_to_stderr(line: str) -> None:
+    """Write a line to standard error, where the stream can be written.
+
+    It may be closed: the rows and the exit code are not lost then.
+    """
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(safe_text(line), file=sys.stderr, flush=True)
+
+
 class Progress:
     """A progress line on a terminal; without a terminal nothing is printed."""
 
@@ -106,7 +117,7 @@ class Progress:
 
         :param among_rows: rows are printed at the same time: no progress on the same terminal
         """
-        alone = sys.stderr.isatty() and not (among_rows and sys.stdout.isatty())
+        alone = _is_terminal(sys.stderr) and not (among_rows and _is_terminal(sys.stdout))
         self._stream = sys.stderr if alone else None
         self._updated = 0.0
         self._width = 0
@@ -135,6 +146,11 @@ class Progress:
             self._stream.write("\r" + text.ljust(self._width))
             self._stream.flush()
             self._width = len(text)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    # A stream that was closed before the start is None.
+    return stream is not None and stream.isatty()
 
 
 class _Command(command.Command):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from osc_uniqserial.guests import domain_xml
+from osc_uniqserial.guests import children, domain_xml
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 
 #: Hosts that are read at the same time.
@@ -40,6 +40,19 @@ class Libvirt:
 
     def __iter__(self) -> Iterator[Seen]:
         """Yield the readings of hosts as they answer; a host that hangs delays no other."""
+        threads: dict[str, threading.Thread] = {}
+        with children.ended_by_sigterm():
+            try:
+                yield from self._answers(threads)
+            finally:
+                # After an interruption, connections are still open.
+                children.end(threads.values())
+
+    def _answers(self, threads: dict[str, threading.Thread]) -> Iterator[Seen]:
+        """Yield the readings.
+
+        :param threads: gets the thread of each URI
+        """
         waiting = iter(self.uris.items())
         answers: _Answers = queue.SimpleQueue()
         running: dict[str, float] = {}
@@ -47,13 +60,17 @@ class Libvirt:
         while left:
             while len(running) < HOSTS_AT_ONCE and (entry := next(waiting, None)):
                 running[entry[0]] = time.monotonic() + self.timeout
-                threading.Thread(target=self._connect, args=(*entry, answers), daemon=True).start()
+                thread = threading.Thread(target=self._connect, args=(*entry, answers), daemon=True)
+                threads[entry[0]] = thread
+                thread.start()
             wait = min(running.values()) - time.monotonic()
             try:
                 uri, seen = answers.get(timeout=max(wait, 0.01))
             except queue.Empty:
                 now = time.monotonic()
-                for uri in [uri for uri, end in running.items() if end <= now]:
+                late = [uri for uri, end in running.items() if end <= now]
+                children.end(threads[uri] for uri in late)
+                for uri in late:
                     del running[uri]
                     left -= 1
                     yield Unread(uri, f"no answer within {self.timeout:g} s", self.uris[uri])

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from osc_uniqserial.commands.output import Progress
+from osc_uniqserial.commands.output import Progress, print_to_stderr
 
 
 class Stream(io.StringIO):
@@ -46,3 +46,21 @@ def test_progress_is_for_a_terminal(
     progress.end()
     # Nothing of it stays on the line.
     assert stream.getvalue().rpartition("\r")[2] == ""
+
+
+class Broken(io.StringIO):
+    """A stream whose file is closed, or full."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(9, "Bad file descriptor")
+
+
+@pytest.mark.parametrize("stream", [None, Broken()])
+def test_standard_error_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stream: Stream | None
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+    Progress().update(1_000, 4_000)
+    print_to_stderr("2 of 2 servers checked")
+    # It is not mixed with the rows.
+    assert capsys.readouterr().out == ""

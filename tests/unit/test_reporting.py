@@ -483,6 +483,13 @@ def test_verify_without_a_source_says_what_it_needs(cloud: AuditCloud) -> None:
     assert "give --libvirt-uri, --domain-xml or --facts" in result.err
 
 
+@pytest.mark.parametrize("seconds", ["1e10", "86401", "nan", "inf", "0", "-1", "", "a", "1e999"])
+def test_a_timeout_is_a_number_of_seconds(cloud: AuditCloud, seconds: str) -> None:
+    result, urls = asked(cloud, "--libvirt-uri", "qemu:///x", f"--timeout={seconds}")
+    assert (result.code, urls) == (2, [])
+    assert f"{seconds!r} is not a number of seconds above 0 and up to 86400" in result.err
+
+
 def test_a_reason_without_a_baseline_to_write(cloud: AuditCloud) -> None:
     result, urls = asked(cloud, "--baseline-reason", "Known")
     assert (result.code, urls) == (2, [])
