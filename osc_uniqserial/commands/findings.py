@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import datetime
 import importlib.metadata
-import re
 import shlex
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osc_uniqserial.commands import options, output, reporting
+from osc_uniqserial.masking import without_secrets
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
@@ -231,8 +231,7 @@ class Lister(output.Lister):
             seconds=0.0,
             cloud=self.app.cloud.name or "",
             region=config.get("region_name") or "",
-            # The URL may contain a password.
-            auth_url=re.sub("//[^/]*@", "//", auth_url),
+            auth_url=without_secrets(auth_url),
             user=_named(user.username, user.user_id) if user else "",
             project=_named(user.project_name, user.project_id) if user else "",
             scope=pipeline.scope or ALL_PROJECTS,
@@ -249,7 +248,7 @@ class Lister(output.Lister):
         words = (self.cmd_name or "").split()
         _known, rest = self.app.parser.parse_known_args(list(self.app.command_options))
         if rest[: len(words)] == words:
-            return shlex.join(rest[len(words) :])
+            return shlex.join(map(without_secrets, rest[len(words) :]))
         # The interactive shell keeps no command line.
         return "(unknown options)"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from osc_uniqserial.commands import output
@@ -190,7 +191,7 @@ def positive(text: str) -> int:
     :raises ArgumentTypeError: when the text is no such number
     """
     with contextlib.suppress(ValueError):
-        if int(text) > 0:
+        if 0 < int(text) <= sys.maxsize:
             return int(text)
     raise argparse.ArgumentTypeError(f"{text} is not a positive number")
 

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from openstackclient import command
 from osc_lib import exceptions
 
+from osc_uniqserial.masking import mask_logs
 from osc_uniqserial.text import safe_text
 
 LOG = logging.getLogger(__name__)
@@ -155,6 +156,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 class _Command(command.Command):
     """A command that reads a cloud."""
+
+    # cliff gives the name of the command to a parameter of this name only.
+    def __init__(self, app: Any, app_args: Any, cmd_name: str | None = None) -> None:
+        super().__init__(app, app_args, cmd_name)
+        mask_logs()
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command; return 2 for wrong usage.

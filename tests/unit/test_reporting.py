@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,7 +26,7 @@ from osc_uniqserial.reports import FORMATS, html
 from osc_uniqserial.reports.files import Target
 from tests.unit.builders import M_AUTO, PLAIN, Json, nova_domain, server_id
 from tests.unit.clouds import FAULTS, AuditCloud, Node, QuietCloud, deny_all_projects
-from tests.unit.fake_cloud import GLANCE, NOVA, PROJECT_ID, FakeCloud, Result
+from tests.unit.fake_cloud import GLANCE, NOVA, PLACEMENT, PROJECT_ID, FakeCloud, Result
 
 LIBRARIES = {"html": "jinja2", "junit": "junitparser", "prometheus": "prometheus_client"}
 UTC_TODAY = datetime.datetime.now(datetime.UTC).date()
@@ -488,6 +489,23 @@ def test_a_timeout_is_a_number_of_seconds(cloud: AuditCloud, seconds: str) -> No
     result, urls = asked(cloud, "--libvirt-uri", "qemu:///x", f"--timeout={seconds}")
     assert (result.code, urls) == (2, [])
     assert f"{seconds!r} is not a number of seconds above 0 and up to 86400" in result.err
+
+
+def test_no_output_and_no_report_has_a_password(cloud: AuditCloud, folder: Path) -> None:
+    error = requests.ConnectionError("http://user:secret@h/traits?token=secret")
+    cloud.fake.http.get(f"{PLACEMENT}/traits", exc=error)
+    uri = "qemu+tcp://user:secret@h/system?password=secret"
+    reports = {kind: folder / kind for kind in FORMATS}
+    options = [f"--report={kind}={path}" for kind, path in reports.items()]
+    for command in ("audit", "verify"):
+        result = cloud.fake.openstack(
+            *("unique", "serial", command, "-f", "json", "--libvirt-uri", uri, *options)
+        )
+        assert "Failure: Unable to establish connection" in result.err
+        texts = [result.out, result.err, *(path.read_text() for path in reports.values())]
+        assert not [text for text in texts if "secret" in text]
+        document = json.loads(reports["json"].read_text())
+        assert "qemu+tcp://user:***@h/system" in document["options"]
 
 
 def test_a_reason_without_a_baseline_to_write(cloud: AuditCloud) -> None:
