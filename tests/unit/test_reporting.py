@@ -397,10 +397,13 @@ def test_a_report_that_could_not_be_written_after_all(
     assert result.err.splitlines()[-1] == "2 of 2 servers checked"
 
 
-def test_a_report_keeps_the_mode_of_its_file(cloud: AuditCloud, folder: Path) -> None:
+@pytest.mark.parametrize("special", [0, 0o4000, 0o2000, 0o1000, 0o7000])
+def test_a_report_keeps_the_permissions_of_its_file(
+    cloud: AuditCloud, folder: Path, special: int
+) -> None:
     path = folder / "x"
     path.touch()
-    path.chmod(0o640)
+    path.chmod(0o640 | special)
     cloud.run("--report", f"html={path}")
     assert path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
