@@ -927,7 +927,7 @@ def test_hostile_names_do_no_harm(fake: FakeCloud, formatter: str) -> None:
 def test_formulas_do_not_reach_a_spreadsheet() -> None:
     for text in ("=1+1", "+1", "-1", "@sum"):
         assert safe_cell(text, "csv") == f"'{text}"
-    assert safe_cell("\t=1", "csv") == "\\t=1"
+    assert safe_cell("\t=1", "csv") == "'\\t=1"
     assert safe_cell(True, "csv") is True
     assert safe_cell(None, "csv") == ""
 
