@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options and checks on stock commands: flavor, image, aggregate and volume.
+"""Options and checks on stock commands: flavor, image, aggregate, volume and server image.
 
 A hook changes the arguments before the stock command runs. A setting is written by the requests
 that the command sends anyway, and a wrong one is refused before any of them. Every run of these
@@ -55,6 +55,9 @@ _STEERING = {
 }
 _TRAIT_SPEC = _STEERING["supported"].key
 
+#: From 2.86 on, Nova validates extra specs; 2.85 is the newest microversion that does not.
+_VALIDATES, _STORES_ANY = (2, 86), "2.85"
+
 
 @dataclasses.dataclass(frozen=True)
 class _Resource:
@@ -88,6 +91,9 @@ class _Resource:
 
 FLAVOR = _Resource("flavor", {FLAVOR_KEY: _LOWER}, ("supported", "aggregate"))
 IMAGE = _Resource("image", {IMAGE_KEY: _LOWER}, ("supported",))
+SERVER_IMAGE = _Resource(
+    "image", IMAGE.keys, IMAGE.hosts, remedy=f"use --property {IMAGE_KEY}=true or {IMAGE_KEY}=false"
+)
 VOLUME_IMAGE = _Resource(
     "volume's image",
     IMAGE.keys,
@@ -247,40 +253,70 @@ class _UnsetHook(_Hook):
         return None
 
 
-class CreateAggregate(_SetHook):
-    """Hook of ``aggregate create``."""
+class _WatchHook(_SetHook):
+    """Explains a failure of the request that writes the properties.
 
-    resource = AGGREGATE
+    cliff calls no hook after a command that raises, and some commands only log the error: it is
+    caught where the request is sent.
+
+    :cvar sender: the method of the compute client that sends the request
+    """
+
+    sender: str
 
     def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
-        """Check, and report a failure between the two requests of the command."""
+        """Check, and watch the request where it has properties of ours."""
         parsed_args = super().before(parsed_args)
         if self.resource.has_ours(parsed_args.properties):
-            # cliff calls no hook after a command that raises: catch the error of the second
-            # request where it is sent.
             command: Any = self.cmd
             command.take_action = functools.partial(self._take_action, command.take_action)
         return parsed_args
+
+    def explained(
+        self,
+        error: Exception,
+        parsed_args: argparse.Namespace,
+        resource: Any,
+        properties: Mapping[str, str],
+    ) -> Exception:
+        """Return the error to raise in the place of one of the request."""
+        raise NotImplementedError
 
     def _take_action(
         self, take_action: Callable[[argparse.Namespace], Any], parsed_args: argparse.Namespace
     ) -> Any:
         compute = self._clients.compute
-        send = compute.set_aggregate_metadata
+        send = getattr(compute, self.sender)
 
-        def send_metadata(aggregate: Any, metadata: Mapping[str, str]) -> Any:
+        def send_properties(resource: Any, properties: Mapping[str, str]) -> Any:
             try:
-                return send(aggregate, metadata)
+                return send(resource, properties)
             except Exception as error:
-                name, reason = parsed_args.name, str(error)
-                raise unfinished("aggregate", name, aggregate, metadata, reason) from error
+                raise self.explained(error, parsed_args, resource, properties) from error
 
-        compute.set_aggregate_metadata = send_metadata
+        setattr(compute, self.sender, send_properties)
         try:
             return take_action(parsed_args)
         finally:
             # The client outlives the command in the interactive shell.
-            del compute.set_aggregate_metadata
+            delattr(compute, self.sender)
+
+
+class CreateAggregate(_WatchHook):
+    """Hook of ``aggregate create``: reports a failure between its two requests."""
+
+    resource = AGGREGATE
+    sender = "set_aggregate_metadata"
+
+    def explained(
+        self,
+        error: Exception,
+        parsed_args: argparse.Namespace,
+        resource: Any,
+        properties: Mapping[str, str],
+    ) -> Exception:
+        """Return the error with the command that finishes the aggregate."""
+        return unfinished("aggregate", parsed_args.name, resource, properties, str(error))
 
 
 class SetAggregate(_SetHook):
@@ -295,10 +331,42 @@ class UnsetAggregate(_UnsetHook):
     resource = AGGREGATE
 
 
-class CreateFlavor(_SetHook):
-    """Hook of ``flavor create``."""
+class _WriteFlavor(_WatchHook):
+    """Hook of the commands that write extra specs, with the reason why Nova refuses ours.
+
+    The stock commands log the error, and go on.
+
+    :ivar shell_options: options of ``openstack`` with which Nova does not refuse it
+    """
 
     resource = FLAVOR
+    sender = "create_flavor_extra_specs"
+    shell_options = ""
+
+    def explained(
+        self,
+        error: Exception,
+        parsed_args: argparse.Namespace,
+        resource: Any,
+        properties: Mapping[str, str],
+    ) -> Exception:
+        """Return the error; where microversion 2.86 is its cause, one that explains this."""
+        version = self._clients.compute.default_microversion or ""
+        is_refused = getattr(error, "status_code", None) == 400 and FLAVOR_KEY in str(error)
+        if not is_refused or not _is_at_least(version, _VALIDATES):
+            return error
+        self.shell_options = f"--os-compute-api-version {_STORES_ANY} "
+        return exceptions.CommandError(
+            f"Nova refuses {FLAVOR_KEY} with compute API version {version}: from 2.86 on it accepts"
+            " no keys of the hw namespace that it has no validator for. Install nova-uniqserial on"
+            f" the controllers and restart nova-api, or use a version below: openstack"
+            f" {self.shell_options}flavor set {_property_options(properties)}"
+            f" {shlex.quote(str(getattr(resource, 'id', resource)))}"
+        )
+
+
+class CreateFlavor(_WriteFlavor):
+    """Hook of ``flavor create``."""
 
     def after(self, parsed_args: argparse.Namespace, return_code: Any) -> Any:
         """Fail when the flavor was created without its extra specs.
@@ -313,14 +381,14 @@ class CreateFlavor(_SetHook):
         column = row["properties"]
         stored = getattr(column, "machine_readable", lambda: column)() or {}
         if any(stored.get(key) != value for key, value in wanted.items()):
-            raise unfinished("flavor", parsed_args.name, row.get("id"), wanted, "see above")
+            raise unfinished(
+                "flavor", parsed_args.name, row.get("id"), wanted, "see above", self.shell_options
+            )
         return columns, values
 
 
-class SetFlavor(_SetHook):
+class SetFlavor(_WriteFlavor):
     """Hook of ``flavor set``."""
-
-    resource = FLAVOR
 
 
 class UnsetFlavor(_UnsetHook):
@@ -371,6 +439,18 @@ class UnsetImage(_UnsetHook):
         return (image and image.properties) or {}
 
 
+class CheckServerImage(_Hook):
+    """Hook of ``server image create``: the check, without options.
+
+    Its properties become those of the image, though its help describes them as metadata.
+    """
+
+    def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
+        """Check the properties."""
+        parsed_args.properties = _checked_without_options(SERVER_IMAGE, parsed_args.properties)
+        return parsed_args
+
+
 class CheckVolume(_Hook):
     """Hook of ``volume create`` and ``volume set``: the check, without options."""
 
@@ -383,11 +463,8 @@ class CheckVolume(_Hook):
                     f" image properties. Use 'openstack volume set --image-property"
                     f" {IMAGE_KEY}=true <volume>'"
                 )
-        given = getattr(parsed_args, "image_properties", None)
-        if given:
-            parsed_args.image_properties = checked(VOLUME_IMAGE, given)
-            _refuse_contradiction(VOLUME_IMAGE, parsed_args.image_properties)
-            _warn_of_rewritten(given, parsed_args.image_properties)
+        if given := getattr(parsed_args, "image_properties", None):
+            parsed_args.image_properties = _checked_without_options(VOLUME_IMAGE, given)
         return parsed_args
 
 
@@ -397,17 +474,36 @@ def refusal(reason: str) -> exceptions.CommandError:
 
 
 def unfinished(
-    noun: str, name: str, resource_id: object, properties: Mapping[str, str], reason: str
+    noun: str,
+    name: str,
+    resource_id: object,
+    properties: Mapping[str, str],
+    reason: str,
+    shell_options: str = "",
 ) -> exceptions.CommandError:
-    """Return the error of a create command whose second request failed, with the repair."""
-    options = " ".join(
-        f"--property {shlex.quote(f'{key}={value}')}" for key, value in sorted(properties.items())
-    )
+    """Return the error of a create command whose second request failed, with the repair.
+
+    :param shell_options: options of ``openstack`` that the repair needs, each with a blank
+    """
     return exceptions.CommandError(
         f"The {noun} {name!r} exists now (ID {resource_id}), but not all of its properties"
         f" were set ({safe_text(reason)})."
-        f" To finish it: openstack {noun} set {options} {resource_id}"
+        f" To finish it: openstack {shell_options}{noun} set {_property_options(properties)}"
+        f" {resource_id}"
     )
+
+
+def _property_options(properties: Mapping[str, str]) -> str:
+    pairs = (f"{key}={value}" for key, value in sorted(properties.items()))
+    return " ".join(f"--property {shlex.quote(pair)}" for pair in pairs)
+
+
+def _is_at_least(version: str, least: tuple[int, int]) -> bool:
+    """Return whether a microversion is another one or a later one."""
+    try:
+        return tuple(map(int, version.split("."))) >= least
+    except ValueError:
+        return False
 
 
 def _is_misspelt(key: str) -> bool:
@@ -437,6 +533,18 @@ def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str
             )
         result[key] = resource.keys[key][setting]
     return result
+
+
+def _checked_without_options(
+    resource: _Resource, given: Mapping[str, str] | None
+) -> Mapping[str, str] | None:
+    """Return raw properties as they are written; None stays None."""
+    if not given:
+        return given
+    properties = checked(resource, given)
+    _refuse_contradiction(resource, properties)
+    _warn_of_rewritten(given, properties)
+    return properties
 
 
 def _warn_of_rewritten(given: Mapping[str, str] | None, written: Mapping[str, str]) -> None:

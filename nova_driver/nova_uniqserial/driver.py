@@ -15,7 +15,7 @@ from nova.objects import fields
 from nova.virt.libvirt import driver
 from oslo_log import log as logging
 
-from nova_uniqserial import image_meta
+from nova_uniqserial import compatibility, image_meta
 from nova_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -59,6 +59,10 @@ class UniqueSerialMixin(TraitsMixin):
     """Gives guests the serial number of their effective policy. Comes before LibvirtDriver."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        order = type(self).__mro__
+        stock = order[order.index(UniqueSerialMixin) + 1 :]
+        override = UniqueSerialMixin._get_guest_config_sysinfo
+        compatibility.check(stock, override, _READERS.values())
         super().__init__(*args, **kwargs)
         # The stock method asks this for every guest, and an unreadable host identity would fail
         # those that do not need it. What a guest gets is decided below.

@@ -21,6 +21,7 @@ from keystoneauth1 import discover
 from openstack import exceptions as sdk
 from openstack import utils as sdk_utils
 
+from osc_uniqserial.masking import mask_logs, without_secrets
 from osc_uniqserial.model.cloud import Unchecked
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class CloudError(Exception):
     """
 
     def __init__(self, reason: str, status: int | None = None) -> None:
-        super().__init__(reason)
+        # keystoneauth names URLs, which may have a password.
+        super().__init__(without_secrets(reason))
         self.status = status
 
 
@@ -89,6 +91,7 @@ class Rest:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        mask_logs()
         # Discovery takes its timeout from the session. The user's api_timeout has priority.
         if connection.session.timeout is None:
             connection.session.timeout = _TIMEOUT

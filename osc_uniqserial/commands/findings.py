@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import datetime
 import importlib.metadata
-import re
 import shlex
 import sys
 import time
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osc_uniqserial.commands import options, output, reporting
-from osc_uniqserial.text import safe_text
+from osc_uniqserial.masking import without_secrets
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
@@ -136,7 +135,8 @@ class Lister(output.Lister):
         pipeline = self._begin(parsed_args, progress)
         if pipeline.scope:
             wanted = {id_: check for id_, check in wanted.items() if not check.all_projects}
-            _refuse({*parsed_args.only} - set(wanted), "it takes the servers of all projects")
+            if lacking := {*parsed_args.only} - set(wanted):
+                raise output.error(f"{_cannot_run(lacking)}: it takes the servers of all projects")
         try:
             found = [each for each in pipeline if each.id in wanted]
         finally:
@@ -167,23 +167,25 @@ class Lister(output.Lister):
     def _wanted(self, parsed_args: argparse.Namespace) -> Mapping[str, Check]:
         """Return the checks to run; those of severity unchecked always run.
 
-        :raises CommandError: when a required source is missing, when a check of --only cannot
-            run, or when no check is left
+        :raises WrongUsage: when a required source is missing, when a check of --only cannot run,
+            or when no check is left
         """
         from osc_uniqserial import pipelines
 
         sources = options.live_sources(parsed_args)
         if self.needs_source and not sources:
-            raise output.error(
-                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts"
+            raise output.WrongUsage(
+                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts."
+                f" {output.NOTHING}"
             )
         choose = pipelines.verify_checks if self.needs_source else pipelines.audit_checks
         checks = choose(sources)
         only = {*parsed_args.only}
-        _refuse(
-            only - set(checks),
-            "no source was given that has the facts for it (--libvirt-uri, --domain-xml, --facts)",
-        )
+        if lacking := only - set(checks):
+            raise output.WrongUsage(
+                f"{_cannot_run(lacking)}: no source was given that has the facts for it"
+                f" (--libvirt-uri, --domain-xml, --facts). {output.NOTHING}"
+            )
         wanted = {
             id_: check
             for id_, check in checks.items()
@@ -191,7 +193,7 @@ class Lister(output.Lister):
             or (id_ not in parsed_args.skip and (not only or id_ in only))
         }
         if all(check.severity.value == "unchecked" for check in wanted.values()):
-            raise output.error("--only and --skip leave no check to run")
+            raise output.WrongUsage(f"--only and --skip leave no check to run. {output.NOTHING}")
         return wanted
 
     def _count(self, parsed_args: argparse.Namespace, assessed: Sequence[Assessed]) -> None:
@@ -229,8 +231,7 @@ class Lister(output.Lister):
             seconds=0.0,
             cloud=self.app.cloud.name or "",
             region=config.get("region_name") or "",
-            # The URL may contain a password.
-            auth_url=re.sub("//[^/]*@", "//", auth_url),
+            auth_url=without_secrets(auth_url),
             user=_named(user.username, user.user_id) if user else "",
             project=_named(user.project_name, user.project_id) if user else "",
             scope=pipeline.scope or ALL_PROJECTS,
@@ -247,7 +248,7 @@ class Lister(output.Lister):
         words = (self.cmd_name or "").split()
         _known, rest = self.app.parser.parse_known_args(list(self.app.command_options))
         if rest[: len(words)] == words:
-            return shlex.join(rest[len(words) :])
+            return shlex.join(map(without_secrets, rest[len(words) :]))
         # The interactive shell keeps no command line.
         return "(unknown options)"
 
@@ -258,13 +259,12 @@ class Lister(output.Lister):
         if self._covered:
             sys.stdout.flush()
             for line in filter(None, (self._unwritten, self._since, self._covered)):
-                print(safe_text(line), file=sys.stderr)
+                output.print_to_stderr(line)
         return 1 if self._unwritten else code
 
 
-def _refuse(ids: Iterable[str], why: str) -> None:
-    if named := ", ".join(sorted(ids)):
-        raise output.error(f"{named} cannot be checked in this run: {why}")
+def _cannot_run(ids: Iterable[str]) -> str:
+    return f"{', '.join(sorted(ids))} cannot be checked in this run"
 
 
 def _named(name: str | None, id_: str | None) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Any
 
 from osc_uniqserial.commands import output
 from osc_uniqserial.policy import HostMode
 
 if TYPE_CHECKING:
+    from osc_uniqserial import strict_yaml
     from osc_uniqserial.guests.options import GuestSources
     from osc_uniqserial.model.cloud import GivenModes
 
 _MODES = ", ".join(mode.value for mode in HostMode)
 _WORKERS = 4
+#: The longest timeout in seconds.
+_LONGEST = 86_400
 
 
 def add_servers(parser: argparse.ArgumentParser) -> None:
@@ -97,26 +100,40 @@ def _host_mode(text: str) -> tuple[str, HostMode]:
 
 
 def _read_modes(path: str) -> dict[str, HostMode]:
-    import yaml
-
-    def wrong(text: str) -> Exception:
-        return output.error(f"--host-modes: {path}{text}")
+    from osc_uniqserial import strict_yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        document = strict_yaml.load(strict_yaml.read(path))
+        return parse_modes(document)
     except OSError as error:
-        raise wrong(f" cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise wrong(f" is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise wrong(" must map each host to its mode")
+        reason = f"{path} cannot be read: {error.strerror}"
+    except strict_yaml.BadYaml as error:
+        reason = f"{path}: {error}"
+    raise output.error(f"--host-modes: {reason}. {output.NOTHING}")
+
+
+def parse_modes(document: strict_yaml.Node | None) -> dict[str, HostMode]:
+    """Return the mode of each host.
+
+    :raises BadYaml: when the document is no mapping of hosts to modes
+    """
+    from osc_uniqserial import strict_yaml
+
+    if not isinstance(document, strict_yaml.Mapping):
+        raise strict_yaml.BadYaml(
+            "it does not map hosts to modes: write lines such as 'HOST: auto'"
+        )
     modes = {}
-    for host, mode in content.items():
+    for host, mode in document.items.values():
         try:
-            modes[str(host)] = HostMode(mode)
+            modes[host.text] = HostMode(document.text(host.text))
         except ValueError:
-            text = f": host {str(host)!r} has mode {mode!r}; it is one of {_MODES}"
-            raise wrong(text) from None
+            found = f"mode {mode}" if document.text(host.text) else "no mode"
+            if not isinstance(mode, strict_yaml.Scalar):
+                found = f"{mode} for its mode"
+            raise strict_yaml.BadYaml(
+                f"line {host.line}: host {host} has {found}: write one of {_MODES}"
+            ) from None
     return modes
 
 
@@ -174,13 +191,15 @@ def positive(text: str) -> int:
     :raises ArgumentTypeError: when the text is no such number
     """
     with contextlib.suppress(ValueError):
-        if int(text) > 0:
+        if 0 < int(text) <= sys.maxsize:
             return int(text)
     raise argparse.ArgumentTypeError(f"{text} is not a positive number")
 
 
 def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
-        if 0 < float(text) < float("inf"):
+        if 0 < float(text) <= _LONGEST:
             return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a number of seconds above 0 and up to {_LONGEST} (a day)"
+    )

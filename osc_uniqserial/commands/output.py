@@ -4,35 +4,49 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
+import string
 import sys
 import textwrap
 import time
+import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, TextIO
 
 from openstackclient import command
 from osc_lib import exceptions
 
+from osc_uniqserial.masking import mask_logs
 from osc_uniqserial.text import safe_text
 
 LOG = logging.getLogger(__name__)
 
 #: First characters that make a spreadsheet run a cell as a formula.
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = frozenset("=+-@\u2212")
+_PLAIN = frozenset(string.ascii_letters + string.digits)
+#: Characters that show nothing and are neither blanks nor control characters.
+_INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
 #: Width of sentences in a table.
 _WIDTH = 76
 #: Width of the progress bar in characters, and seconds between two updates.
 _BAR, _EVERY = 30, 0.2
-#: Exit codes: findings; no findings, but something could not be checked.
-FINDINGS, UNCHECKED = 3, 4
+#: Last sentence of an error before the first request.
+NOTHING = "Nothing was checked."
+#: Exit codes: options that do not fit together, as argparse; findings; no findings, but something
+#: could not be checked.
+USAGE, FINDINGS, UNCHECKED = 2, 3, 4
 
 
 def error(text: str) -> exceptions.CommandError:
     """Return the error of a command, with a text that is safe on a terminal."""
     return exceptions.CommandError(safe_text(text))
+
+
+class WrongUsage(Exception):
+    """Options that argparse accepts one by one do not fit together."""
 
 
 def word(value: Enum | None) -> str | None:
@@ -61,13 +75,29 @@ def safe_cell(value: Any, formatter: str) -> Any:
     if value is None:
         return ""
     text = json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)
+    is_formula = formatter == "csv" and _is_formula(text)
     text = safe_text(text)
     if formatter == "shell":
         for char in "\\$`":
             text = text.replace(char, "\\" + char)
-    if formatter == "csv" and text.startswith(_FORMULA):
-        text = "'" + text
-    return text
+    return f"'{text}" if is_formula else text
+
+
+def _is_formula(text: str) -> bool:
+    """Return whether a spreadsheet may run a text, though with other characters before it.
+
+    Spreadsheets skip blanks and control characters, and take fullwidth, small and raised signs
+    for the plain ones.
+    """
+    # Nearly all cells.
+    if text[:1] in _PLAIN:
+        return False
+    for char in text:
+        if char in _FORMULA or unicodedata.normalize("NFKC", char)[0] in _FORMULA:
+            return True
+        if not (char.isspace() or char in _INVISIBLE or unicodedata.category(char)[0] in "CM"):
+            return False
+    return False
 
 
 def _human_text(value: Any, separator: str = "\n") -> str:
@@ -91,6 +121,16 @@ def warn(notes: Iterable[str]) -> None:
         LOG.warning("%s", safe_text(f"{note[:1].upper()}{note[1:]}".rstrip(".") + "."))
 
 
+def print_to_stderr(line: str) -> None:
+    """Write a line to standard error, where the stream can be written.
+
+    It may be closed: the rows and the exit code are not lost then.
+    """
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(safe_text(line), file=sys.stderr, flush=True)
+
+
 class Progress:
     """A progress line on a terminal; without a terminal nothing is printed."""
 
@@ -99,7 +139,7 @@ class Progress:
 
         :param among_rows: rows are printed at the same time: no progress on the same terminal
         """
-        alone = sys.stderr.isatty() and not (among_rows and sys.stdout.isatty())
+        alone = _is_terminal(sys.stderr) and not (among_rows and _is_terminal(sys.stdout))
         self._stream = sys.stderr if alone else None
         self._updated = 0.0
         self._width = 0
@@ -130,11 +170,21 @@ class Progress:
             self._width = len(text)
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    # A stream that was closed before the start is None.
+    return stream is not None and stream.isatty()
+
+
 class _Command(command.Command):
     """A command that reads a cloud."""
 
+    # cliff gives the name of the command to a parameter of this name only.
+    def __init__(self, app: Any, app_args: Any, cmd_name: str | None = None) -> None:
+        super().__init__(app, app_args, cmd_name)
+        mask_logs()
+
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Run the command.
+        """Run the command; return 2 for wrong usage.
 
         :raises CommandError: when a service does not answer, or policy forbids a request
         """
@@ -142,6 +192,10 @@ class _Command(command.Command):
 
         try:
             return super().run(parsed_args)
+        except WrongUsage as wrong:
+            # Not SystemExit as argparse: it would end the interactive shell.
+            LOG.error("%s", safe_text(str(wrong)))
+            return USAGE
         except CloudError as failure:
             raise error(str(failure)) from failure
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from osc_uniqserial.reports.run import Run
 
 _EXPLAIN = "--explain"
-_NOTHING = "Nothing was checked."
 
 
 def explains(argv: Sequence[str]) -> bool:
@@ -127,13 +126,14 @@ class Outputs:
         """Read the baseline, and check that all files can be written.
 
         :raises CommandError: when a file cannot be read or written
+        :raises WrongUsage: when options do not fit together
         """
         self._args = parsed_args
         self.entries: tuple[Entry, ...] = ()
         self.unmet: Sequence[Entry] = ()
         baseline, written = parsed_args.baseline, parsed_args.write_baseline
         if parsed_args.baseline_reason and not written:
-            raise output.error("--baseline-reason needs --write-baseline")
+            raise output.WrongUsage(f"--baseline-reason needs --write-baseline. {output.NOTHING}")
         if baseline:
             self.entries = _read_baseline(baseline)
         self._renderers = [(_renderer(kind), _target(path)) for kind, path in parsed_args.reports]
@@ -144,11 +144,13 @@ class Outputs:
         if written and is_other and os.path.isfile(written) and os.path.getsize(written):
             raise output.error(
                 f"{written} exists: give it with --baseline too, so that its accepted findings"
-                f" stay, or remove it. {_NOTHING}"
+                f" stay, or remove it. {output.NOTHING}"
             )
         goals = [target.goal for _render, target in self._renderers] + [*baselines]
         if twice := next((goal for goal in goals if goals.count(goal) > 1), None):
-            raise output.error(f"{twice} was given twice: give each its own file. {_NOTHING}")
+            raise output.WrongUsage(
+                f"{twice} was given twice: give each its own file. {output.NOTHING}"
+            )
 
     @property
     def writes(self) -> bool:
@@ -202,7 +204,9 @@ def _target(path: str) -> Target:
     try:
         return Target(path)
     except OSError as error:
-        raise output.error(f"{path} cannot be written: {error.strerror}. {_NOTHING}") from error
+        raise output.error(
+            f"{path} cannot be written: {error.strerror}. {output.NOTHING}"
+        ) from error
 
 
 def _renderer(kind: str) -> Callable[[Run], bytes]:
@@ -210,19 +214,21 @@ def _renderer(kind: str) -> Callable[[Run], bytes]:
         module = importlib.import_module(f"osc_uniqserial.reports.{kind}")
     except ImportError as error:
         raise output.error(
-            f"--report {kind} needs {error.name}: pip install 'osc-uniqserial[reports]'. {_NOTHING}"
+            f"--report {kind} needs {error.name}: pip install 'osc-uniqserial[reports]'."
+            f" {output.NOTHING}"
         ) from error
     render: Callable[[Run], bytes] = module.render
     return render
 
 
 def _read_baseline(path: str) -> tuple[Entry, ...]:
+    from osc_uniqserial import strict_yaml
     from osc_uniqserial.reports import baseline
 
     try:
-        return baseline.parse(Path(path).read_text(encoding="utf-8"))
+        return baseline.parse(strict_yaml.read(path))
     except OSError as error:
-        reason = error.strerror or str(error)
-    except (UnicodeDecodeError, baseline.BadBaseline) as error:
-        reason = str(error)
-    raise output.error(f"--baseline: {path}: {reason}. {_NOTHING}")
+        reason = f"{path} cannot be read: {error.strerror}"
+    except (strict_yaml.BadYaml, baseline.BadBaseline) as error:
+        reason = f"{path}: {error}"
+    raise output.error(f"--baseline: {reason}. {output.NOTHING}")

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from osc_uniqserial.guests import domain_xml
+from osc_uniqserial.guests import children, domain_xml
+from osc_uniqserial.masking import without_secrets
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 
 #: Hosts that are read at the same time.
@@ -40,6 +41,19 @@ class Libvirt:
 
     def __iter__(self) -> Iterator[Seen]:
         """Yield the readings of hosts as they answer; a host that hangs delays no other."""
+        threads: dict[str, threading.Thread] = {}
+        with children.ended_by_sigterm():
+            try:
+                yield from self._answers(threads)
+            finally:
+                # After an interruption, connections are still open.
+                children.end(threads.values())
+
+    def _answers(self, threads: dict[str, threading.Thread]) -> Iterator[Seen]:
+        """Yield the readings.
+
+        :param threads: gets the thread of each URI
+        """
         waiting = iter(self.uris.items())
         answers: _Answers = queue.SimpleQueue()
         running: dict[str, float] = {}
@@ -47,16 +61,22 @@ class Libvirt:
         while left:
             while len(running) < HOSTS_AT_ONCE and (entry := next(waiting, None)):
                 running[entry[0]] = time.monotonic() + self.timeout
-                threading.Thread(target=self._connect, args=(*entry, answers), daemon=True).start()
+                thread = threading.Thread(target=self._connect, args=(*entry, answers), daemon=True)
+                threads[entry[0]] = thread
+                thread.start()
             wait = min(running.values()) - time.monotonic()
             try:
                 uri, seen = answers.get(timeout=max(wait, 0.01))
             except queue.Empty:
                 now = time.monotonic()
-                for uri in [uri for uri, end in running.items() if end <= now]:
+                late = [uri for uri, end in running.items() if end <= now]
+                children.end(threads[uri] for uri in late)
+                for uri in late:
                     del running[uri]
                     left -= 1
-                    yield Unread(uri, f"no answer within {self.timeout:g} s", self.uris[uri])
+                    yield Unread(
+                        without_secrets(uri), f"no answer within {self.timeout:g} s", self.uris[uri]
+                    )
                 continue
             # A connection may answer after its timeout.
             if running.pop(uri, None) is not None:
@@ -68,15 +88,17 @@ class Libvirt:
             seen: Sequence[Seen] = list(self._read(uri, host))
         except Exception as error:
             # An error on one host must not stop the others.
-            seen = [Unread(uri, str(error) or type(error).__name__, host)]
+            reason = without_secrets(str(error)) or type(error).__name__
+            seen = [Unread(without_secrets(uri), reason, host)]
         answers.put((uri, seen))
 
     def _read(self, uri: str, host: str | None) -> Iterator[Seen]:
+        source = without_secrets(uri)
         try:
             import libvirt
         except ImportError:
             yield Unread(
-                uri, "libvirt-python is not installed (pip install 'osc-uniqserial[libvirt]')"
+                source, "libvirt-python is not installed (pip install 'osc-uniqserial[libvirt]')"
             )
             return
         # By default libvirt prints errors to standard error; here they are readings.
@@ -89,11 +111,11 @@ class Libvirt:
                 name = self.names.get(hostname, hostname)
             whole = True
             for each in _guests(libvirt, connection, self.only):
-                guest = _of_guest(libvirt, each, uri, name)
+                guest = _of_guest(libvirt, each, source, name)
                 whole = whole and isinstance(guest, Reading)
                 yield guest
             if whole:
-                yield HostSeen(uri, name, _identity(libvirt, connection))
+                yield HostSeen(source, name, _identity(libvirt, connection))
         finally:
             connection.close()
 
@@ -159,21 +181,21 @@ def _sysinfo(text: str) -> tuple[str, str]:
     )
 
 
-def _of_guest(libvirt: Any, guest: Any, uri: str, host: str) -> Seen:
+def _of_guest(libvirt: Any, guest: Any, source: str, host: str) -> Seen:
     try:
         text = guest.XMLDesc(0)
-        reading = persistent = domain_xml.parse(text.encode(), uri, host)
+        reading = persistent = domain_xml.parse(text.encode(), source, host)
         if guest.ID() != _NOT_RUNNING:
             inactive = guest.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
             # Parse only what differs: parsing takes most of the time of a guest.
             if _sysinfo(inactive) != _sysinfo(text):
                 persistent = domain_xml.parse(inactive.encode())
     except domain_xml.BadDomain as error:
-        return Unread(uri, f"domain {guest.name()}: {error}", host)
+        return Unread(source, f"domain {guest.name()}: {error}", host)
     except libvirt.libvirtError as error:
         gone = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
         reason = " went away while it was read" if gone else f": {error}"
-        return Unread(uri, f"domain {guest.name()}{reason}", host)
+        return Unread(source, f"domain {guest.name()}{reason}", host)
     if persistent.serial == reading.serial:
         return reading
     return dataclasses.replace(reading, persistent=persistent.serial or "")

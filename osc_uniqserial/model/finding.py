@@ -53,10 +53,25 @@ class Remedy:
         return words.strip(" ,;:")
 
 
+#: The types of resources that findings are about.
+RESOURCE_TYPES = (
+    "flavor",
+    "image",
+    "volume",
+    "aggregate",
+    "host",
+    "server",
+    "domain",
+    "serial",
+    "namespace",
+    "cloud",
+)
+
+
 class Resource(NamedTuple):
     """The subject of a finding.
 
-    :ivar type: flavor, image, volume, aggregate, host, server, domain, serial, namespace or cloud
+    :ivar type: one of :data:`RESOURCE_TYPES`
     :ivar project_id: of the owner; None without one
     """
 

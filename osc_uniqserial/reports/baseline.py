@@ -6,25 +6,26 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import itertools
 import re
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from osc_uniqserial import strict_yaml
 from osc_uniqserial.checks import ALL
-from osc_uniqserial.model.finding import Finding, Severity
+from osc_uniqserial.model.finding import RESOURCE_TYPES, Finding, Severity
 
-_KEYS = ("id", "resource_type", "resource", "name", "reason", "expires", "servers")
 #: The most errors that a message lists.
 _ERRORS_SHOWN = 20
-#: Upper bound of a number of servers.
-_MAX_SERVERS = 10**9
-#: The longest value that a message quotes, in characters.
-_QUOTED = 60
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+#: The longest ID that names an entry in a message, in characters.
+_NAMED = 60
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+#: A number of servers; YAML readers disagree about leading zeros and underscores.
+_SERVERS = re.compile(r"0|[1-9][0-9]{0,8}")
 _HEAD = """\
 # Findings that are accepted. "reason" is required. The optional "expires" is the last day on
 # which an entry is valid. With more servers than "servers", a finding is reported again.
@@ -100,83 +101,129 @@ class Assessed:
 def parse(text: str) -> tuple[Entry, ...]:
     """Return the entries of a baseline in YAML.
 
-    :raises BadBaseline: with all errors
+    :raises BadBaseline: with the first errors
     """
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # PyYAML raises ValueError for impossible dates.
-        raise BadBaseline(f"it is not YAML: {error}") from error
+        document = strict_yaml.load(text)
+    except strict_yaml.BadYaml as error:
+        raise BadBaseline(str(error)) from error
     if document is None:
         return ()
-    if not isinstance(document, dict) or not isinstance(document.get("accepted"), list):
-        raise BadBaseline("it has no list 'accepted'")
-    errors = [f"{_quoted(key)} is not known" for key in document if key != "accepted"]
-    for number, item in enumerate(document["accepted"], 1):
-        id_ = item.get("id") if isinstance(item, dict) else None
-        named = f" ({id_})" if isinstance(id_, str) and len(id_) <= _QUOTED else ""
-        errors += [f"entry {number}{named}: {error}" for error in _errors(item)]
-    if errors:
-        left = len(errors) - _ERRORS_SHOWN
-        more = f"; and {left:,} more" if left > 0 else ""
-        raise BadBaseline("; ".join(errors[:_ERRORS_SHOWN]) + more)
-    return tuple(_entry(item) for item in document["accepted"])
+    errors = _document_errors(document)
+    shown = list(itertools.islice(errors, _ERRORS_SHOWN))
+    if shown:
+        left = sum(1 for _error in errors)
+        more = f"; and {left:,} more" if left else ""
+        raise BadBaseline("; ".join(shown) + more)
+    return tuple(_entry(item) for item in _items(document) if isinstance(item, strict_yaml.Mapping))
 
 
-def _quoted(value: Any) -> str:
-    """Return a value for a message; long values are shortened or named by their type."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= _QUOTED else f"{value[:_QUOTED]}...")
-    if isinstance(value, bool | float | datetime.date | None):
-        return str(value)
-    if isinstance(value, int) and abs(value) <= _MAX_SERVERS:
-        return str(value)
-    return f"a {'number' if isinstance(value, int) else type(value).__name__} like that"
+def _items(document: strict_yaml.Node) -> list[strict_yaml.Node]:
+    """Return the list 'accepted'.
+
+    :raises BadBaseline: when it is missing
+    """
+    found = document.items.get("accepted") if isinstance(document, strict_yaml.Mapping) else None
+    if found and isinstance(found[1], strict_yaml.Sequence):
+        return found[1].items
+    line = found[0].line if found else document.line
+    raise BadBaseline(
+        f"line {line}: it has no list 'accepted': write 'accepted:' and below it a list of entries"
+    )
 
 
-def _errors(item: Any) -> Iterator[str]:
-    """Yield the errors of an entry."""
-    if not isinstance(item, dict):
-        yield "it is no mapping"
+def _document_errors(document: strict_yaml.Node) -> Iterator[str]:
+    """Yield all errors."""
+    items = _items(document)
+    if isinstance(document, strict_yaml.Mapping):
+        for key, _value in document.items.values():
+            if key.text != "accepted":
+                yield f"line {key.line}: {key} is not known: remove it"
+    for number, item in enumerate(items, 1):
+        id_ = item.text("id") if isinstance(item, strict_yaml.Mapping) else None
+        named = f" ({id_})" if id_ and len(id_) <= _NAMED else ""
+        for line, error in _errors(item):
+            yield f"line {line}: entry {number}{named}: {error}"
+
+
+def _errors(item: strict_yaml.Node) -> Iterator[tuple[int, str]]:
+    """Yield the errors of an entry with their lines."""
+    if not isinstance(item, strict_yaml.Mapping):
+        yield item.line, f"it is {item}: write a mapping with {', '.join(_FIELDS)}"
         return
-    for key in item:
-        if key not in _KEYS:
-            yield f"{_quoted(key)} is not one of {', '.join(_KEYS)}"
-    if "id" not in item:
-        yield "it has no id"
-    elif not isinstance(item["id"], str) or item["id"] not in ALL:
-        yield f"{_quoted(item['id'])} is no ID of a finding"
-    if not isinstance(item.get("resource_type"), str):
-        yield "it has no resource_type"
-    for key in ("resource", "name"):
-        if not isinstance(item.get(key), str | None):
-            yield f"its {key} is no text"
-    reason = item.get("reason")
-    if not isinstance(reason, str) or not reason.strip():
-        yield "it has no reason"
-    if item.get("expires") is not None and _day(item["expires"]) is None:
-        yield f"its expires {_quoted(item['expires'])} is no date such as 2030-12-31"
-    servers = item.get("servers")
-    if servers is not None and (type(servers) is not int or not 0 <= servers <= _MAX_SERVERS):
-        yield f"its servers {_quoted(servers)} is no number of servers"
+    for key, value in item.items.values():
+        field = _FIELDS.get(key.text)
+        if field is None:
+            yield key.line, f"{key} is not one of {', '.join(_FIELDS)}: remove it"
+        elif not isinstance(value, strict_yaml.Scalar):
+            yield key.line, f"its {key.text} is {value}: write {field.example}"
+        elif value.is_null or (field.required and _is_missing(item, key.text)):
+            continue
+        elif not field.accepts(value.text):
+            yield key.line, f"its {key.text} {value} is no {field.noun}: write {field.example}"
+    for name, field in _FIELDS.items():
+        if field.required and _is_missing(item, name):
+            yield item.line, f"it has no {name}: write {field.example}"
 
 
-def _day(value: Any) -> datetime.date | None:
-    """Return a date, also of a text such as 2030-12-31; None for other values."""
-    if type(value) is datetime.date:
-        return value
+def _is_missing(item: strict_yaml.Mapping, name: str) -> bool:
+    _key, value = item.items.get(name, (None, None))
+    if isinstance(value, strict_yaml.Scalar):
+        return value.is_null or not value.text.strip()
+    return value is None
+
+
+def _day(text: str) -> datetime.date | None:
+    """Return the date of a text such as 2030-12-31; None for other texts."""
     # fromisoformat() accepts ISO weeks too.
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
+    if not _DATE.fullmatch(text):
         return None
     try:
-        return datetime.date.fromisoformat(value)
+        return datetime.date.fromisoformat(text)
     except ValueError:
         return None
 
 
-def _entry(item: Mapping[str, Any]) -> Entry:
-    fields: dict[str, Any] = {key: item.get(key) for key in _KEYS}
-    fields |= {"reason": item["reason"].strip(), "expires": _day(item.get("expires"))}
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of an entry.
+
+    :ivar accepts: whether a text is a value of it
+    :ivar noun: what a value is, for a message
+    :ivar example: what to write
+    """
+
+    accepts: Callable[[str], object]
+    noun: str
+    example: str
+    required: bool = False
+
+
+_FIELDS: Mapping[str, _Field] = {
+    "id": _Field(ALL.__contains__, "ID of a finding", "the ID that the finding has", True),
+    "resource_type": _Field(
+        RESOURCE_TYPES.__contains__,
+        "type of a resource",
+        f"one of {', '.join(RESOURCE_TYPES)}",
+        True,
+    ),
+    "resource": _Field(lambda _text: True, "text", "an ID or a name"),
+    "name": _Field(lambda _text: True, "text", "a name"),
+    "reason": _Field(lambda _text: True, "text", "why the finding is accepted", True),
+    "expires": _Field(_day, "date", "one such as 2030-12-31"),
+    "servers": _Field(_SERVERS.fullmatch, "number of servers", "one such as 10"),
+}
+
+
+def _entry(item: strict_yaml.Mapping) -> Entry:
+    """Return an entry without errors."""
+    fields: dict[str, Any] = {name: item.text(name) for name in _FIELDS}
+    expires, servers = fields["expires"], fields["servers"]
+    fields |= {
+        "reason": fields["reason"].strip(),
+        "expires": expires and _day(expires),
+        "servers": servers and int(servers),
+    }
     return Entry(**fields)
 
 
@@ -298,7 +345,7 @@ def write(
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
-    fields = {key: getattr(entry, key) for key in _KEYS}
+    fields = {key: getattr(entry, key) for key in _FIELDS}
     if fields["name"] == fields["resource"]:
         del fields["name"]
     return {key: value for key, value in fields.items() if value is not None}

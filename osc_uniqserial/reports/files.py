@@ -36,7 +36,7 @@ class Target:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
     def write(self, content: bytes) -> None:
-        """Write the file and keep the owner and mode of the file that is replaced.
+        """Write the file and keep the owner and permissions of the file that is replaced.
 
         :raises OSError: when writing failed; an existing file is unchanged
         """
@@ -73,7 +73,8 @@ class Target:
         # Only root may change the owner.
         with contextlib.suppress(PermissionError):
             os.chown(draft, before.st_uid, before.st_gid)
-        draft.chmod(stat.S_IMODE(before.st_mode))
+        # A report is no program: setuid, setgid and sticky bits are dropped.
+        draft.chmod(before.st_mode & 0o777)
 
 
 def _stat(path: Path) -> os.stat_result | None:

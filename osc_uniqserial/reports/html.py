@@ -101,7 +101,7 @@ def render(run: Run) -> bytes:
         environment.get_template("page.html.j2")
         .render(
             run=run,
-            cloud=run.cloud or run.auth_url,
+            cloud=run.label,
             verdict=_verdict(run),
             own=SerialSource.INSTANCE_UUID,
             standings={each.value: standings[each] for each in Standing},

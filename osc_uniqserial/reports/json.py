@@ -29,7 +29,12 @@ def render(run: Run) -> bytes:
         "options": run.options,
         "began": run.began.isoformat(),
         "seconds": round(run.seconds, 3),
-        "cloud": {"name": run.cloud, "region": run.region, "auth_url": run.auth_url},
+        "cloud": {
+            "name": run.cloud,
+            "label": run.label,
+            "region": run.region,
+            "auth_url": run.auth_url,
+        },
         "user": run.user,
         "project": run.project,
         "scope": run.scope,

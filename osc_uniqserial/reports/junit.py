@@ -31,7 +31,7 @@ def render(run: Run) -> bytes:
     suite = TestSuite(f"openstack unique serial {run.command}")
     suite.timestamp = run.began.strftime("%Y-%m-%dT%H:%M:%S")
     for name, value in (
-        ("cloud", run.cloud or run.auth_url),
+        ("cloud", run.label),
         ("region", run.region),
         ("user", run.user),
         ("project", run.project),

@@ -23,7 +23,7 @@ def render(run: Run) -> bytes:
     """Return the report; checks without findings have the value 0, so that alerts resolve."""
     registry = CollectorRegistry()
     scope = run.scope.partition(":")[0]
-    where = (run.command, *map(safe_text, (run.cloud or run.auth_url, run.region, scope)))
+    where = (run.command, *map(safe_text, (run.label, run.region, scope)))
 
     def gauge(name: str, help_: str, *labels: str) -> Gauge:
         return Gauge(f"{_PREFIX}_{name}", help_, (*_WHERE, *labels), registry=registry)

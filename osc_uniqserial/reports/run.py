@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -16,6 +17,10 @@ from osc_uniqserial.reports.baseline import Assessed, Entry, Standing
 
 #: The scope of a whole cloud.
 ALL_PROJECTS = "all projects"
+#: What openstacksdk calls a cloud that variables or options give, and not clouds.yaml.
+_NAMELESS = frozenset({"", "envvars", "defaults"})
+#: The version of the API at the end of Keystone's URL.
+_API_VERSION = re.compile(r"/v[0-9.]+$")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Run:
     :ivar options: the command's options as given on the command line
     :ivar began: start time in UTC
     :ivar seconds: duration
-    :ivar cloud: name of the cloud in clouds.yaml; empty without one
+    :ivar cloud: name of the cloud in clouds.yaml; without one openstacksdk's word for it
     :ivar auth_url: Keystone's URL
     :ivar scope: which servers were read
     :ivar covered: how many servers were checked
@@ -57,6 +62,15 @@ class Run:
     hosts: Sequence[HostCounts]
     baseline: str | None = None
     unmet: Sequence[Entry] = ()
+
+    @property
+    def label(self) -> str:
+        """Name of the cloud; without one, the host, port and path of Keystone, without secrets."""
+        if self.cloud not in _NAMELESS:
+            return self.cloud
+        url = re.split("[?#]", self.auth_url)[0]
+        address = url.rpartition("://")[2].rpartition("@")[2].rstrip("/")
+        return _API_VERSION.sub("", address) or self.cloud
 
     def by_id(self) -> dict[str, list[Assessed]]:
         """Return the findings of every check, by its ID."""

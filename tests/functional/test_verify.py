@@ -203,7 +203,7 @@ def test_exit_codes(seeded: SeededCloud, servers: list[Json], tmp_path: Path) ->
     run(seeded, "--only", "changed-by-hand", "--domain-xml", path, code=4)
     # Nobody said that these are all domains.
     vain = seeded.openstack(*VERIFY, "--only", "no-domain", "--domain-xml", str(path), check=False)
-    assert (vain.returncode, vain.stdout) == (1, "")
+    assert (vain.returncode, vain.stdout) == (2, "")
     assert "no-domain cannot be checked in this run" in vain.stderr
     (project,) = {each["project_id"] for each in servers if each["id"] == next(iter(guests))}
     some = run(seeded, *sure, "--project", project, code=4)
@@ -211,7 +211,7 @@ def test_exit_codes(seeded: SeededCloud, servers: list[Json], tmp_path: Path) ->
     # Domains of others are not reported.
     assert "orphaned-domain" not in some.ids()
     nothing = seeded.openstack(*VERIFY, check=False)
-    assert nothing.returncode == 1
+    assert nothing.returncode == 2
     assert "give --libvirt-uri, --domain-xml or --facts" in nothing.stderr
     wrong = seeded.openstack(*VERIFY, "--timeout", "0", "--facts", "-", check=False)
     assert wrong.returncode == 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 import sys
-import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -115,30 +115,35 @@ def test_nothing_is_accepted(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("accepted: [", "it is not YAML"),
-        ("\x00", "it is not YAML"),
-        ("a: b: c", "it is not YAML"),
-        ("? [a]\n: 1\n", "it is not YAML"),
-        ("accepted: []\n---\naccepted: []", "it is not YAML"),
-        ("accepted: !!python/object/apply:os.getcwd []", "it is not YAML"),
-        ("accepted: " + "[" * TOO_DEEP, "it is not YAML"),
-        ("accepted: " + "[" * TOO_DEEP + "]" * TOO_DEEP, "it is not YAML"),
-        (GOOD.replace("2030-12-31", "2030-02-31"), "it is not YAML"),
-        ("[]", "it has no list 'accepted'"),
+        ("accepted: [", "line 1: it is not YAML"),
+        ("\n\x00", "line 2: it is not YAML: the character '\\x00'"),
+        ("a: b: c", "line 1: it is not YAML"),
+        ("? [a]\n: 1\n", "line 1: a key is a list: write a text"),
+        ("accepted: []\n---\naccepted: []", "line 2: a second document begins"),
+        ("accepted: !!python/object/apply:os.getcwd []", "line 1: the tag '!!python/object"),
+        ("accepted: !!bool 'zz'", "line 1: the tag '!!bool' is refused"),
+        ("accepted: !!set {a}", "line 1: the tag '!!set' is refused"),
+        ("accepted: " + "[" * TOO_DEEP, "line 1: lists and mappings are nested more than 8 deep"),
+        ("accepted: " + "[" * TOO_DEEP + "]" * TOO_DEEP, "nested more than 8 deep"),
+        ("[]", "line 1: it has no list 'accepted'"),
         ("text", "it has no list 'accepted'"),
         ("5", "it has no list 'accepted'"),
         ("{}", "it has no list 'accepted'"),
         ("accepted:", "it has no list 'accepted'"),
         ("accepted: {a: 1}", "it has no list 'accepted'"),
-        ("accepted: !!set {a}", "it has no list 'accepted'"),
         ("accept: []", "it has no list 'accepted'"),
-        ("accepted: []\nversion: 1", "'version' is not known"),
-        ("accepted: []\n5: 1", "5 is not known"),
-        ("accepted: [5]", "entry 1: it is no mapping"),
-        ("accepted: [null]", "entry 1: it is no mapping"),
-        ("accepted: &a [*a]", "entry 1: it is no mapping"),
+        ("accepted: []\nversion: 1", "line 2: 'version' is not known"),
+        ("accepted: []\n5: 1", "'5' is not known"),
+        ("accepted: []\n~: 1", "line 2: a key is empty: write a text, '~' in quotes"),
+        ("accepted: []\naccepted: []", "line 2: 'accepted' is in line 1 already"),
+        ("accepted: [5]", "line 1: entry 1: it is '5': write a mapping with id"),
+        ("accepted: [null]", "entry 1: it is 'null'"),
+        ("accepted: [[]]", "entry 1: it is a list"),
+        ("accepted: &a [*a]", "line 1: '&a': anchors and aliases are refused"),
+        ("accepted:\n- *a", "line 2: '*a': anchors and aliases are refused"),
+        ("accepted:\n- {id: a, id: a}", "line 2: 'id' is in line 2 already"),
     ],
-    ids=range(22),
+    ids=range(27),
 )
 def test_what_is_no_baseline(text: str, said: str) -> None:
     assert said in wrong(text)
@@ -147,38 +152,48 @@ def test_what_is_no_baseline(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("id: not-steered\n", "id: no-such\n", "entry 1 (no-such): 'no-such' is no ID"),
-        ("id: not-steered\n", "id: 5\n", "entry 1: 5 is no ID"),
-        ("id: not-steered\n", "id: [a]\n", "entry 1: a list like that is no ID"),
+        ("id: not-steered\n", "id: no-such\n", "entry 1 (no-such): its id 'no-such' is no ID"),
+        ("id: not-steered\n", "id: 5\n", "line 3: entry 1 (5): its id '5' is no ID"),
+        ("id: not-steered\n", "id: [a]\n", "entry 1: its id is a list: write the ID"),
         ("id: not-steered\n", "ID: not-steered\n", "it has no id"),
         ("resource_type: flavor", "resource_type:", "it has no resource_type"),
-        ("resource_type: flavor", "resource_type: 5", "it has no resource_type"),
+        ("resource_type: flavor", "resource_type: 5", "its resource_type '5' is no type"),
+        ("resource_type: flavor", "resource_type: Flavor", "write one of flavor, image"),
         ("  resource_type: flavor\n", "", "it has no resource_type"),
-        ("resource: id-gold", "resource: 5", "its resource is no text"),
-        ("name: gold", "name: [gold]", "its name is no text"),
+        ("name: gold", "name: [gold]", "line 6: entry 1 (not-steered): its name is a list"),
         ('reason: "  Known. "', "reason:", "it has no reason"),
-        ('reason: "  Known. "', 'reason: ""', "it has no reason"),
-        ('reason: "  Known. "', r'reason: " \t\n\u2003"', "it has no reason"),
-        ('reason: "  Known. "', "reason: 5", "it has no reason"),
-        ('reason: "  Known. "', "reason: [Known]", "it has no reason"),
+        ('reason: "  Known. "', 'reason: ""', "it has no reason: write why"),
+        ('reason: "  Known. "', r'reason: " \t\n\u2003"', "write why the finding is accepted"),
+        ('reason: "  Known. "', "reason: [Known]", "its reason is a list: write why"),
         ('  reason: "  Known. "\n', "", "it has no reason"),
         ("2030-12-31", "'2030-02-31'", "its expires '2030-02-31' is no date"),
+        ("2030-12-31", "2030-02-31", "its expires '2030-02-31' is no date: write one such as"),
         ("2030-12-31", "soon", "its expires 'soon' is no date"),
-        ("2030-12-31", "2030", "its expires 2030 is no date"),
+        ("2030-12-31", "2030", "its expires '2030' is no date"),
         ("2030-12-31", "2030-12-31 10:00:00", "is no date"),
-        ("2030-12-31", "true", "its expires True is no date"),
-        ("servers: 2", "servers: -1", "its servers -1 is no number"),
-        ("servers: 2", "servers: true", "its servers True is no number"),
-        ("servers: 2", "servers: 1.5", "its servers 1.5 is no number"),
-        ("servers: 2", "servers: .nan", "its servers nan is no number"),
-        ("servers: 2", "servers: '2'", "its servers '2' is no number"),
-        ("servers: 2", "server: 2", "'server' is not one of id, resource_type"),
-        ("servers: 2", "5: 2", "5 is not one of id, resource_type"),
+        ("2030-12-31", "true", "its expires 'true' is no date"),
+        ("2030-12-31", '""', "its expires '' is no date"),
+        ("servers: 2", 'servers: ""', "its servers '' is no number"),
+        ("servers: 2", "servers: -1", "its servers '-1' is no number"),
+        ("servers: 2", "servers: true", "its servers 'true' is no number"),
+        ("servers: 2", "servers: 1.5", "its servers '1.5' is no number"),
+        ("servers: 2", "servers: .nan", "its servers '.nan' is no number"),
+        ("servers: 2", "servers: 010", "its servers '010' is no number"),
+        ("servers: 2", "servers: 1_0", "its servers '1_0' is no number"),
+        ("servers: 2", "servers: 9" + "9" * 5000, "9...' is no number of servers"),
+        ("servers: 2", "server: 2", "line 9: entry 1 (not-steered): 'server' is not one of id"),
+        ("servers: 2", "5: 2", "'5' is not one of id, resource_type"),
     ],
 )
 def test_what_is_no_entry(old: str, new: str, said: str) -> None:
     assert GOOD.count(old) == 1
     assert said in wrong(GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize("text", ["012", "2030-12-31", "yes", "1.0", "0x1f", "1:30", "=", "<<"])
+def test_scalars_are_the_text_that_is_written(text: str) -> None:
+    (one,) = baseline.parse(GOOD.replace("id-gold", text).replace('"  Known. "', text))
+    assert (one.resource, one.reason) == (text, text)
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
@@ -190,44 +205,52 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     - text
     - {id: no-such, reason: x, expires: soon, more: 1}
     """
-    assert wrong(text).split("; ") == [
-        "'extra' is not known",
-        "entry 2 (not-steered): it has no reason",
-        "entry 2 (not-steered): its servers -1 is no number of servers",
-        "entry 3: it is no mapping",
-        "entry 4 (no-such): 'more' is not one of id, resource_type, resource, name, reason,"
-        " expires, servers",
-        "entry 4 (no-such): 'no-such' is no ID of a finding",
-        "entry 4 (no-such): it has no resource_type",
-        "entry 4 (no-such): its expires 'soon' is no date such as 2030-12-31",
+    fields = "id, resource_type, resource, name, reason, expires, servers"
+    assert [each.partition(": write")[0] for each in wrong(text).split("; ")] == [
+        "line 2: 'extra' is not known: remove it",
+        "line 5: entry 2 (not-steered): its servers '-1' is no number of servers",
+        "line 5: entry 2 (not-steered): it has no reason",
+        "line 6: entry 3: it is 'text'",
+        "line 7: entry 4 (no-such): its id 'no-such' is no ID of a finding",
+        "line 7: entry 4 (no-such): its expires 'soon' is no date",
+        f"line 7: entry 4 (no-such): 'more' is not one of {fields}: remove it",
+        "line 7: entry 4 (no-such): it has no resource_type",
     ]
 
 
-def test_an_entry_that_holds_itself() -> None:
-    text = "accepted:\n- &a {id: *a, resource_type: *a, reason: *a, servers: *a, expires: *a}"
-    assert "entry 1" in wrong(text)
+def test_many_errors_are_counted() -> None:
+    assert wrong("accepted:\n" + "- x\n" * 1000).endswith("; and 980 more")
 
 
-@pytest.mark.parametrize("key", ["resource_type", "resource", "name", "reason"])
-def test_aliases_of_aliases_of_aliases(key: str) -> None:
-    """All of it would be 10 to the power of 20 words."""
-    lines = ["x0: &x0 [a]"]
-    lines += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 21)]
-    item = {"id": "not-steered", "resource_type": "flavor", "reason": "x", key: "*x20"}
-    lines += ["accepted:", f"- {{{', '.join(f'{name}: {said}' for name, said in item.items())}}}"]
-    began = time.monotonic()
-    assert len(wrong("\n".join(lines))) < 1000
-    assert time.monotonic() - began < 2
+#: Words with which YAML changes the meaning of a text.
+WORDS = (
+    st.sampled_from([*"[]{},:-?&*!|>'\"%@`#~ \n\t\x85\ufeff"])
+    | st.sampled_from(
+        [": ", "- ", "\n  ", "---\n", "...\n", "&a ", "*a", "!!bool ", "<<", "012", "null"]
+    )
+    | st.sampled_from(
+        [
+            "accepted:\n",
+            "id: not-steered",
+            "resource_type: flavor",
+            "reason: x",
+            "expires: 2030-02-31",
+        ]
+    )
+)
 
 
-@given(st.text())
-@settings(max_examples=50)
+@given(st.text() | st.lists(WORDS).map("".join))
+@settings(max_examples=300)
 def test_any_text_is_a_baseline_or_refused(text: str) -> None:
-    for each in (text, f"accepted: {text}", f"accepted:\n- id: {text}"):
+    for each in (text, f"accepted: {text}", f"accepted:\n- {text}", f"accepted:\n- id: {text}"):
         try:
-            baseline.parse(each)
+            entries = baseline.parse(each)
         except BadBaseline:
             continue
+        # A valid one is written and read as the same.
+        again = baseline.parse(baseline.write([], entries, [], ""))
+        assert set(again) == set(entries)
 
 
 # --- judging ------------------------------------------------------------------
@@ -399,8 +422,9 @@ def written(
 def test_without_a_reason_it_is_refused(reason: str) -> None:
     both = [finding(), finding("other", "id-other")]
     text = written(both, (), IDS, reason)
-    assert wrong(text) == (
-        "entry 1 (not-steered): it has no reason; entry 2 (not-steered): it has no reason"
+    why = "it has no reason: write why the finding is accepted"
+    assert re.sub(r"line [0-9]+: ", "", wrong(text)) == (
+        f"entry 1 (not-steered): {why}; entry 2 (not-steered): {why}"
     )
 
 
@@ -505,14 +529,11 @@ def test_an_entry_that_is_valid_outweighs_one_that_expired() -> None:
         assert standings([finding()], entries) == ["accepted"]
 
 
-@pytest.mark.parametrize("field", ["id", "servers", "expires", "name", "more"])
-@pytest.mark.parametrize("value", ["-0x1" + "0" * 5_000, "x" * 5_000, "*bomb"])
+@pytest.mark.parametrize("field", ["id", "servers", "expires", "resource_type", "more"])
+@pytest.mark.parametrize("value", ["-0x1" + "0" * 5_000, "x" * 5_000])
 def test_what_is_told_is_short_whatever_is_in_the_file(field: str, value: str) -> None:
-    bomb = ["x0: &x0 [a, a, a, a, a, a, a, a, a, a]"]
-    bomb += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 7)]
-    bomb.append("x7: &bomb [*x6, *x6]")
-    lines = "".join(f"- {{id: not-steered, {field}: {value}}}\n" for _ in range(100))
-    told = wrong("\n".join(bomb) + f"\naccepted:\n{lines}")
+    lines = "".join(f"- {{reason: x, {field}: {value}}}\n" for _ in range(100))
+    told = wrong(f"accepted:\n{lines}")
     assert len(told) < 5_000
     assert told.endswith(" more")
 
@@ -521,7 +542,7 @@ def test_what_is_told_is_short_whatever_is_in_the_file(field: str, value: str) -
 def test_a_date_is_written_in_one_way(text: str) -> None:
     entry = f"{{id: not-steered, resource_type: flavor, reason: x, expires: '{text}'}}"
     told = wrong(f"accepted:\n- {entry}")
-    assert "is no date such as 2030-12-31" in told
+    assert "is no date: write one such as 2030-12-31" in told
 
 
 @pytest.mark.parametrize("name", ["id-gold", "gold"])

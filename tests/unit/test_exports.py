@@ -1048,7 +1048,7 @@ def samples(of: Run) -> dict[str, dict[tuple[str, ...], float]]:
             where = [sample.labels.pop(key) for key in WHERE]
             assert where == [
                 of.command,
-                safe_text(of.cloud or of.auth_url),
+                safe_text(of.label),
                 safe_text(of.region),
                 "all projects",
             ]
@@ -1149,8 +1149,34 @@ def test_any_label_comes_back(text: str) -> None:
     samples(run(cloud=text, region=text, checks={id_: AUDIT[id_] for id_ in FEW}))
 
 
-def test_a_cloud_without_a_name_is_told_by_its_address() -> None:
-    samples(run(cloud="", checks=VERIFY, command="verify"))
+@pytest.mark.parametrize("cloud", ["", "envvars", "defaults"])
+@pytest.mark.parametrize(
+    ("auth_url", "label"),
+    [
+        ("https://keystone.one:5000/v3", "keystone.one:5000"),
+        ("https://keystone.two:5000/v3/", "keystone.two:5000"),
+        ("http://10.0.0.1/identity/v3", "10.0.0.1/identity"),
+        ("http://10.0.0.1/identity/v2.0", "10.0.0.1/identity"),
+        ("http://[fd00::1]:5000", "[fd00::1]:5000"),
+        ("http://***@keystone/v3?password=***", "keystone"),
+        ("http://user:secret@keystone/v3#x", "keystone"),
+        ("keystone.test", "keystone.test"),
+    ],
+)
+def test_a_cloud_without_a_name_is_told_by_its_address(
+    cloud: str, auth_url: str, label: str
+) -> None:
+    """The SDK calls every cloud of OS_* variables envvars."""
+    made = run(cloud=cloud, auth_url=auth_url)
+    assert properties(made)["cloud"] == label
+    assert f'cloud="{label}"' in prometheus.render(made).decode()
+    assert label in page(made).root.text
+    assert json.loads(json_report.render(made))["cloud"]["label"] == label
+
+
+def test_a_cloud_without_a_name_and_address_keeps_its_word() -> None:
+    assert run(cloud="envvars", auth_url="").label == "envvars"
+    assert run(cloud="prod", auth_url="https://keystone").label == "prod"
 
 
 # --- JSON -----------------------------------------------------------------------

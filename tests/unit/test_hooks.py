@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from osc_lib import exceptions
 
 from osc_uniqserial import hooks
 from osc_uniqserial.policy import IMAGE_KEY, Setting
@@ -20,6 +23,7 @@ from tests.unit.fake_cloud import (
     IMAGE_ID,
     NOVA,
     PLACEMENT,
+    STOCK_VALIDATION,
     VOLUME_ID,
     FakeCloud,
 )
@@ -325,6 +329,129 @@ def test_flavor_created_without_its_extra_specs_fails_and_tells_how_to_finish(
     assert f"exists now (ID {FLAVOR_ID})" in result.err
     finish = "openstack flavor set --property 'a=b c' --property hw:unique_serial=true " + FLAVOR_ID
     assert finish in result.err
+
+
+class Refusing:
+    """A compute client whose Nova refuses extra specs."""
+
+    def __init__(self, version: str | None, status: int, message: str) -> None:
+        self.default_microversion = version
+        self._error = type("HttpException", (Exception,), {"status_code": status})(message)
+
+    def create_flavor_extra_specs(self, _flavor: object, _specs: object) -> None:
+        raise self._error
+
+
+def refused_specs(hook: type[hooks._Hook], compute: Refusing) -> tuple[str, str]:
+    """Return the error of the request, and that of a command which logged it and went on."""
+    logged: list[str] = []
+
+    def take_action(args: argparse.Namespace) -> Any:
+        try:
+            compute.create_flavor_extra_specs(SimpleNamespace(id="f-1"), args.properties)
+        except Exception as error:
+            logged.append(str(error))
+        return ("id", "properties"), ("f-1", {})
+
+    command: Any = SimpleNamespace(
+        app=SimpleNamespace(client_manager=SimpleNamespace(compute=compute)),
+        take_action=take_action,
+    )
+    args = argparse.Namespace(unique_serial=Setting.UNIQUE, properties=None, name="gold")
+    made = hook(command=command)
+    args = made.before(args)
+    result = command.take_action(args)
+    try:
+        made.after(args, result)
+    except exceptions.CommandError as error:
+        logged.append(str(error))
+    return logged[0], logged[-1]
+
+
+FINISH = "openstack --os-compute-api-version 2.85 flavor set --property hw:unique_serial=true f-1"
+
+
+@pytest.mark.parametrize("version", ["2.86", "2.98", "2.104"])
+@pytest.mark.parametrize("hook", [hooks.CreateFlavor, hooks.SetFlavor])
+def test_why_nova_refuses_the_key_from_2_86_on(hook: type[hooks._Hook], version: str) -> None:
+    """The command that is printed is not the one that failed."""
+    first, last = refused_specs(hook, Refusing(version, 400, STOCK_VALIDATION))
+    assert f"Nova refuses hw:unique_serial with compute API version {version}" in first
+    assert "Install nova-uniqserial on the controllers" in first
+    assert FINISH in first
+    assert FINISH in last
+    assert "openstack flavor set" not in first + last
+
+
+@pytest.mark.parametrize("hook", [hooks.CreateFlavor, hooks.SetFlavor])
+@pytest.mark.parametrize(
+    ("version", "status", "message"),
+    [
+        ("2.86", 400, "extra spec 'hw:bogus' does not appear to be a valid extra spec."),
+        ("2.86", 403, "Policy doesn't allow it: hw:unique_serial"),
+        ("2.86", 503, "hw:unique_serial"),
+        ("2.85", 400, STOCK_VALIDATION),
+        ("latest", 400, STOCK_VALIDATION),
+        (None, 400, STOCK_VALIDATION),
+    ],
+)
+def test_other_failures_are_not_explained_so(
+    hook: type[hooks._Hook], version: str | None, status: int, message: str
+) -> None:
+    first, last = refused_specs(hook, Refusing(version, status, message))
+    assert first == message
+    assert "--os-compute-api-version" not in last
+
+
+def server_image(**properties: str) -> dict[str, str]:
+    """Return what the hook of ``server image create`` makes of properties."""
+    args = argparse.Namespace(properties=properties)
+    hook = hooks.CheckServerImage(command=SimpleNamespace())  # type: ignore[arg-type]
+    found: dict[str, str] = hook.before(args).properties
+    return found
+
+
+def test_the_properties_of_a_server_image() -> None:
+    assert server_image() == {}
+    assert server_image(a="b", hw_unique_serial=" YES ") == {"a": "b", "hw_unique_serial": "true"}
+    assert hooks.CheckServerImage(command=SimpleNamespace()).before(  # type: ignore[arg-type]
+        argparse.Namespace(properties=None)
+    ) == argparse.Namespace(properties=None)
+
+
+@pytest.mark.parametrize(
+    ("properties", "named"),
+    [
+        ({"hw_unique_serial": "banana"}, "hw_unique_serial='banana' is no boolean"),
+        ({"hw_unique_serial": ""}, "hw_unique_serial='' is no boolean"),
+        ({"hw:unique_serial": "true"}, "hw:unique_serial=true has no effect on an image"),
+        ({"hw_unique_serail": "true"}, "'hw_unique_serail' has no effect on an image"),
+        ({"unique_serial": "true"}, "use --property hw_unique_serial=true"),
+        ({"hw_unique_serial": "false", TRAIT: "required"}, f"{TRAIT}=required"),
+        ({"hw_unique_serial": "true", TRAIT: "forbidden"}, f"{TRAIT}=forbidden"),
+    ],
+)
+def test_refused_on_a_server_image(properties: dict[str, str], named: str) -> None:
+    with pytest.raises(exceptions.CommandError) as caught:
+        server_image(**properties)
+    assert named in str(caught.value)
+    assert "Nothing was changed." in str(caught.value)
+
+
+def test_every_hook_is_an_entry_point() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg")
+    named = {
+        value.partition("=")[2].strip()
+        for group, value in setup["options.entry_points"].items()
+        if group.startswith("openstack.cli.")
+    }
+    classes = {
+        f"osc_uniqserial.hooks:{name}"
+        for name, value in vars(hooks).items()
+        if isinstance(value, type) and issubclass(value, hooks._Hook) and not name.startswith("_")
+    }
+    assert named == classes
 
 
 def test_aggregate_created_without_its_metadata_fails_and_tells_how_to_finish(

@@ -7,6 +7,8 @@ import errno
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 import types
@@ -295,6 +297,76 @@ def test_ssh_asks_nobody_for_a_password(connections: dict[str, Any]) -> None:
         f"{uri}?keyfile=x&no_tty=1",
         f"{uri}?no_tty=0",
     ]
+
+
+def running(word: str) -> list[str]:
+    """Return the processes that have a word on their command line."""
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in found.stdout.splitlines() if word in line and "python" not in line]
+
+
+#: What ssh may be: a process, one with a process below it, and one that ignores SIGTERM.
+SSH = ["exec sleep {0}", "sleep {0}; true", "trap '' TERM; sleep {0}; sleep {0}; true"]
+
+
+def waiting(script: str) -> subprocess.Popen[bytes]:
+    """Start a process as libvirt starts ssh."""
+    return subprocess.Popen(["sh", "-c", script])
+
+
+@pytest.mark.parametrize("script", SSH)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_no_ssh_is_left(connections: dict[str, Any], script: str, stopped: bool) -> None:
+    """Neither after a timeout nor when nobody asks for more."""
+    number = f"300.{os.getpid()}"
+    ended = threading.Semaphore(0)
+
+    def connect() -> None:
+        waiting(script.format(number)).wait()
+        ended.release()
+        raise LibvirtError("End of file while reading data")
+
+    module: Any = sys.modules["libvirt"]
+    answers = {"qemu:///a": lambda: Connection("a")}
+    module.openReadOnly = lambda uri: answers.get(uri, connect)()
+    uris = {"qemu:///a": "a", "qemu+tcp://b/system": "b", "qemu+tcp://c/system": "c"}
+    if stopped:
+        source = iter(Libvirt(uris, 30))
+        assert isinstance(next(source), HostSeen)
+        while len(running(number)) < 2:
+            pass
+        del source
+    else:
+        found = list(Libvirt(uris, 0.5))
+        assert unread(found) == ["no answer within 0.5 s"] * 2
+    assert running(number) == []
+    assert ended.acquire(timeout=5)
+    assert ended.acquire(timeout=5)
+
+
+INTERRUPTED = """
+import subprocess, sys, types
+module = types.ModuleType("libvirt")
+module.registerErrorHandler = lambda *_args: None
+module.openReadOnly = lambda _uri: subprocess.run(["sh", "-c", "sleep {0}; true"])
+sys.modules["libvirt"] = module
+from osc_uniqserial.guests.libvirt import Libvirt
+print("ready", flush=True)
+list(Libvirt({{"a": "a", "b": "b"}}, 60))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_ssh_is_left_after_an_interruption(number: signal.Signals) -> None:
+    seconds = f"301.{os.getpid()}"
+    command = [sys.executable, "-c", INTERRUPTED.format(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        while len(running(seconds)) < 4:
+            assert run.poll() is None
+        run.send_signal(number)
+        run.communicate(timeout=10)
+    assert run.returncode == (-number if number is signal.SIGINT else 128 + number)
+    assert running(seconds) == []
 
 
 def test_without_libvirt_python(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,7 +26,7 @@ from osc_uniqserial.reports import FORMATS, html
 from osc_uniqserial.reports.files import Target
 from tests.unit.builders import M_AUTO, PLAIN, Json, nova_domain, server_id
 from tests.unit.clouds import FAULTS, AuditCloud, Node, QuietCloud, deny_all_projects
-from tests.unit.fake_cloud import GLANCE, NOVA, PROJECT_ID, FakeCloud, Result
+from tests.unit.fake_cloud import GLANCE, NOVA, PLACEMENT, PROJECT_ID, FakeCloud, Result
 
 LIBRARIES = {"html": "jinja2", "junit": "junitparser", "prometheus": "prometheus_client"}
 UTC_TODAY = datetime.datetime.now(datetime.UTC).date()
@@ -274,7 +275,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_looked_at(
     [
         (None, "No such file or directory"),
         (b"accepted: [", "it is not YAML"),
-        (b"\xff\xfe\x00", "codec can't decode"),
+        (b"\xff\xfe\x00", "line 1: it is not UTF-8: save the file in UTF-8"),
         (b"accepted: [{id: not-steered, resource_type: flavor}]", "it has no reason"),
         (b"accepted: [{id: no-such, resource_type: flavor, reason: x}]", "no ID of a finding"),
     ],
@@ -396,10 +397,13 @@ def test_a_report_that_could_not_be_written_after_all(
     assert result.err.splitlines()[-1] == "2 of 2 servers checked"
 
 
-def test_a_report_keeps_the_mode_of_its_file(cloud: AuditCloud, folder: Path) -> None:
+@pytest.mark.parametrize("special", [0, 0o4000, 0o2000, 0o1000, 0o7000])
+def test_a_report_keeps_the_permissions_of_its_file(
+    cloud: AuditCloud, folder: Path, special: int
+) -> None:
     path = folder / "x"
     path.touch()
-    path.chmod(0o640)
+    path.chmod(0o640 | special)
     cloud.run("--report", f"html={path}")
     assert path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
@@ -409,7 +413,7 @@ def test_a_report_keeps_the_mode_of_its_file(cloud: AuditCloud, folder: Path) ->
 def test_two_outputs_do_not_go_to_one_file(cloud: AuditCloud, folder: Path, second: str) -> None:
     (folder / "link").symlink_to("x")
     result, urls = asked(cloud, f"--report=junit={folder}/x", f"{second}={folder}/link")
-    assert (result.code, urls) == (1, [])
+    assert (result.code, urls) == (2, [])
     assert f"{folder}/x was given twice" in result.err
 
 
@@ -417,7 +421,7 @@ def test_a_report_does_not_replace_the_baseline(cloud: AuditCloud, folder: Path)
     path = written(cloud, folder)
     before = Path(path).read_text()
     result, urls = asked(cloud, "--baseline", path, f"--report=html={path}")
-    assert (result.code, urls) == (1, [])
+    assert (result.code, urls) == (2, [])
     assert Path(path).read_text() == before
     # It can be renewed.
     assert cloud.run("--baseline", path, "--write-baseline", path).code == 0
@@ -473,19 +477,43 @@ def test_nothing_to_look_for_is_an_error(
     cloud: AuditCloud, options: tuple[str, ...], said: str
 ) -> None:
     result, urls = asked(cloud, *options)
-    assert (result.code, urls) == (1, [])
+    assert (result.code, urls) == (2, [])
     assert said in result.err
 
 
 def test_verify_without_a_source_says_what_it_needs(cloud: AuditCloud) -> None:
     result, urls = asked(cloud, command="verify")
-    assert (result.code, urls) == (1, [])
+    assert (result.code, urls) == (2, [])
     assert "give --libvirt-uri, --domain-xml or --facts" in result.err
+
+
+@pytest.mark.parametrize("seconds", ["1e10", "86401", "nan", "inf", "0", "-1", "", "a", "1e999"])
+def test_a_timeout_is_a_number_of_seconds(cloud: AuditCloud, seconds: str) -> None:
+    result, urls = asked(cloud, "--libvirt-uri", "qemu:///x", f"--timeout={seconds}")
+    assert (result.code, urls) == (2, [])
+    assert f"{seconds!r} is not a number of seconds above 0 and up to 86400" in result.err
+
+
+def test_no_output_and_no_report_has_a_password(cloud: AuditCloud, folder: Path) -> None:
+    error = requests.ConnectionError("http://user:secret@h/traits?token=secret")
+    cloud.fake.http.get(f"{PLACEMENT}/traits", exc=error)
+    uri = "qemu+tcp://user:secret@h/system?password=secret"
+    reports = {kind: folder / kind for kind in FORMATS}
+    options = [f"--report={kind}={path}" for kind, path in reports.items()]
+    for command in ("audit", "verify"):
+        result = cloud.fake.openstack(
+            *("unique", "serial", command, "-f", "json", "--libvirt-uri", uri, *options)
+        )
+        assert "Failure: Unable to establish connection" in result.err
+        texts = [result.out, result.err, *(path.read_text() for path in reports.values())]
+        assert not [text for text in texts if "secret" in text]
+        document = json.loads(reports["json"].read_text())
+        assert "qemu+tcp://user:***@h/system" in document["options"]
 
 
 def test_a_reason_without_a_baseline_to_write(cloud: AuditCloud) -> None:
     result, urls = asked(cloud, "--baseline-reason", "Known")
-    assert (result.code, urls) == (1, [])
+    assert (result.code, urls) == (2, [])
     assert "--write-baseline" in result.err
 
 
@@ -610,7 +638,7 @@ def test_what_expired_counts(cloud: AuditCloud, folder: Path, days: int, code: i
     path = Path(written(cloud, folder))
     day = UTC_TODAY + datetime.timedelta(days=days)
     document = yaml.safe_load(path.read_text())
-    document["accepted"] = [{**each, "expires": day} for each in document["accepted"]]
+    document["accepted"] = [{**each, "expires": str(day)} for each in document["accepted"]]
     path.write_text(yaml.safe_dump(document))
     result = cloud.run("-f", "json", "--baseline", str(path))
     assert result.code == code

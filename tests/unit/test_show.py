@@ -552,18 +552,52 @@ def test_bad_given_modes(fake: FakeCloud, option: list[str], code: int, message:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a: banana", "host 'a' has mode 'banana'"),
-        ("- a", "must map"),
-        ("a: [", "is not YAML"),
-        ("a: null", "None"),
+        ("a: banana", "line 1: host 'a' has mode 'banana': write one of unique, os"),
+        ("- a", "it does not map hosts to modes: write lines such as 'HOST: auto'"),
+        ("", "it does not map hosts to modes"),
+        ("a: [", "line 1: it is not YAML"),
+        ("a: os\nb: null", "line 2: host 'b' has no mode: write one of"),
+        ("b:", "host 'b' has no mode"),
+        ("b: {a: b}", "host 'b' has a mapping for its mode"),
+        ("c: 2024-13-45", "host 'c' has mode '2024-13-45'"),
+        ("c: " + "x" * 1000, "..."),
+        ('a: !!bool "z"', "line 1: the tag '!!bool' is refused: write the value without it"),
+        ("a: !!python/name:os.system x", "the tag '!!python/name:os.system' is refused"),
+        ("a: &x auto\nb: *x", "line 1: '&x': anchors and aliases are refused: write the value"),
+        ("*: auto", "it is not YAML"),
+        ("*all : auto", "'*all': anchors and aliases are refused"),
+        ("a: os\na: auto", "line 2: 'a' is in line 1 already: keep one of them"),
+        ("'a': os\na: auto", "line 2: 'a' is in line 1 already"),
+        ("a: os\n---\nb: os", "line 2: a second document begins: write one document only"),
+        ("[a]: os", "line 1: a key is a list: write a text"),
+        ("? {a: b}\n: os", "line 1: a key is a mapping"),
+        ("~: os", "line 1: a key is empty: write a text, '~' in quotes"),
+        ("a: " + "[" * 5000, "line 1: lists and mappings are nested more than 8 deep"),
+        ("a: " + "{a: " * 5000, "nested more than 8 deep"),
+        ("- " * 5000, "nested more than 8 deep"),
+        ("a: \x07", "line 1: it is not YAML: the character '\\x07' is not allowed there"),
+        (b"a: os\n\xff\xfea: os", "line 2: it is not UTF-8: save the file in UTF-8"),
+        ("a: os".encode("utf-16"), "line 1: it is not UTF-8"),
+        (b"#" * (2**25 + 1), "it is larger than 32 MiB: give a smaller file"),
     ],
+    ids=range(27),
 )
-def test_bad_host_mode_files(fake: FakeCloud, tmp_path: Path, content: str, message: str) -> None:
+def test_bad_host_mode_files(
+    fake: FakeCloud, tmp_path: Path, content: str | bytes, message: str
+) -> None:
     path = tmp_path / "modes.yaml"
-    path.write_text(content)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     result = fake.openstack("unique", "serial", "show", "web", "--host-modes", str(path))
     assert result.code == 1
+    assert result.err.startswith(f"--host-modes: {path}: ")
     assert message in result.err
+    assert result.err.endswith(". Nothing was checked.\n")
+    assert len(result.err) < 1000
+
+
+def test_an_endless_host_mode_file(fake: FakeCloud) -> None:
+    result = fake.openstack("unique", "serial", "show", "web", "--host-modes", "/dev/zero")
+    assert "--host-modes: /dev/zero: it is larger than 32 MiB" in result.err
 
 
 def test_an_aggregate_that_declares_it(fake: FakeCloud) -> None:
@@ -920,7 +954,7 @@ def test_hostile_names_do_no_harm(fake: FakeCloud, formatter: str) -> None:
 def test_formulas_do_not_reach_a_spreadsheet() -> None:
     for text in ("=1+1", "+1", "-1", "@sum"):
         assert safe_cell(text, "csv") == f"'{text}"
-    assert safe_cell("\t=1", "csv") == "\\t=1"
+    assert safe_cell("\t=1", "csv") == "'\\t=1"
     assert safe_cell(True, "csv") is True
     assert safe_cell(None, "csv") == ""
 

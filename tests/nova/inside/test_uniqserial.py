@@ -26,8 +26,9 @@ from nova.compute import utils as compute_utils
 from nova.tests import fixtures
 from nova.virt import driver as virt_driver
 from nova.virt import fake
+from nova.virt.libvirt import config as libvirt_config
 from nova.virt.libvirt import driver as libvirt_driver
-from nova_uniqserial import driver, image_meta, options, traits
+from nova_uniqserial import compatibility, driver, image_meta, options, traits
 from oslo_utils.fixture import uuidsentinel as uuids
 
 CONF = nova.conf.CONF
@@ -250,6 +251,78 @@ class MachineIdTest(Base):
         self.assertIn(
             "Guests of this host have no serial number ([libvirt]virt_type is lxc)", warning
         )
+
+
+class CompatibilityTest(Base):
+    """A Nova that changed what is overridden."""
+
+    def refusal(self) -> str:
+        """Return what nova-compute logs when it refuses to start."""
+        with self.assertLogs("nova.virt.driver", logging.ERROR) as logs:
+            error = self.assertRaises(SystemExit, self.driver, "os")
+        self.assertEqual(1, error.code)
+        (log,) = logs.output
+        self.assertIn("nova-compute does not start, because guests would get a wrong", log)
+        self.assertIn("compute_driver = libvirt.LibvirtDriver", log)
+        return str(log)
+
+    def changed(self, name: str, value: Any) -> None:
+        patcher = mock.patch.object(libvirt_driver.LibvirtDriver, name, value)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def removed(self, name: str) -> None:
+        value = vars(libvirt_driver.LibvirtDriver)[name]
+        delattr(libvirt_driver.LibvirtDriver, name)
+        self.addCleanup(setattr, libvirt_driver.LibvirtDriver, name, value)
+
+    def test_the_method_is_gone(self) -> None:
+        self.removed("_get_guest_config_sysinfo")
+        self.assertIn("LibvirtDriver has no method _get_guest_config_sysinfo", self.refusal())
+
+    def test_the_method_has_other_parameters(self) -> None:
+        for method in (
+            lambda _self: None,
+            lambda _self, guest: None,
+            lambda _self, instance, image_meta: None,
+            lambda _self, instance, image_meta=None: None,
+            lambda _self, *, instance: None,
+        ):
+            with mock.patch.object(
+                libvirt_driver.LibvirtDriver, "_get_guest_config_sysinfo", method
+            ):
+                self.assertIn("_get_guest_config_sysinfo has other parameters: (", self.refusal())
+
+    def test_the_method_is_not_called(self) -> None:
+        with mock.patch.object(compatibility, "_calls", return_value=False):
+            self.assertIn("no longer calls _get_guest_config_sysinfo", self.refusal())
+
+    def test_which_class_calls_the_method(self) -> None:
+        class Caller:
+            def build(self: Any, instances: Any) -> Any:
+                return [self._get_guest_config_sysinfo(one) for one in instances]
+
+        class Other:
+            def _get_guest_config_sysinfo(self, instance: Any) -> None:
+                """It is there."""
+
+        self.assertTrue(compatibility._calls(Caller))
+        self.assertTrue(compatibility._calls(libvirt_driver.LibvirtDriver))
+        self.assertFalse(compatibility._calls(Other))
+
+    def test_the_host_is_read_in_another_way(self) -> None:
+        self.removed("_get_host_sysinfo_serial_auto")
+        self.changed("_get_host_sysinfo_serial_hardware", lambda _self, path: None)
+        log = self.refusal()
+        self.assertIn("LibvirtDriver has no method _get_host_sysinfo_serial_auto", log)
+        self.assertIn("_get_host_sysinfo_serial_hardware has other parameters: (_self, path)", log)
+
+    def test_the_result_has_another_form(self) -> None:
+        class Sysinfo:
+            """It has no system_serial."""
+
+        with mock.patch.object(libvirt_config, "LibvirtConfigGuestSysinfo", Sysinfo):
+            self.assertIn("has no attribute system_serial", self.refusal())
 
 
 class TraitsTest(Base):
