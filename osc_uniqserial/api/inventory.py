@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from osc_uniqserial.api import background, evidence
-from osc_uniqserial.api.records import ServerRecord
+from osc_uniqserial.api.records import ImageList, ServerRecord
 from osc_uniqserial.api.rest import (
     COMPUTE_OLDEST,
     Json,
@@ -67,14 +67,14 @@ def _read_images(rest: Rest, query: Mapping[str, str]) -> dict[str, Image]:
     asked = {**query, "limit": _PAGE}
     count = PageCount("image", "images")
     while True:
-        document = rest.get("image", "/images", asked)
+        page = rest.read(ImageList, "image", "/images", asked)
+        count.add(len(page.images))
         with parsing("image"):
-            count.add(len(document["images"]))
-            for item in document["images"]:
+            for item in page.images:
                 found[str(item["id"])] = _image(item)
-            if not document.get("next") or not document["images"]:
+            if not page.next or not page.images:
                 return found
-            asked["marker"] = str(document["images"][-1]["id"])
+            asked["marker"] = str(page.images[-1]["id"])
 
 
 def _image(item: Json) -> Image:

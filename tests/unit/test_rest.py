@@ -31,11 +31,11 @@ REASONS = [
     ({"status_code": 503}, "answered 503"),
     ({"status_code": 404, "json": {"x": {"message": "Gone"}}}, "answered 404"),
     ({"text": "<html><h1>It works</h1></html>"}, "not JSON"),
-    ({"text": "null"}, "something unexpected"),
     ({"json": [1]}, "something unexpected"),
 ]
 #: Documents with which the SDK makes no client at all.
 WORSE = [
+    ({"text": "null"}, "something unexpected"),
     ({"json": {"versions": []}}, "does not report its microversions.*2.69"),
     ({"text": "[" * 100_000}, "something unexpected"),
     ({"json": {"version": None}}, "something unexpected"),
