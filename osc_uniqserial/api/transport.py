@@ -110,8 +110,9 @@ class _Adapter(requests.adapters.BaseAdapter):
                 # Returns the connection to the pool when the answer was read to its end.
                 response.close()
         except _Exceeded as error:
-            bounds.refusal = str(error)
-            raise Refused(str(error), request=request) from error
+            # The address, because it may be that of Keystone.
+            bounds.refusal = f"could not be read: {_origin(str(request.url))} {error}"
+            raise Refused(bounds.refusal, request=request) from error
         return response
 
     def _bound_proxies(
@@ -134,7 +135,9 @@ def _check(response: requests.Response) -> None:
     if 300 <= response.status_code < 400 and location is not None:
         here = str(response.request.url)
         if not _is_same_origin(here, location):
-            raise _Exceeded(f"redirects to {_origin_text(here, location)}, which is not followed")
+            raise _Exceeded(
+                f"redirects to another host ({_origin(location)}), which is not followed"
+            )
     wait = response.headers.get("Retry-After", "")
     if not (wait.isascii() and wait.isdigit() and len(wait) < 4 and int(wait) <= LONGEST_WAIT):
         # keystoneauth waits between its retries for a time of its own then.
@@ -142,23 +145,30 @@ def _check(response: requests.Response) -> None:
 
 
 def _is_same_origin(here: str, location: str) -> bool:
-    """Whether a redirect stays on the host, or changes to TLS on it with the default ports."""
+    """Whether a redirect stays on the host, or changes to TLS on it with the default ports.
+
+    The URL is read as it is read when it is sent: http://a\\@b is host b to urllib alone.
+    """
+    there = requests.PreparedRequest()
     try:
+        absolute = location if "://" in location else urllib.parse.urljoin(here, location)
+        there.prepare_url(absolute, None)
         (scheme, name, port), to = (
             (url.scheme, url.hostname, url.port or _PORTS.get(url.scheme))
-            for url in map(urllib.parse.urlsplit, (here, urllib.parse.urljoin(here, location)))
+            for url in map(urllib.parse.urlsplit, (here, str(there.url)))
         )
     except ValueError:
         return False
     return to in ((scheme, name, port), ("https", name, 443 if port == 80 else port))
 
 
-def _origin_text(here: str, location: str) -> str:
+def _origin(url: str) -> str:
+    """Return the address of a host, without a password."""
     try:
-        url = urllib.parse.urlsplit(urllib.parse.urljoin(here, location))
-        return f"another host ({url.scheme}://{url.netloc.rpartition('@')[2]})"
+        parts = urllib.parse.urlsplit(url)
     except ValueError:
-        return "something that is no URL"
+        return "an invalid address"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _read(response: requests.Response) -> None:

@@ -144,7 +144,7 @@ def test_a_redirect_to_another_host_is_refused(serve: Serve, location: str, stat
     other = serve(always(answer(b"{}")))
     text = answer(b"", f"Location: {location.format(other=other.url)}", status=status)
     found = refusal(serve(always(text)).url)
-    assert found.startswith("redirects to")
+    assert "redirects to another host" in found
     assert "secret" not in found
     assert other.requests == []
 
@@ -176,6 +176,12 @@ def test_a_redirect_on_the_same_host_is_followed(serve: Serve) -> None:
         ("http://a/x", "http://b/y", False),
         ("http://a/x", "http://a@b/y", False),
         ("http://a/x", "http://a.b/y", False),
+        # urllib and urllib3 disagree on the host.
+        ("http://a/x", "http://b\\@a/y", False),
+        ("http://a/x", "http://b\\\\@a/y", False),
+        ("http://a/x", "http://b#@a/y", False),
+        ("http://a/x", "http:///b", False),
+        ("http://a/x", "http://", False),
     ],
 )
 def test_what_the_same_host_is(here: str, location: str, same: bool) -> None:
