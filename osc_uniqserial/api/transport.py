@@ -33,6 +33,9 @@ LONGEST = 240
 SLOWEST = 100
 #: The longest ``Retry-After``, in seconds, that is respected.
 LONGEST_WAIT = 60
+#: What keystoneauth follows. Keystone answers 300 for its versions, with a location that is often
+#: the address behind a proxy.
+_REDIRECTS = (301, 302, 303, 305, 307, 308)
 _CHUNK = 1 << 16
 _PORTS = {"http": 80, "https": 443}
 
@@ -132,7 +135,7 @@ class _Adapter(requests.adapters.BaseAdapter):
 def _check(response: requests.Response) -> None:
     """Check the headers of an answer, and cap what keystoneauth obeys in them."""
     location = response.headers.get("Location")
-    if 300 <= response.status_code < 400 and location is not None:
+    if response.status_code in _REDIRECTS and location is not None:
         here = str(response.request.url)
         if not _is_same_origin(here, location):
             raise _Exceeded(

@@ -149,6 +149,11 @@ def test_a_redirect_to_another_host_is_refused(serve: Serve, location: str, stat
     assert other.requests == []
 
 
+def test_the_choices_of_a_version_document_are_no_redirect(serve: Serve) -> None:
+    text = answer(b"[1]", "Location: http://10.0.0.1:5000/v3/", status="300 Multiple Choices")
+    assert get(serve(always(text)).url).json() == [1]
+
+
 def test_a_redirect_on_the_same_host_is_followed(serve: Serve) -> None:
     def writes(client: socket.socket) -> None:
         if "/there" in server.requests[-1].splitlines()[0]:
