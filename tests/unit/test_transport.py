@@ -64,7 +64,9 @@ def serve() -> Iterator[Serve]:
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", "")
+    length = f"Content-Length: {len(body)}"
+    # Each connection is for one request.
+    lines = (f"HTTP/1.1 {status}", length, "Connection: close", *headers, "", "")
     return "\r\n".join(lines).encode() + body
 
 
@@ -114,7 +116,7 @@ def test_a_connection_serves_several_requests() -> None:
         for _request in range(3):
             while b"\r\n\r\n" not in client.recv(4096):
                 pass
-            client.sendall(answer(b"[1]"))
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]")
 
     threading.Thread(target=run, daemon=True).start()
     url = f"http://127.0.0.1:{theirs.getsockname()[1]}"
