@@ -213,7 +213,7 @@ class _Answer(http.client.HTTPResponse):
         self._received: _Received | None = None
         if _BOUNDS.get() is not None:
             self._received = _Received(self.fp.detach(), sock.gettimeout() or 0.0)
-            self.fp = io.BufferedReader(self._received)
+            self.fp = io.BufferedReader(self._received, _CHUNK)
 
     def begin(self) -> None:
         """Read the headers."""
