@@ -9,16 +9,22 @@ from collections.abc import Mapping, Sequence
 
 from osc_uniqserial.api import background, evidence
 from osc_uniqserial.api.evidence import RootVolume
-from osc_uniqserial.api.records import ServerRecord
-from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, or_default, parsing
+from osc_uniqserial.api.records import ImageList, ServerRecord
+from osc_uniqserial.api.rest import (
+    COMPUTE_OLDEST,
+    Json,
+    PageCount,
+    Rest,
+    Unreadable,
+    or_default,
+    parsing,
+)
 from osc_uniqserial.model.cloud import Flavor, Image, Volume
 
 #: 2.61 adds extra specs to flavors; newer ones are not needed.
 COMPUTE_FLAVORS = "2.61"
 #: The largest page of Glance and Cinder by default.
 _PAGE = "1000"
-#: The most pages of a list of images.
-_PAGES = 10_000
 #: Queries for all images; the last two return community images, which the first ones leave out.
 _IMAGE_LISTS: tuple[Mapping[str, str], ...] = (
     {"visibility": "all"},
@@ -59,15 +65,16 @@ def read_images(rest: Rest) -> dict[str, Image]:
 def _read_images(rest: Rest, query: Mapping[str, str]) -> dict[str, Image]:
     found: dict[str, Image] = {}
     asked = {**query, "limit": _PAGE}
-    for _page in range(_PAGES):
-        document = rest.get("image", "/images", asked)
+    count = PageCount("image", "images")
+    while True:
+        page = rest.read(ImageList, "image", "/images", asked)
+        count.add(len(page.images))
         with parsing("image"):
-            for item in document["images"]:
+            for item in page.images:
                 found[str(item["id"])] = _image(item)
-            if not document.get("next") or not document["images"]:
+            if not page.next or not page.images:
                 return found
-            asked["marker"] = str(document["images"][-1]["id"])
-    raise Unreadable("Glance (image) lists images without end")
+            asked["marker"] = str(page.images[-1]["id"])
 
 
 def _image(item: Json) -> Image:

@@ -9,12 +9,16 @@ The markers between the ranges are random UUIDs: those of the newest servers, fr
 details. Only this list has the servers of cells that are down: Nova omits them from lists that
 are sorted, filtered or have a marker (nova/api/openstack/compute/servers.py,
 _is_cell_down_supported).
+
+A server of that list that no range returns, and that was neither created nor deleted meanwhile, is
+a gap.
 """
 
 from __future__ import annotations
 
 import bisect
 import dataclasses
+import datetime
 import itertools
 import math
 import re
@@ -25,10 +29,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 from osc_uniqserial.api import background
 from osc_uniqserial.api.records import ServerList, ServerRecord
-from osc_uniqserial.api.rest import Rest, Unreadable, parsing
+from osc_uniqserial.api.rest import PageCount, Rest, Unreadable, parsing
 
 _Digest = TypeVar("_Digest")
 
+#: Filters of a list of all servers that a user may see.
+_EVERYONE = {"all_tenants"}
 _SORTED = {"sort_key": "uuid", "sort_dir": "asc"}
 #: Expected fill of the page of a range, so that few ranges need a second page.
 _FILL = 0.88
@@ -40,6 +46,8 @@ _GUESSES = 2
 _GIVE_UP = 3
 #: Consecutive deleted markers before older ones are tried.
 _MARKERS = 20
+#: How much the clocks of Nova and of this machine may differ.
+_CLOCKS = datetime.timedelta(minutes=10)
 
 
 class Gap(NamedTuple):
@@ -109,6 +117,8 @@ class ServerPages(Generic[_Digest]):
         self._early: set[str] = set()
         self._sample: list[str] = []
         self._start: list[str] = []
+        # Servers of the sample that no page has returned yet.
+        self._unseen: set[str] = set()
         self.expected: int | None = None
         self.gaps: list[Gap] = []
         self.of_down_cells: list[ServerRecord] = []
@@ -116,6 +126,7 @@ class ServerPages(Generic[_Digest]):
 
     def __iter__(self) -> Iterator[_Digest]:
         """Yield the result of the function for each page, in the order of the UUIDs."""
+        began = datetime.datetime.now(datetime.UTC)
         sampling = background.start(self._read_sample) if self._workers > 1 else None
         try:
             first, more = self._first()
@@ -131,9 +142,11 @@ class ServerPages(Generic[_Digest]):
             self.gaps.append(Gap(str(error), len(first)))
         if sampling:
             sampling.result()
+        self._unseen = {*self._sample}.difference(record.id for record in first)
         if not more:
             if not self.gaps:
                 self.expected = len(first)
+            self._check_sample(began)
             return
         last = first[-1].id
         self._early = {item.id for item in first if item.id > last or item.is_building}
@@ -143,6 +156,7 @@ class ServerPages(Generic[_Digest]):
         self._learn(self._marker or "", last, len(first) - len(self._early))
         self.expected = len(first) + int(self._density * (1 - _fraction(last)))
         yield from self._ranges(last)
+        self._check_sample(began)
 
     def _first(self) -> tuple[list[ServerRecord], bool]:
         """Read from the start, to the end of the first page that ends in the order of UUIDs."""
@@ -181,6 +195,35 @@ class ServerPages(Generic[_Digest]):
                 self._sample.append(item.id)
             elif project in (None, item.project_id):
                 self.of_down_cells.append(item)
+
+    def _check_sample(self, began: datetime.datetime) -> None:
+        """Record the servers of the sample that no page returned.
+
+        Those that were created or deleted during the run are none of them: one list has all that
+        changed.
+        """
+        whole = self._marker is None and self._limit is None and not {*self._filters} - _EVERYONE
+        if not self._unseen or self.gaps or not whole:
+            return
+        since = (began - _CLOCKS).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {**self._filters, "changes-since": since}
+        try:
+            with parsing("compute"):
+                for item in self._rest.pages(
+                    "compute", "/servers/detail", "servers", query, self._microversion
+                ):
+                    if item["status"] == "DELETED" or item["created"] >= since:
+                        self._unseen.discard(item["id"])
+        except Unreadable as error:
+            reason = f"whether servers on no page were deleted is unknown: {error}"
+            self.gaps.append(Gap(reason, len(self._unseen)))
+            return
+        if self._unseen:
+            reason = (
+                "Nova (compute) lists servers without details that are not on its pages with"
+                f" details, for example {min(self._unseen)}"
+            )
+            self.gaps.append(Gap(reason, len(self._unseen)))
 
     def _ranges(self, after: str) -> Iterator[_Digest]:
         """Read the ranges, some ahead of the one that is yielded."""
@@ -262,6 +305,7 @@ class ServerPages(Generic[_Digest]):
         known = self._sample[: bisect.bisect_right(self._sample, position)]
         known.append(position)
         before = ""
+        count = PageCount("compute", "servers")
         for number in itertools.count():
             # A little above the estimate: surplus servers are read in vain, and missing ones
             # need another request. The estimate is wrong for UUIDs that are not random.
@@ -270,6 +314,7 @@ class ServerPages(Generic[_Digest]):
             page, more = self._after(known, limit)
             if not page:
                 return
+            count.add(len(page))
             last = page[-1].id
             if more and last <= before:
                 raise Unreadable("Nova (compute) returns the same servers again and again")
@@ -292,6 +337,8 @@ class ServerPages(Generic[_Digest]):
             found = [record for record in found if record.id not in self._early]
         # Build requests come first on a page after another build request, and appear again.
         self._early.update(record.id for record in found if record.is_building)
+        if self._unseen:
+            self._unseen.difference_update([record.id for record in found])
         return found
 
     def _learn(self, start: str, end: str, servers: int) -> None:

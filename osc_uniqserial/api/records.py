@@ -114,6 +114,16 @@ class OneServer(msgspec.Struct, gc=False):
     server: ServerRecord
 
 
+class ImageList(msgspec.Struct, gc=False):
+    """A page of the list of images, each with properties of any name.
+
+    :ivar next: path of the next page; None on the last one
+    """
+
+    images: list[dict[str, Any]]
+    next: str | None = None
+
+
 class Provider(msgspec.Struct, gc=False):
     """A resource provider of Placement.
 
@@ -133,5 +143,5 @@ class ProviderList(msgspec.Struct, gc=False):
 
 # msgspec prepares a type when it is first used. A thread that uses it at that moment reads memory
 # that is not set, and the process crashes: prepare all types before there are threads.
-for _kind in (ServerList, OneServer, ProviderList):
+for _kind in (ServerList, OneServer, ImageList, ProviderList):
     msgspec.json.Decoder(_kind)

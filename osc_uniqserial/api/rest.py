@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The edge to the APIs: the only importer of openstack* and keystoneauth1.
+"""Requests to the APIs. This folder is the only importer of openstack* and keystoneauth1.
 
 Reads are retried a bounded number of times. Writes are sent once.
 """
@@ -7,10 +7,8 @@ Reads are retried a bounded number of times. Writes are sent once.
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -21,6 +19,8 @@ from keystoneauth1 import discover
 from openstack import exceptions as sdk
 from openstack import utils as sdk_utils
 
+from osc_uniqserial.api import transport
+from osc_uniqserial.api.error_pages import ErrorAnswer
 from osc_uniqserial.masking import mask_logs, without_secrets
 from osc_uniqserial.model.cloud import Unchecked
 
@@ -39,6 +39,11 @@ _RETRIABLE = [429, 500, 502, 503, 504]
 _RETRIES = 2
 #: Seconds without an answer after which a request fails.
 _TIMEOUT = 60
+#: The most pages of a list: 100,000 volumes are 100 pages, or 1,000 where Cinder's limit is 100.
+_MOST_PAGES = 2000
+#: The most pages of a list with fewer items than 10 on each: no service has such a limit.
+_MOST_SMALL_PAGES = 100
+_SMALL = 10
 
 _SERVICE_NAMES: Mapping[Service, str] = {
     "compute": "Nova (compute)",
@@ -51,6 +56,12 @@ _SERVICE_NAMES: Mapping[Service, str] = {
 #: it has no version document (openstack/service_description.py, ``_make_proxy``).
 _LOCKS = {service: threading.Lock() for service in _SERVICE_NAMES}
 _NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface or version)"
+_NO_SCOPE = (
+    "has no endpoint, because the token is unscoped and has no service catalog: select a project"
+    " (OS_PROJECT_NAME, or project_name in clouds.yaml)"
+)
+#: What Python raises for documents of another form.
+_OTHER_FORM = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 #: Train, the oldest Nova API that is supported.
 COMPUTE_OLDEST = "2.69"
@@ -92,6 +103,7 @@ class Rest:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         mask_logs()
+        transport.install(connection.session.session)
         # Discovery takes its timeout from the session. The user's api_timeout has priority.
         if connection.session.timeout is None:
             connection.session.timeout = _TIMEOUT
@@ -125,28 +137,53 @@ class Rest:
 
         :raises Unreadable: the message has the reason
         """
-        name = _SERVICE_NAMES[service]
-        try:
+        with self._reading(service):
             return self._read(kind, service, path, params, microversion)
-        except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
-            raise Unreadable(f"{name} {_NO_ENDPOINT}") from error
-        except ksa.HttpError as error:
-            reason = f"{name} answered {error.http_status}: {_reason(error)}"
-            if service == "placement" and error.http_status == 403:
-                # Placement does not name the permission.
-                reason += " Its default policy requires an administrator."
-            elif "get_all_tenants" in reason:
-                reason += (
-                    " Only administrators may list the servers of all projects, unless Nova's"
-                    " policy allows it to others."
-                )
-            raise Unreadable(reason, error.http_status) from error
-        except (ksa.ClientException, sdk.SDKException) as error:
-            raise Unreadable(f"{name} could not be reached: {error}") from error
-        except msgspec.ValidationError as error:
-            raise Unreadable(f"{name} answered with something unexpected") from error
-        except (msgspec.DecodeError, ValueError) as error:
-            raise Unreadable(f"{name} answered with something that is not JSON") from error
+
+    def _reading(self, service: Service) -> contextlib.AbstractContextManager[None]:
+        return self._failures(
+            service,
+            "could not be reached",
+            lambda reason, status, _sent: Unreadable(reason, status),
+        )
+
+    @contextlib.contextmanager
+    def _failures(
+        self,
+        service: Service,
+        unanswered: str,
+        raised: Callable[[str, int | None, bool], CloudError],
+    ) -> Iterator[None]:
+        """Send with bounds, and raise what went wrong as an error with the service and the reason.
+
+        :param unanswered: the words for a request without an answer
+        :param raised: makes the error of its reason, the HTTP status, and whether the request may
+            have been sent
+        """
+        status, sent = None, True
+        with transport.bounded() as bounds:
+            try:
+                yield
+                return
+            except ErrorAnswer as failed:
+                error: Exception = failed
+                status, reason = failed.status, failed.reason + _hint(service, failed)
+            except CloudError:
+                raise
+            except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as failed:
+                error, sent = failed, False
+                reason = _NO_SCOPE if self._is_unscoped else _NO_ENDPOINT
+            except (ksa.ClientException, sdk.SDKException) as failed:
+                error, reason = failed, f"{unanswered}: {failed}"
+            except msgspec.ValidationError as failed:
+                error, reason = failed, "answered with something unexpected"
+            except ValueError as failed:
+                error, reason = failed, "answered with something that is not JSON"
+            except _OTHER_FORM as failed:
+                error, reason = failed, "answered with something unexpected"
+        # keystoneauth conceals the failures of discovery.
+        text = f"{_SERVICE_NAMES[service]} {bounds.refusal or reason}"
+        raise raised(text, status, sent) from error
 
     def _read(
         self,
@@ -162,16 +199,18 @@ class Rest:
                     path,
                     params=params,
                     microversion=microversion,
-                    raise_exc=True,
+                    raise_exc=False,
                     connect_retries=_RETRIES,
                     status_code_retries=_RETRIES,
                     retriable_status_codes=_RETRIABLE,
                     log=_is_debugging(),
                 )
+                if response.status_code >= 400:
+                    raise ErrorAnswer(response)
                 return _decoded(response.content, kind)
-            except ksa.UnknownConnectionError:
+            except ksa.UnknownConnectionError as error:
                 # A truncated answer: keystoneauth does not retry.
-                if attempt == _RETRIES:
+                if attempt == _RETRIES or isinstance(error.original, transport.Refused):
                     raise
         raise AssertionError  # not reached
 
@@ -198,36 +237,34 @@ class Rest:
 
         :raises WriteFailed: the message has the reason
         """
-        name = _SERVICE_NAMES[service]
-        try:
-            self._proxy(service).request(
+
+        def failed(reason: str, status: int | None, sent: bool) -> WriteFailed:
+            # A gateway's error leaves it open whether the service carried out the request.
+            return WriteFailed(reason, status, sent and (status is None or status >= 500))
+
+        with self._failures(service, "gave no answer", failed):
+            response = self._proxy(service).request(
                 path,
                 method,
                 json=body,
                 microversion=microversion,
-                raise_exc=True,
+                raise_exc=False,
                 connect_retries=0,
                 status_code_retries=0,
             )
-        except (ksa.EndpointNotFound, sdk.ServiceDisabledException, sdk.NotSupported) as error:
-            raise WriteFailed(f"{name} {_NO_ENDPOINT}") from error
-        except ksa.HttpError as error:
-            status = error.http_status
-            # A gateway's error leaves it open whether the service carried out the request.
-            raise WriteFailed(
-                f"{name} answered {status}: {_reason(error)}", status, unsure=status >= 500
-            ) from error
-        except (ksa.ClientException, sdk.SDKException) as error:
-            raise WriteFailed(f"{name} gave no answer: {error}", unsure=True) from error
+            if response.status_code >= 400:
+                raise ErrorAnswer(response)
 
     def pages(
         self, service: Service, path: str, key: str, params: Query, microversion: str | None = None
     ) -> Iterator[Json]:
         """Yield the items of a paged collection of Nova or Cinder, at the server's page size."""
         query: dict[str, str] = dict(params)
+        count = PageCount(service, key)
         while True:
             page = self.get(service, path, query, microversion)
             items = _list(service, page, key)
+            count.add(len(items))
             yield from items
             links = page.get(f"{key}_links") or []
             if not any(link.get("rel") == "next" for link in links):
@@ -244,28 +281,86 @@ class Rest:
     @property
     def is_system_scoped(self) -> bool:
         """Whether the token is for the whole system, not for a project."""
+        access = self._access
+        return bool(access and access.system_scoped)
+
+    @property
+    def _is_unscoped(self) -> bool:
+        access = self._access
+        return bool(access and not access.scoped)
+
+    @property
+    def _access(self) -> Any:
+        """The token's own data; None where it is unknown."""
         session = self._connection.session
         access = getattr(session.auth, "get_access", None)
-        try:
-            return bool(access and access(session).system_scoped)
-        except ksa.ClientException:
-            # Each request reports why there is no token.
-            return False
+        with contextlib.suppress(ksa.ClientException, *_OTHER_FORM), transport.bounded():
+            return access and access(session)
+        # Each request reports why there is no token.
+        return None
 
     def compute_microversion(self, wanted: str) -> str:
         """Return the newest microversion of Nova up to ``wanted``.
 
+        Where the version document cannot be read, it is the user's ``--os-compute-api-version``,
+        with which other commands go on too.
+
         :raises CloudError: when Nova is older than Train, or does not report its microversions
         """
+        explicit = None
         newest = None
-        with contextlib.suppress(ksa.ClientException, sdk.SDKException):
-            newest = sdk_utils.maximum_supported_microversion(self._proxy("compute"), wanted)
+        try:
+            with self._reading("compute"):
+                proxy = self._proxy("compute")
+                explicit = getattr(proxy, "default_microversion", None)
+                newest = sdk_utils.maximum_supported_microversion(proxy, wanted)
+            if newest is None:
+                # The reason, which keystoneauth conceals.
+                self.get("compute", "/")
+        except Unreadable:
+            if explicit is None:
+                raise
+        if newest is not None:
+            found = f"Nova (compute) offers {newest} at most"
+        elif explicit is not None:
+            newest = min(wanted, explicit, key=version)
+            found = f"--os-compute-api-version {explicit} is too old"
         if newest is None or version(newest) < version(COMPUTE_OLDEST):
-            found = f"offers {newest} at most" if newest else "did not report its microversions"
-            raise CloudError(
-                f"Nova (compute) {found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed"
-            )
+            found = found if newest else "Nova (compute) does not report its microversions"
+            raise CloudError(f"{found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed")
         return newest
+
+
+def _hint(service: Service, error: ErrorAnswer) -> str:
+    """Return what the service leaves out of its reason."""
+    if service == "placement" and error.status == 403:
+        # Placement does not name the permission.
+        return " Its default policy requires an administrator."
+    if "get_all_tenants" in error.reason:
+        return (
+            " Only administrators may list the servers of all projects, unless Nova's"
+            " policy allows it to others."
+        )
+    return ""
+
+
+class PageCount:
+    """The pages of a list, so that a list without end is given up."""
+
+    def __init__(self, service: Service, key: str) -> None:
+        self._what = f"{_SERVICE_NAMES[service]} lists {key} without end"
+        self._pages = self._items = 0
+
+    def add(self, items: int) -> None:
+        """Count a page.
+
+        :raises Unreadable: when there are too many
+        """
+        self._pages += 1
+        self._items += items
+        small = self._pages > _MOST_SMALL_PAGES and self._items < self._pages * _SMALL
+        if small or self._pages > _MOST_PAGES:
+            raise Unreadable(f"{self._what}: {self._pages} pages with {self._items}, and more")
 
 
 def _decoded(text: bytes, kind: type[_Kind]) -> _Kind:
@@ -296,7 +391,7 @@ def parsing(service: Service) -> Iterator[None]:
     """Raise Unreadable for an answer of an unexpected form."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError, msgspec.ValidationError) as error:
+    except (*_OTHER_FORM, msgspec.ValidationError) as error:
         raise Unreadable(f"{_SERVICE_NAMES[service]} answered with something unexpected") from error
 
 
@@ -325,22 +420,6 @@ def _list(service: Service, document: Json, key: str) -> list[Any]:
     if not isinstance(found, list):
         raise Unreadable(f"{_SERVICE_NAMES[service]} answered without {key}")
     return found
-
-
-def _reason(error: ksa.HttpError) -> str:
-    """Return the reason in an error answer."""
-    if error.response is None:
-        return error.message
-    page = error.response.text
-    if "</h1>" in page:
-        # Glance answers with an HTML page; the reason is below its heading.
-        reason = html.unescape(re.sub(r"<[^>]*>", " ", page.rpartition("</h1>")[2]))
-        return " ".join(reason.split()) or error.message
-    try:
-        sdk.raise_from_response(error.response)
-    except sdk.HttpException as parsed:
-        return parsed.details or error.message
-    return error.message
 
 
 def version(text: str) -> tuple[int | float, ...]:

@@ -45,12 +45,14 @@ class Cloud:
         cloud: str = "devcloud",
         clouds_yaml: Path | None = None,
         cold: bool = False,
+        timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
         """Run the ``openstack`` shell of this environment.
 
         :param check: fail the test unless it exits 0
         :param cold: start the console script, even where a warm shell is at hand. It takes a
             second more, and sets of strings come in another order than in the warm shell.
+        :param timeout: seconds after which the shell is ended and ``TimeoutExpired`` raised
         """
         environment = {
             **os.environ,
@@ -59,7 +61,7 @@ class Cloud:
             "COLUMNS": "200",
         }
         if self._warm and not cold:
-            run = self._warm.run(args, environment, timeout=300)
+            run = self._warm.run(args, environment, timeout)
         else:
             run = subprocess.run(
                 [OPENSTACK, *args],
@@ -67,7 +69,7 @@ class Cloud:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=300,
+                timeout=timeout,
             )
         if check:
             assert run.returncode == 0, f"openstack {' '.join(args)}:\n{run.stdout}{run.stderr}"

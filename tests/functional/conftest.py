@@ -25,7 +25,7 @@ from tests.functional.warm import WarmShell
 #: other modules need the plain one.
 SEEDED = (
     ("audit", "reports"),
-    ("auditor", "list", "nightly", "python_api", "verify", "warm"),
+    ("auditor", "faults", "list", "nightly", "python_api", "verify", "warm"),
 )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import hashlib
@@ -12,6 +13,7 @@ import re
 import threading
 import time
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,6 +44,8 @@ class Fault:
     :ivar delay: seconds to wait first
     :ivar headers: of the answer that is given instead
     :ivar truncated: the service's answer breaks off in its middle
+    :ivar script: writes the answer instead of the service
+    :ivar edit: returns the changed form of the service's JSON document
     """
 
     pattern: str
@@ -51,6 +55,8 @@ class Fault:
     body: str = '{"error": {"message": "broken on purpose"}}'
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     truncated: bool = False
+    script: Callable[[http.server.BaseHTTPRequestHandler], None] | None = None
+    edit: Callable[[Any], Any] | None = None
 
 
 class Proxy:
@@ -152,6 +158,11 @@ class Proxy:
                 fault = proxy._fault(line)
                 if fault:
                     time.sleep(fault.delay)
+                    if fault.script:
+                        self.close_connection = True
+                        with contextlib.suppress(OSError):
+                            fault.script(self)
+                        return
                     if fault.status == 0:
                         self.close_connection = True
                         return
@@ -191,6 +202,8 @@ class Proxy:
                 # Links in version documents must lead back through this proxy.
                 here = "http://" + self.headers["Host"]
                 content = content.replace(backend.encode(), here.encode())
+                if fault and fault.edit and answer.ok:
+                    content = json.dumps(fault.edit(json.loads(content))).encode()
                 truncated = fault is not None and fault.truncated
                 self.reply(answer.status_code, dict(answer.headers), content, truncated)
 

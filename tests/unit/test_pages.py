@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -18,6 +18,7 @@ from osc_uniqserial.api.pages import ServerPages
 from osc_uniqserial.api.rest import Json, Rest, Unreadable
 
 EVERYTHING = {"all_tenants": "true"}
+LONG_AGO = "2020-01-01T00:00:00Z"
 
 
 class FakeNova:
@@ -28,6 +29,7 @@ class FakeNova:
     :ivar before: called before each page, with the request's number
     :ivar fails: what a page fails with; None when it does not
     :ivar given: how many servers were in all pages
+    :ivar changed: records of servers that were created or deleted while the others are read
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class FakeNova:
         self.fails: Callable[[Mapping[str, str]], Unreadable | None] = lambda query: None
         self.sent: list[tuple[str, dict[str, str]]] = []
         self.given = 0
+        self.changed: list[Json] = []
         self._lock = threading.Lock()
 
     def read(
@@ -64,6 +67,16 @@ class FakeNova:
                 raise error
             found = self._brief() if path == "/servers" else self._page(params)
             return msgspec.convert(found, kind)
+
+    def pages(
+        self, _service: str, path: str, key: str, params: Mapping[str, str], microversion: str
+    ) -> Iterator[Json]:
+        assert (path, key, microversion) == ("/servers/detail", "servers", "2.98")
+        assert set(params) == {"all_tenants", "changes-since"}
+        self.sent.append((path, dict(params)))
+        if error := self.fails(params):
+            raise error
+        yield from self.changed
 
     def _brief(self) -> Json:
         # The newest first: another order than that of the UUIDs.
@@ -174,6 +187,7 @@ def test_nothing_is_lost_or_doubled_while_servers_come_and_go(
         if doomed and number > 1:
             gone = doomed.pop()
             deleted.add(gone)
+            nova.changed.append({"id": gone, "status": "DELETED", "created": LONG_AGO})
             nova.servers = [each for each in nova.servers if each != gone]
         if number == 2:
             # They were scheduled: from the API's database into a cell's.
@@ -181,6 +195,9 @@ def test_nothing_is_lost_or_doubled_while_servers_come_and_go(
             nova.building = []
         if number == 3:
             nova.servers += new[4:]
+            nova.changed += [
+                {"id": each, "status": "ACTIVE", "created": "2100-01-01T00:00:00Z"} for each in new
+            ]
 
     nova.before = change
     pages = reader(nova, workers)
@@ -311,6 +328,73 @@ def test_servers_that_a_page_leaves_out_are_a_gap(
     pages = reader(nova, workers)
     assert len(set(read(pages))) < 40
     assert [why in gap.reason for gap in pages.gaps] == [True]
+
+
+def leaving_out(nova: FakeNova, lost: Sequence[str]) -> None:
+    """Let every page of details leave servers out."""
+    page = nova._page
+
+    def changed(params: Mapping[str, str]) -> Json:
+        found = page(params)
+        found["servers"] = [each for each in found["servers"] if each["id"] not in lost]
+        return found
+
+    nova._page = changed  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("size", [10, 100])
+def test_servers_of_the_list_without_details_that_no_page_has_are_a_gap(
+    size: int, workers: int
+) -> None:
+    servers = uuids(40)
+    # The newest ones, which are on the list without details.
+    lost = servers[-3:]
+    nova = FakeNova(servers, size)
+    leaving_out(nova, lost)
+    # A server that changed is not lost for that; one that was deleted is not lost.
+    nova.changed = [
+        {"id": lost[0], "status": "DELETED", "created": LONG_AGO},
+        {"id": lost[1], "status": "ACTIVE", "created": LONG_AGO},
+    ]
+    pages = reader(nova, workers)
+    assert sorted(read(pages)) == sorted(set(servers) - set(lost))
+    ((reason, count),) = pages.gaps
+    assert count == 2
+    assert min(lost[1:]) in reason
+
+
+def test_that_servers_were_deleted_may_be_unreadable() -> None:
+    servers = uuids(40)
+    nova = FakeNova(servers, 100)
+    leaving_out(nova, servers[:1])
+    nova.fails = lambda query: Unreadable("away") if "changes-since" in query else None
+    pages = reader(nova)
+    assert len(read(pages)) == 39
+    assert [(gap.reason.endswith("away"), gap.servers) for gap in pages.gaps] == [(True, 1)]
+
+
+def test_a_part_of_the_servers_is_not_compared_with_the_list_of_all() -> None:
+    servers = sorted(uuids(40))
+    nova = FakeNova(servers, 100)
+    pages = reader(nova, marker=servers[9])
+    assert read(pages) == servers[10:]
+    assert pages.gaps == []
+    assert not [query for _path, query in nova.sent if "changes-since" in query]
+
+
+def test_a_list_of_servers_without_end_is_a_gap() -> None:
+    numbers = itertools.count(1)
+    nova = FakeNova([], 1)
+
+    def endless(params: Mapping[str, str]) -> Json:
+        item = {"id": _uuid((1 << 124) + (next(numbers) << 64)), "name": "x", "status": "ACTIVE"}
+        return {"servers": [item], "servers_links": [{"rel": "next"}]}
+
+    nova._page = endless  # type: ignore[method-assign]
+    pages = reader(nova)
+    assert len(read(pages)) < 10_000
+    assert ["without end" in gap.reason for gap in pages.gaps] == [True]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -3,17 +3,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from osc_uniqserial.api import records
-from osc_uniqserial.api.records import OneServer, ServerList, ServerRecord
-from osc_uniqserial.api.rest import _decoded
+from osc_uniqserial.api.evidence import ServerEvidence
+from osc_uniqserial.api.hosts import existing_traits, hosts_of_down_cells, read_aggregates
+from osc_uniqserial.api.inventory import read_flavors, read_images
+from osc_uniqserial.api.records import (
+    ImageList,
+    OneServer,
+    ProviderList,
+    ServerList,
+    ServerRecord,
+)
+from osc_uniqserial.api.rest import Rest, Unreadable, _decoded, parsing
+from osc_uniqserial.effective.explanation import Explanations
+from osc_uniqserial.model.cloud import GivenModes
 from tests.unit.builders import HOST
 
 
@@ -120,3 +135,108 @@ for _attempt in range(300):
 
 def test_threads_may_decode_the_first_page_at_the_same_time() -> None:
     subprocess.run([sys.executable, "-c", FIRST_USE], check=True, timeout=300)
+
+
+# --- anything that a cloud may answer -----------------------------------------------
+
+ANY_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+WHOLE: dict[str, Any] = {
+    "id": "11111111-1111-4111-8111-111111111111",
+    "name": "web",
+    "tenant_id": "p",
+    "status": "ACTIVE",
+    "created": "2026-01-02T00:00:00Z",
+    "hostId": "h",
+    HOST: "h",
+    "OS-EXT-SRV-ATTR:hypervisor_hostname": "h.example.org",
+    "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
+    "os-extended-volumes:volumes_attached": [{"id": "v"}],
+    "pinned_availability_zone": None,
+    "flavor": {"original_name": "gold", "extra_specs": {"hw:unique_serial": "true"}},
+    "image": {"id": "i", "properties": {"hw_unique_serial": "true"}},
+}
+
+
+@st.composite
+def damaged(draw: st.DrawFn, document: Any) -> Any:
+    """Return a document in which some parts are anything."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(ANY_JSON)
+    if isinstance(document, dict):
+        return {key: draw(damaged(value)) for key, value in document.items()}
+    if isinstance(document, list):
+        return [draw(damaged(each)) for each in document]
+    return document
+
+
+class Answering(Rest):
+    """A service with one answer."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def _proxy(self, service: str) -> Any:
+        answer = SimpleNamespace(status_code=200, content=self.content)
+        return SimpleNamespace(get=lambda *_args, **_options: answer)
+
+
+PAGE = {"servers": [WHOLE], "servers_links": [{"rel": "next", "href": "x"}]}
+TEXTS = (
+    damaged(PAGE).map(json.dumps).map(str.encode)
+    | ANY_JSON.map(json.dumps).map(str.encode)
+    | st.binary(max_size=50)
+    | st.integers(1, 20_000).map(lambda depth: b'{"servers": ' + b"[" * depth)
+    | st.integers(1, 20_000).map(
+        lambda depth: b'{"servers": [{"id": "x", "x": ' + b"[" * depth + b"]" * depth + b"}]}"
+    )
+)
+
+
+@given(TEXTS)
+@settings(max_examples=300)
+def test_any_page_gives_records_or_is_unreadable(text: bytes) -> None:
+    rest = Answering(text)
+    known = ServerEvidence(
+        fleet=None,
+        unlisted=None,
+        flavors=(),
+        images={},
+        given=GivenModes({}),
+        shows_frozen=False,
+        root_volume=lambda _record: None,
+    )
+    found = []
+    with contextlib.suppress(Unreadable):
+        page = rest.read(ServerList, "compute", "/servers/detail")
+        with parsing("compute"):
+            found = [known.facts(each) for each in page.servers]
+    for facts in found:
+        assert Explanations(None).of(facts).why
+
+
+@given(TEXTS, st.sampled_from([ProviderList, ImageList, OneServer]))
+def test_any_answer_is_read_or_unreadable(text: bytes, kind: type[Any]) -> None:
+    with contextlib.suppress(Unreadable):
+        assert isinstance(Answering(text).read(kind, "placement", "/x"), kind)
+
+
+LISTS = ["flavors", "images", "aggregates", "traits", "services"]
+
+
+@given(ANY_JSON.map(json.dumps).map(str.encode), st.sampled_from(LISTS))
+def test_any_list_is_read_or_unreadable(text: bytes, key: str) -> None:
+    for content in (text, b'{"%s": [%s]}' % (key.encode(), text)):
+        rest = Answering(content)
+        with contextlib.suppress(Unreadable):
+            read_images(rest)
+        with contextlib.suppress(Unreadable):
+            read_flavors(rest)
+        with contextlib.suppress(Unreadable):
+            read_aggregates(rest)
+        with contextlib.suppress(Unreadable):
+            existing_traits(rest)
+        assert hosts_of_down_cells(rest) in (None, ())
