@@ -8,8 +8,9 @@ import re
 
 #: What stands for a secret.
 _MASK = "***"
-#: What precedes the host of a URL. A password may have characters that belong into no URL.
-_USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(\S*)@")
+_WORD = re.compile(r"\S+")
+#: The end of a text before the host, with at most one character before the scheme.
+_HTTP = re.compile(r"(?:.*[^A-Za-z0-9+.-])?https?", re.IGNORECASE | re.DOTALL)
 _PARAMETER = re.compile(r"([?&;])([^\s=&;?]+)=([^\s&;]*)")
 #: urllib3 takes a password with a slash for a host with a wrong port.
 _NO_HOST = re.compile(r"(Failed to parse: )\S+")
@@ -31,18 +32,26 @@ def without_secrets(text: str) -> str:
     values of unknown parameters.
     """
     if "://" in text:
-        text = _USER_INFO.sub(_masked_user, text)
+        text = _WORD.sub(_masked_user, text)
     if "=" in text:
         text = _PARAMETER.sub(_masked_parameter, text)
     return _NO_HOST.sub(rf"\1{_MASK}", text)
 
 
 def _masked_user(match: re.Match[str]) -> str:
-    scheme, user_info = match.groups()
+    """Mask what precedes the host of a URL.
+
+    A password may have characters that belong into no URL: it ends at the last "@" of the word.
+    """
+    word = match[0]
+    head, _, tail = word.partition("://")
+    user_info, at, rest = tail.rpartition("@")
+    if not at:
+        return word
     user, colon, _password = user_info.partition(":")
-    if scheme.lower() in ("http", "https"):
-        return f"{scheme}://{_MASK}@"
-    return f"{scheme}://{user}:{_MASK}@" if colon else match[0]
+    if _HTTP.fullmatch(head[-len("'https") :]):
+        return f"{head}://{_MASK}@{rest}"
+    return f"{head}://{user}:{_MASK}@{rest}" if colon else word
 
 
 def _masked_parameter(match: re.Match[str]) -> str:

@@ -279,10 +279,10 @@ class Rest:
             query["marker"] = marker
 
     @property
-    def is_system_scoped(self) -> bool:
-        """Whether the token is for the whole system, not for a project."""
+    def has_project(self) -> bool:
+        """Whether the token is for a project, as far as known."""
         access = self._access
-        return bool(access and access.system_scoped)
+        return not access or bool(access.project_scoped)
 
     @property
     def _is_unscoped(self) -> bool:

@@ -171,13 +171,15 @@ def _identity(libvirt: Any, connection: Any) -> tuple[str, ...]:
     return (found[1].lower(),) if found else ()
 
 
-def _sysinfo(text: str) -> tuple[str, str]:
+def _sysinfo(text: str) -> tuple[str, str, str]:
     """Return the parts of a domain's XML that decide its serial number."""
     # Metadata precede these elements and may have any content.
     tail = text.rpartition("</metadata>")[2]
     return (
         tail.partition("<sysinfo")[2].partition("</sysinfo>")[0],
         tail.partition("<smbios")[2].partition(">")[0],
+        # The last element (libvirt, docs/schemas/domaincommon.rng, qemucmdline).
+        tail.partition("<qemu:commandline")[2],
     )
 
 

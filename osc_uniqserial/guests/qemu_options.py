@@ -26,7 +26,7 @@ def serial(arguments: Sequence[str]) -> str | None:
     """Return the system serial number that the options set; None when they set none.
 
     :param arguments: the values of ``<qemu:arg>``, in order
-    :raises UnknownOptions: when an option reads a file that may set it
+    :raises UnknownOptions: when an option reads a file that may set it, or has no value
     """
     found = None
     for option, value in itertools.pairwise([*arguments, ""]):
@@ -43,5 +43,8 @@ def serial(arguments: Sequence[str]) -> str | None:
 
 def _fields(value: str) -> Iterator[tuple[str, str]]:
     for field in _FIELD.findall(value):
-        key, _, text = field.partition("=")
+        key, equals, text = field.partition("=")
+        if not equals:
+            # QEMU takes "serial" for "on", and "noserial" for "off".
+            raise UnknownOptions(f"-smbios {key}")
         yield key, text.replace(",,", ",")

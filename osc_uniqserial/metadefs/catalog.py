@@ -80,10 +80,10 @@ class Catalog:
         return _parse(Namespace.parse, document)
 
     def _get(self, url: str, query: Mapping[str, str] | None = None) -> Json:
-        if self._rest.is_system_scoped:
+        if not self._rest.has_project:
             raise Unreadable(
-                "Glance (image) returns no namespaces to a system-scoped token; use a"
-                " project-scoped token"
+                "Glance (image) returns no namespaces to a token without a project (system-scoped"
+                " or domain-scoped); use a project-scoped token"
             )
         return self._rest.get("image", url, query)
 

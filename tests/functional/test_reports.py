@@ -287,19 +287,19 @@ def test_an_audit_looks_at_guests_too(seeded: SeededCloud, tmp_path: Path) -> No
     run = audit(
         seeded,
         f"--facts={facts}",
-        "--only=changed-by-hand",
+        "--only=serial-unexplained",
         "--only=serial-shared",
         f"--report=junit={tmp_path / 'junit'}",
     )
-    (row,) = run.of("changed-by-hand")
+    (row,) = run.of("serial-unexplained")
     assert row["server_ids"] == [wrong["id"]]
     assert run.of("serial-shared")
     assert "servers checked" in run.coverage
     assert "Guests: " in run.coverage
     (suite,) = JUnitXml.fromfile(str(tmp_path / "junit"))
     ids = {case.name.partition(":")[0] for case in suite}
-    assert {"changed-by-hand", "serial-shared"} <= ids
-    assert {ALL[id].severity.value for id in ids - {"changed-by-hand", "serial-shared"}} == {
+    assert {"serial-unexplained", "serial-shared"} <= ids
+    assert {ALL[id].severity.value for id in ids - {"serial-unexplained", "serial-shared"}} == {
         "unchecked"
     }
 

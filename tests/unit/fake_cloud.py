@@ -89,14 +89,16 @@ class FakeCloud:
         self.catalog(*ENDPOINTS)
         self._discovery(nova_newest)
 
-    def catalog(self, *service_types: str, system: bool = False) -> None:
+    def catalog(self, *service_types: str, scope: str = "project") -> None:
         """Set the services of the catalog.
 
-        :param system: whether the token is system-scoped
+        :param scope: of the token: project, domain or system
         """
-        token = ksa_fixture.V3Token(project_id=None if system else PROJECT_ID)
-        if system:
+        token = ksa_fixture.V3Token(project_id=PROJECT_ID if scope == "project" else None)
+        if scope == "system":
             token.set_system_scope()
+        if scope == "domain":
+            token.set_domain_scope()
         for service_type in service_types:
             service = token.add_service(service_type, name=service_type)
             service.add_standard_endpoints(public=ENDPOINTS[service_type])

@@ -193,10 +193,27 @@ def test_options_count_whatever_libvirt_gives(smbios: str) -> None:
     assert domain_xml.parse(document).serial == "x"
 
 
-@pytest.mark.parametrize("arguments", [("-smbios", "file=/t"), ("-readconfig", "/etc/qemu.conf")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-smbios", "file=/t"),
+        ("-readconfig", "/etc/qemu.conf"),
+        # QEMU takes these for "on" and "off".
+        ("-smbios", "type=1,serial"),
+        ("-smbios", "type=1,noserial"),
+    ],
+)
 def test_options_that_read_a_file_are_not_judged(arguments: tuple[str, ...]) -> None:
     with pytest.raises(BadDomain, match="QEMU options may set the serial number: -"):
         domain_xml.parse(with_options(*arguments))
+
+
+def test_options_count_however_the_document_is_encoded() -> None:
+    document = with_options("-smbios", "type=1,serial=x")
+    named = document.replace(b"domain/qemu", b"domain&#47;qemu")
+    assert named != document
+    assert domain_xml.parse(named).serial == "x"
+    assert domain_xml.parse(document.decode().encode("utf-16")).serial == "x"
 
 
 def test_elements_of_the_same_name_are_no_options() -> None:

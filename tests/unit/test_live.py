@@ -248,6 +248,17 @@ def test_the_guests_of_a_host(connections: dict[str, Any]) -> None:
     assert connections["a"].closed
 
 
+def test_a_definition_with_options_of_qemu(connections: dict[str, Any]) -> None:
+    options = (
+        "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+        "<qemu:arg value='-smbios'/><qemu:arg value='type=1,serial=OTHER'/></qemu:commandline>"
+    )
+    connections["a"] = Connection("a", Guest(nova_domain(), nova_domain(after=options)))
+    one, _host = Libvirt({"a": None}, 5, {"a": "a"})
+    assert isinstance(one, Reading)
+    assert (one.serial, one.persistent) == (DOMAIN_ID, "OTHER")
+
+
 def test_a_host_whose_guests_were_not_all_read_is_not_whole(connections: dict[str, Any]) -> None:
     connections["a"] = Connection("a", Guest(nova_domain()), Guest(b"<domain/>"))
     found = list(Libvirt({"a": "a"}, 5))

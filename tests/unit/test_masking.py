@@ -23,6 +23,8 @@ from osc_uniqserial.model.guest import Unread
         ("at http://u:p@h:1/v3: refused", "at http://***@h:1/v3: refused"),
         ("https://token@h/", "https://***@h/"),
         ("http://u:p@q@h/", "http://***@h/"),
+        ("see 'HTTPS://tok@h/'", "see 'HTTPS://***@h/'"),
+        ("a" * 9999 + "://u:p@h", "a" * 9999 + "://u:***@h"),
         ("http://u:p/q#r?s@h/", "http://***@h/"),
         ("http://h/v3?password=p&limit=5", "http://h/v3?password=***&limit=5"),
         ("url: /v2.1?token=p/traits&name=in%3Ax (", "url: /v2.1?token=***&name=in%3Ax ("),

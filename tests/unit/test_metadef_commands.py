@@ -57,14 +57,15 @@ def test_install_again_writes_nothing(installed: HttpGlance) -> None:
 @pytest.mark.parametrize(
     ("command", "code"), [(["install"], 1), (["remove", "--force"], 1), (["check"], 4)]
 )
-def test_a_system_scoped_token_sees_no_namespaces(
-    installed: HttpGlance, command: list[str], code: int
+@pytest.mark.parametrize("scope", ["system", "domain"])
+def test_a_token_without_a_project_sees_no_namespaces(
+    installed: HttpGlance, command: list[str], code: int, scope: str
 ) -> None:
-    installed.fake.catalog("identity", "image", "compute", system=True)
+    installed.fake.catalog("identity", "image", "compute", scope=scope)
     run = installed.run(*command)
     assert run.code == code
     said = " ".join((run.out + run.err).split())
-    assert "Glance (image) returns no namespaces to a system-scoped token" in said
+    assert "Glance (image) returns no namespaces to a token without a project" in said
     assert "missing" not in said
     assert installed.fake.writes() == []
 

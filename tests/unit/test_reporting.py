@@ -182,11 +182,11 @@ def test_an_audit_with_guests_reports_both(cloud: AuditCloud, folder: Path) -> N
     facts = folder / "facts"
     facts.write_text(json.dumps({"uuid": server_id(1), "serial": "ABC"}))
     result = cloud.run("-f", "json", "--facts", str(facts), "--report", f"junit={folder}/x")
-    assert {"invalid-value", "changed-by-hand"} <= {row["id"] for row in result.json}
+    assert {"invalid-value", "serial-unexplained"} <= {row["id"] for row in result.json}
     root = ET.fromstring((folder / "x").read_bytes())  # noqa: S314
     cases = {case.attrib["name"].partition(":")[0] for case in root.iter("testcase")}
     assert cases > set(AUDIT)
-    assert "changed-by-hand" in cases
+    assert "serial-unexplained" in cases
     assert "no-domain" not in cases
     assert ". Guests: " in cloud.last
 
@@ -708,14 +708,14 @@ def test_a_baseline_of_audit_keeps_what_verify_found(cloud: AuditCloud, folder: 
     facts.write_text(json.dumps({"uuid": server_id(1), "serial": "ABC"}))
     path = written(cloud, folder, "--facts", str(facts))
     both = {each["id"] for each in entries(path)}
-    assert both == {*FAULTS, "changed-by-hand"}
+    assert both == {*FAULTS, "serial-unexplained"}
     cloud.run("--baseline", path, "--write-baseline", path)
     assert {each["id"] for each in entries(path)} == both
     result, _urls = asked(
         cloud, "-f", "json", "--facts", str(facts), "--baseline", path, command="verify"
     )
     # No source has the other server.
-    assert standings(result) == {"server-not-read": "new", "changed-by-hand": "accepted"}
+    assert standings(result) == {"server-not-read": "new", "serial-unexplained": "accepted"}
     assert result.code == 4
 
 

@@ -128,7 +128,7 @@ def test_metadata_definitions_that_cannot_be_read(well: StatusCloud, path: str, 
 
 
 def test_a_system_scoped_token_does_not_make_definitions_missing(well: StatusCloud) -> None:
-    well.fake.catalog("identity", "image", "compute", "placement", system=True)
+    well.fake.catalog("identity", "image", "compute", "placement", scope="system")
     (row,) = [row for row in well.rows(code=4) if row["Check"] == readiness.METADEFS]
     assert (row["Result"], row["Details"]["id"]) == ("Unknown", "metadefs-unreadable")
     assert "use a project-scoped token" in row["Details"]["message"]
