@@ -318,6 +318,8 @@ class ServerPages(Generic[_Digest]):
             last = page[-1].id
             if more and last <= before:
                 raise Unreadable("Nova (compute) returns the same servers again and again")
+            if any(record.id > last and not record.is_building for record in page):
+                raise Unreadable("Nova (compute) returns servers that are not sorted by ID")
             before = last
             self._learn(position, last, len(page))
             yield self._within(page, position, wanted.until)

@@ -330,6 +330,43 @@ def test_servers_that_a_page_leaves_out_are_a_gap(
     assert [why in gap.reason for gap in pages.gaps] == [True]
 
 
+def _without_link(page: Json) -> None:
+    page.update(servers_links=None)
+
+
+def _empty(page: Json) -> None:
+    page.update(servers=[], servers_links=[])
+
+
+def _short(page: Json) -> None:
+    page.update(servers=page["servers"][:3], servers_links=[])
+
+
+def _repeated(page: Json) -> None:
+    first = sorted(uuids(40))[:10]
+    items = [{"id": each, "name": "x", "status": "ACTIVE", "hostId": "h"} for each in first]
+    page.update(servers=items, servers_links=[])
+
+
+def _unsorted(page: Json) -> None:
+    page["servers"].reverse()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("change", [_without_link, _empty, _short, _repeated, _unsorted])
+def test_no_page_loses_or_doubles_servers_silently(
+    change: Callable[[Json], None], workers: int, number: int
+) -> None:
+    servers = uuids(40)
+    nova = FakeNova(servers, 10)
+    contradicting(nova, change, number)
+    pages = reader(nova, workers)
+    found = read(pages)
+    assert len(found) == len({*found})
+    assert {*found} == {*servers} or pages.gaps
+
+
 def leaving_out(nova: FakeNova, lost: Sequence[str]) -> None:
     """Let every page of details leave servers out."""
     page = nova._page
