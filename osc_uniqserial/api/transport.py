@@ -138,13 +138,33 @@ def _check(response: requests.Response) -> None:
     if response.status_code in _REDIRECTS and location is not None:
         here = str(response.request.url)
         if not _is_same_origin(here, location):
-            raise _Exceeded(
-                f"redirects to another host ({_origin(location)}), which is not followed"
-            )
+            if not _only_adds_slash(here, location):
+                raise _Exceeded(
+                    f"redirects to another host ({_origin(location)}), which is not followed"
+                )
+            response.headers["Location"] = _with_slash(here)
     wait = response.headers.get("Retry-After", "")
     if not (wait.isascii() and wait.isdigit() and len(wait) < 4 and int(wait) <= LONGEST_WAIT):
         # keystoneauth waits between its retries for a time of its own then.
         response.headers.pop("Retry-After", None)
+
+
+def _only_adds_slash(here: str, location: str) -> bool:
+    """Whether a redirect adds no more than a slash to the path.
+
+    Services redirect /v3 to /v3/ with the address by which they know themselves: behind a proxy
+    that is another one (paste/urlmap.py). As for links in version documents, the path counts.
+    """
+    try:
+        there = urllib.parse.urlsplit(location)
+    except ValueError:
+        return False
+    return there.path == urllib.parse.urlsplit(here).path + "/"
+
+
+def _with_slash(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(path=parts.path + "/").geturl()
 
 
 def _is_same_origin(here: str, location: str) -> bool:

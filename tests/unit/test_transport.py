@@ -168,6 +168,22 @@ def test_a_redirect_on_the_same_host_is_followed(serve: Serve) -> None:
     assert get(f"{server.url}/here").json() == [1]
 
 
+def test_a_redirect_that_only_adds_a_slash_stays_on_the_host(serve: Serve) -> None:
+    """Services redirect /v3 to /v3/ at the address by which they know themselves."""
+    other = serve(always(answer(b"[2]")))
+
+    def writes(client: socket.socket) -> None:
+        if "GET /v3/?a=b " in server.requests[-1]:
+            client.sendall(answer(b"[1]"))
+        else:
+            text = answer(b"", f"Location: {other.url}/v3/", status="302 Found")
+            client.sendall(text)
+
+    server = serve(writes)
+    assert get(f"{server.url}/v3?a=b").json() == [1]
+    assert other.requests == []
+
+
 @pytest.mark.parametrize(
     ("here", "location", "same"),
     [
