@@ -118,7 +118,7 @@ def test_what_is_new_and_what_is_accepted(page: Page) -> None:
         for each in page.driver.find_elements(By.CSS_SELECTOR, "main > section")
     }
     assert "serial-shared" in sections["findings"]
-    assert "changed-by-hand" in sections["findings"]
+    assert "serial-unexplained" in sections["findings"]
     assert "invalid-value" not in sections["findings"]
     assert "invalid-value" in sections["accepted"]
     assert "Ticket 4711" in sections["accepted"]
