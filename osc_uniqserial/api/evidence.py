@@ -164,7 +164,8 @@ class RootVolume:
             age = _seconds(self.created) - _seconds(record.created)
         except ValueError:
             return None
-        return self.image_id if 0 <= age <= _BUILD else None
+        # Nova's time has no fractions: within one second nothing shows which was first.
+        return self.image_id if 0 < age <= _BUILD else None
 
 
 def _seconds(time: str) -> int:

@@ -241,7 +241,15 @@ class Cloud:
             "volume_size": 1,
             "delete_on_termination": True,
         }
-        return self._boot(name, flavor_id, host, block_device_mapping_v2=[disk])
+        while True:
+            server = self._boot(name, flavor_id, host, block_device_mapping_v2=[disk])
+            record = self.get("nova", f"/v2.1/servers/{server}")["server"]
+            (root,) = record["os-extended-volumes:volumes_attached"]
+            # Within one second nothing shows which was first.
+            if self.volume(root["id"])["created_at"][:19] != record["created"][:19]:
+                return server
+            self.raw("nova", "DELETE", f"/v2.1/servers/{server}")
+            name = f"{name}-again"
 
     def _boot(self, name: str, flavor_id: str, host: str | None, **source: Any) -> str:
         server = {"name": name, "flavorRef": flavor_id, "networks": "none", **source}

@@ -16,6 +16,7 @@ from osc_uniqserial.commands.show import COLUMNS
 from tests.unit.builders import (
     AFTER,
     BEFORE,
+    CREATED,
     EVIL,
     FALSE,
     HOST,
@@ -261,6 +262,7 @@ def test_a_volume_that_nova_made_from_an_image(cloud: Estate) -> None:
     "made",
     [
         {"created": BEFORE, "image": 1},
+        {"created": CREATED, "image": 1},
         {"created": AFTER, "image": 1},
         {"image": 2},
         {"image": 9},
@@ -271,6 +273,7 @@ def test_a_volume_that_nova_made_from_an_image(cloud: Estate) -> None:
     ],
     ids=[
         "older",
+        "same-second",
         "migrated",
         "image-changed",
         "image-gone",

@@ -19,6 +19,7 @@ from tests.unit.builders import (
     M_NONE,
     M_OS,
     M_UNIQUE,
+    MADE,
     OPEN,
     TRAIT_KEYS,
     TRAIT_UNIQUE,
@@ -263,7 +264,7 @@ def test_a_volume_backed_server_takes_its_root_volume(
     )
     volume = {
         "id": VOLUME_ID,
-        "created_at": f"{record['created'][:-1]}.000001",
+        "created_at": f"{MADE[:-1]}.000001",
         "volume_image_metadata": {"image_id": IMAGE_ID, **IMAGE_FALSE},
     }
     fake.http.get(f"{CINDER}/volumes/{VOLUME_ID}", json={"volume": volume})
