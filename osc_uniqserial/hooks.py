@@ -9,6 +9,7 @@ loaded already.
 
 from __future__ import annotations
 
+import abc
 import argparse
 import dataclasses
 import functools
@@ -272,6 +273,7 @@ class _WatchHook(_SetHook):
             command.take_action = functools.partial(self._take_action, command.take_action)
         return parsed_args
 
+    @abc.abstractmethod
     def explained(
         self,
         error: Exception,
@@ -280,7 +282,6 @@ class _WatchHook(_SetHook):
         properties: Mapping[str, str],
     ) -> Exception:
         """Return the error to raise in the place of one of the request."""
-        raise NotImplementedError
 
     def _take_action(
         self, take_action: Callable[[argparse.Namespace], Any], parsed_args: argparse.Namespace

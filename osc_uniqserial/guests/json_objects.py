@@ -201,7 +201,9 @@ class _Scanner:
         """
         while at < len(piece):
             if self._in_text:
-                at = _TEXT.match(piece, at).end()  # type: ignore[union-attr]
+                rest = _TEXT.match(piece, at)
+                # It matches an empty text too; the types do not show that.
+                at = rest.end() if rest else at
                 next_ = piece[at : at + 1]
                 if next_ == b'"':
                     self._in_text = False
