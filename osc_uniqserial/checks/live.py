@@ -45,25 +45,30 @@ _RESTART = Remedy(
 )
 
 _READ_IT = Remedy("Read the serial number in the guest as root, or in libvirt (--libvirt-uri)")
-_WRONG_MODE = Remedy(
-    "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
-    " serial number is still wrong, correct the declaration of the mode: provider.yaml, or"
-    " --host-mode",
-    ("openstack server reboot --hard SERVER",),
-)
+
+
+def _try_one(otherwise: str) -> Remedy:
+    """Return the remedy that shows by one restart what the host gives now.
+
+    :param otherwise: what to do where that restart does not help
+    """
+    return Remedy(
+        "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
+        f" serial number is still wrong, {otherwise}",
+        ("openstack server reboot --hard SERVER",),
+    )
+
+
+_WRONG_MODE = _try_one("correct the declaration of the mode: provider.yaml, or --host-mode")
 #: Where no guest of the host shows what the host gives: one restart does.
-_TRY_ONE = Remedy(
-    "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
-    " serial number is still wrong, or if it was restarted since the driver or the mode was"
-    " installed, the host does not do what it declares: check compute_driver and"
-    " [libvirt]sysinfo_serial on the host, and its provider.yaml",
-    ("openstack server reboot --hard SERVER",),
+_TRY_ONE = _try_one(
+    "or if it was restarted since the driver or the mode was installed, the host does not do what"
+    " it declares: check compute_driver and [libvirt]sysinfo_serial on the host, and its"
+    " provider.yaml"
 )
-_NOT_HONOURED = Remedy(
-    "openstack server reboot --hard SERVER, for one of the servers, and verify it again. If its"
-    " serial number is still wrong, install nova-uniqserial's compute driver on the host again and"
-    " restart nova-compute, or remove the promise",
-    ("openstack server reboot --hard SERVER",),
+_NOT_HONOURED = _try_one(
+    "install nova-uniqserial's compute driver on the host again and restart nova-compute, or remove"
+    " the promise"
 )
 
 
