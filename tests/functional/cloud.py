@@ -249,7 +249,6 @@ class Cloud:
             if self.volume(root["id"])["created_at"][:19] != record["created"][:19]:
                 return server
             self.raw("nova", "DELETE", f"/v2.1/servers/{server}")
-            name = f"{name}-again"
 
     def _boot(self, name: str, flavor_id: str, host: str | None, **source: Any) -> str:
         server = {"name": name, "flavorRef": flavor_id, "networks": "none", **source}

@@ -182,7 +182,7 @@ def test_a_root_volume_that_nova_made(
     for value in ("true", "no"):
         args = ("volume", "set", "--image-property", f"hw_unique_serial={value}", root["id"])
         cloud.openstack(*args)
-        shown = cloud.show(name, clouds_yaml=proxy.clouds_yaml)
+        shown = cloud.show(server, clouds_yaml=proxy.clouds_yaml)
         assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "current-image")
         assert (shown["serial_source"], shown["decided_by"]) == ("instance-uuid", "image")
     assert len(proxy.api_requests()) <= 2 * 17
