@@ -21,7 +21,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 #: The flavor extra spec. Aggregates carry it too.
 FLAVOR_KEY = "hw:unique_serial"
-#: The image property. Aggregates carry it too.
+#: The image property, and the key of a server's own request in its metadata. Aggregates carry it
+#: too.
 IMAGE_KEY = "hw_unique_serial"
 
 #: What :func:`parse` accepts, in any case and with blanks around it: the strict
@@ -36,10 +37,13 @@ TRAIT_KEYS = "CUSTOM_UNIQUE_SERIAL_KEYS"
 #: On a host that honours the keys, an image's false may show the host's own serial: its compute
 #: option ``[unique_serial] image_may_show_host``, which no API shows otherwise.
 TRAIT_IMAGE_MAY_SHOW_HOST = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
+#: On a host that honours the keys, the request of a server counts: its compute option
+#: ``[unique_serial] server_may_ask``. Older drivers do not report it.
+TRAIT_SERVER_MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
 
 
 class Setting(enum.Enum):
-    """What a flavor or an image says."""
+    """What a flavor, an image or a server says."""
 
     UNIQUE = "unique"
     HOST = "host"
@@ -73,6 +77,7 @@ class DecidedBy(enum.Enum):
 
     FLAVOR = "flavor"
     IMAGE = "image"
+    SERVER = "server"
     HOST = "host"
     NONE = "none"
 
@@ -83,6 +88,7 @@ class Evidence(enum.Enum):
     FROZEN = "frozen"
     CURRENT_IMAGE = "current-image"
     EMBEDDED_FLAVOR = "embedded-flavor"
+    SERVER_METADATA = "server-metadata"
     REQUIRED_TRAIT = "required-trait"
     TRAIT = "trait"
     TRAIT_ABSENT = "trait-absent"
@@ -96,7 +102,13 @@ MODE_TRAITS: Mapping[str, HostMode] = {
     "CUSTOM_SYSINFO_SERIAL_" + mode.name: mode for mode in HostMode
 }
 #: Every trait of this project.
-TRAITS = (TRAIT_UNIQUE, TRAIT_KEYS, TRAIT_IMAGE_MAY_SHOW_HOST, *MODE_TRAITS)
+TRAITS = (
+    TRAIT_UNIQUE,
+    TRAIT_KEYS,
+    TRAIT_IMAGE_MAY_SHOW_HOST,
+    TRAIT_SERVER_MAY_ASK,
+    *MODE_TRAITS,
+)
 
 _SOURCE_OF_MODE = {
     HostMode.UNIQUE: SerialSource.INSTANCE_UUID,
@@ -123,7 +135,7 @@ UNSET = Value(Setting.UNSET)
 
 
 def parse(raw: str | bool | None) -> Value:
-    """Parse the stored text of either key.
+    """Parse the stored text of a key.
 
     :param raw: the stored text, None when the key is not there; Nova's API
         returns a frozen image property as a JSON boolean
@@ -143,10 +155,13 @@ def parse(raw: str | bool | None) -> Value:
 
 @dataclasses.dataclass(frozen=True)
 class SettingInput:
-    """What a flavor or an image says; ``value`` is None when it is unknown."""
+    """What a flavor, an image or a server says; ``value`` is None when it is unknown."""
 
     value: Value | None = UNSET
     evidence: Evidence | None = None
+
+
+NOTHING_SAID = SettingInput()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +176,8 @@ class HostInput:
         kvm/qemu, or neither i686 nor x86_64)
     :ivar image_may_show_host: its compute option of that name; False makes an image's false
         count as unset. Means something only where honours is True
+    :ivar server_may_ask: its compute option of that name; None when unknown. Means something only
+        where honours is not False
     :ivar contradiction: traits that cannot all be true, sorted
     """
 
@@ -169,6 +186,7 @@ class HostInput:
     meets_unique: bool = False
     smbios: bool = True
     image_may_show_host: bool = True
+    server_may_ask: bool | None = None
     mode_evidence: Evidence | None = None
     honours_evidence: Evidence | None = None
     meets_unique_evidence: Evidence | None = None
@@ -195,26 +213,33 @@ class EffectivePolicy:
         return server_id if self.source is SerialSource.INSTANCE_UUID else None
 
 
-def requested(flavor: Setting, image: Setting) -> tuple[Setting, DecidedBy]:
-    """Join what flavor and image ask for, and say which of them decided.
+def requested(
+    flavor: Setting, image: Setting, server: Setting = Setting.UNSET
+) -> tuple[Setting, DecidedBy]:
+    """Join what flavor, image and server ask for, and say which of them decided.
 
-    Specification: either true asks for unique, even against an explicit
-    false; else either false asks for the host's own serial. An invalid value
-    counts as unset: a typo must never take a serial away.
+    Specification: a true of flavor or image asks for unique, even against an explicit false; else a
+    false of either asks for the host's own serial. Beyond the specification, a true of the server
+    asks for unique too; its false means nothing, so that no tenant can show a host by it. An
+    invalid value counts as unset: a typo must never take a serial away.
     """
-    for wanted in (Setting.UNIQUE, Setting.HOST):
-        if flavor is wanted:
-            return wanted, DecidedBy.FLAVOR
-        if image is wanted:
-            return wanted, DecidedBy.IMAGE
+    if flavor is Setting.UNIQUE:
+        return Setting.UNIQUE, DecidedBy.FLAVOR
+    if image is Setting.UNIQUE:
+        return Setting.UNIQUE, DecidedBy.IMAGE
+    if server is Setting.UNIQUE:
+        return Setting.UNIQUE, DecidedBy.SERVER
+    if flavor is Setting.HOST:
+        return Setting.HOST, DecidedBy.FLAVOR
+    if image is Setting.HOST:
+        return Setting.HOST, DecidedBy.IMAGE
     return Setting.UNSET, DecidedBy.HOST
 
 
 def _outcome(
-    flavor: Setting, image: Setting, mode: HostMode, honours: bool
+    wish: Setting, by: DecidedBy, mode: HostMode, honours: bool
 ) -> tuple[SerialSource, DecidedBy]:
     """Decide with every input known."""
-    wish, by = requested(flavor, image)
     if honours and wish is Setting.UNIQUE:
         return SerialSource.INSTANCE_UUID, by
     if honours and wish is Setting.HOST:
@@ -223,7 +248,12 @@ def _outcome(
     return _SOURCE_OF_MODE[mode], DecidedBy.HOST
 
 
-def resolve(flavor: SettingInput, image: SettingInput, host: HostInput) -> EffectivePolicy:
+def resolve(
+    flavor: SettingInput,
+    image: SettingInput,
+    host: HostInput,
+    server: SettingInput = NOTHING_SAID,
+) -> EffectivePolicy:
     """Resolve the effective policy of one guest on one host.
 
     Every value that an unknown input could have is tried; what all of them
@@ -232,9 +262,11 @@ def resolve(flavor: SettingInput, image: SettingInput, host: HostInput) -> Effec
     """
     flavors = _settings(flavor.value)
     images = _settings(image.value)
+    servers = _settings(server.value)
     if not host.image_may_show_host:
         images = {Setting.UNSET if said is Setting.HOST else said for said in images}
-    wishes = {requested(*pair)[0] for pair in itertools.product(flavors, images)}
+    requests = list(itertools.product(flavors, images, servers))
+    wishes = {requested(*request)[0] for request in requests}
     wish = wishes.pop() if len(wishes) == 1 else None
 
     if not host.smbios:
@@ -242,12 +274,17 @@ def resolve(flavor: SettingInput, image: SettingInput, host: HostInput) -> Effec
 
     modes = list(HostMode) if host.mode is None else [host.mode]
     honours = [True, False] if host.honours is None else [host.honours]
+    may_ask = [True, False] if host.server_may_ask is None else [host.server_may_ask]
     # What the host is known to meet says nothing of its mode, and nothing at all
     # where mode and driver are known.
     promised = host.meets_unique and (host.mode is None or host.honours is None)
     outcomes = set()
-    for said_flavor, said_image, mode, obeys in itertools.product(flavors, images, modes, honours):
-        source, by = _outcome(said_flavor, said_image, mode, obeys)
+    for (said_flavor, said_image, said_server), mode, obeys, asks in itertools.product(
+        requests, modes, honours, may_ask
+    ):
+        counts = requested(said_flavor, said_image, said_server if asks else Setting.UNSET)
+        source, by = _outcome(*counts, mode, obeys)
+        # It was promised for what flavor and image ask for.
         if promised and requested(said_flavor, said_image)[0] is Setting.UNIQUE:
             source = SerialSource.INSTANCE_UUID
         outcomes.add((source, by))
@@ -292,6 +329,7 @@ def host_from_traits(traits: Collection[str]) -> HostInput:
         honours=honours,
         meets_unique=meets_unique,
         image_may_show_host=not honours or TRAIT_IMAGE_MAY_SHOW_HOST in traits,
+        server_may_ask=honours and TRAIT_SERVER_MAY_ASK in traits,
         mode_evidence=Evidence.TRAIT if mode else None,
         honours_evidence=Evidence.TRAIT if honours else Evidence.TRAIT_ABSENT,
         meets_unique_evidence=Evidence.TRAIT if meets_unique else None,

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -69,6 +71,7 @@ SOURCES = {
 DECIDERS = {
     "f": DecidedBy.FLAVOR,
     "i": DecidedBy.IMAGE,
+    "s": DecidedBy.SERVER,
     "h": DecidedBy.HOST,
     "-": DecidedBy.NONE,
     "": DecidedBy.NONE,
@@ -115,6 +118,58 @@ def test_resolve_follows_the_table(
     assert result.decided_by is DECIDERS[cell[1:]]
 
 
+#: Of each block in policy_server.txt: whether the driver honours the keys, and whether the server
+#: may ask.
+SERVER_BLOCKS: list[tuple[bool | None, bool | None]] = [
+    (True, True),
+    (True, False),
+    (True, None),
+    (False, None),
+    (None, None),
+]
+ServerRow = tuple[str, str, str, str, HostMode | None, bool | None, bool | None, str]
+
+
+def server_rows() -> Iterator[ServerRow]:
+    server = ""
+    for line in Path(__file__).with_name("policy_server.txt").read_text().splitlines():
+        if line.startswith("server "):
+            server = line.split()[1]
+        elif not line.startswith("#"):
+            head, *blocks = line.split("|")
+            flavor, image, wish = head.split()
+            for (honours, may_ask), block in zip(SERVER_BLOCKS, blocks, strict=True):
+                for mode, cell in zip(MODES, block.split(), strict=True):
+                    yield flavor, image, server, wish, mode, honours, may_ask, cell
+
+
+def test_the_table_of_servers_holds_every_combination_once() -> None:
+    words = [*TEXTS, "?"]
+    expected = set(itertools.product(words, words, ("true", "?"), MODES, SERVER_BLOCKS))
+    found = [(f, i, s, mode, (honours, may)) for f, i, s, _, mode, honours, may, _ in server_rows()]
+    assert len(found) == len(expected) == 1500
+    assert set(found) == expected
+
+
+def test_resolve_follows_the_table_of_servers() -> None:
+    for row in server_rows():
+        flavor, image, server, wish, mode, honours, may_ask, cell = row
+        host = HostInput(mode, honours, server_may_ask=may_ask)
+        result = policy.resolve(said(flavor), said(image), host, said(server))
+        assert result.requested == (None if wish == "?" else Setting(wish)), row
+        assert result.source is SOURCES[cell[0]], row
+        assert result.decided_by is DECIDERS[cell[1:]], row
+
+
+@pytest.mark.parametrize("server", ["false", "unset", "junk"])
+@pytest.mark.parametrize("may_ask", [True, False, None])
+def test_only_true_has_a_meaning_on_a_server(server: str, may_ask: bool | None) -> None:
+    for flavor, image, _wish, mode, honours, _cell in rows():
+        without = policy.resolve(said(flavor), said(image), HostInput(mode, honours))
+        host = HostInput(mode, honours, server_may_ask=may_ask)
+        assert policy.resolve(said(flavor), said(image), host, said(server)) == without
+
+
 def test_only_the_server_uuid_can_be_predicted() -> None:
     for *_, cell in rows():
         result = policy.EffectivePolicy(None, SOURCES[cell[0]], DecidedBy.NONE)
@@ -144,6 +199,59 @@ def test_unknown_only_where_outcomes_differ(
         assert len(filled) > 1
     else:
         assert filled == {whole.source}
+
+
+hosts = st.builds(
+    HostInput,
+    modes,
+    honours_values,
+    meets_unique=st.booleans(),
+    smbios=st.booleans(),
+    image_may_show_host=st.booleans(),
+    server_may_ask=honours_values,
+)
+
+
+@given(settings, settings, hosts, settings)
+def test_a_server_never_takes_a_serial_away_and_never_shows_a_host(
+    flavor: SettingInput, image: SettingInput, host: HostInput, server: SettingInput
+) -> None:
+    without = policy.resolve(flavor, image, host)
+    asked = policy.resolve(flavor, image, host, server)
+    if without.source is SerialSource.INSTANCE_UUID:
+        assert asked.source is SerialSource.INSTANCE_UUID
+    # Otherwise its own serial number, or what it would be without the server's word, or either.
+    possible = {without.source, SerialSource.INSTANCE_UUID, SerialSource.UNKNOWN}
+    assert asked.source in possible
+
+
+@given(modes, honours_values, honours_values)
+def test_no_promise_proves_that_a_servers_request_is_met(
+    mode: HostMode | None, honours: bool | None, may_ask: bool | None
+) -> None:
+    """An aggregate or CUSTOM_UNIQUE_SERIAL promises what flavor and image ask for."""
+    host = HostInput(mode, honours, server_may_ask=may_ask)
+    promised = dataclasses.replace(host, meets_unique=True)
+    unset, true = SettingInput(), said("true")
+    without = policy.resolve(unset, unset, host, true)
+    assert policy.resolve(unset, unset, promised, true) == without
+    if without.source is SerialSource.INSTANCE_UUID:
+        assert mode is HostMode.UNIQUE or (honours and may_ask)
+
+
+@given(settings, settings, hosts, settings)
+def test_unknown_inputs_of_a_server_matter(
+    flavor: SettingInput, image: SettingInput, host: HostInput, server: SettingInput
+) -> None:
+    whole = policy.resolve(flavor, image, host, server).source
+    filled = {
+        policy.resolve(
+            flavor, image, dataclasses.replace(host, server_may_ask=may_ask), one_server
+        ).source
+        for one_server in ([server] if server.value else [said(word) for word in TEXTS])
+        for may_ask in ([True, False] if host.server_may_ask is None else [host.server_may_ask])
+    }
+    assert whole is (filled.pop() if len(filled) == 1 else SerialSource.UNKNOWN)
 
 
 @given(settings, settings, modes)
@@ -279,8 +387,18 @@ def test_one_mode_trait_is_the_mode(mode: HostMode) -> None:
 
 def test_no_trait_tells_only_that_the_keys_are_not_honoured() -> None:
     assert policy.host_from_traits(()) == HostInput(
-        mode=None, honours=False, honours_evidence=Evidence.TRAIT_ABSENT
+        mode=None, honours=False, server_may_ask=False, honours_evidence=Evidence.TRAIT_ABSENT
     )
+
+
+@pytest.mark.parametrize("may_ask", [True, False])
+def test_a_driver_reports_whether_a_server_may_ask(may_ask: bool) -> None:
+    traits = {TRAIT_UNIQUE, TRAIT_KEYS, mode_trait("AUTO")}
+    if may_ask:
+        traits.add(policy.TRAIT_SERVER_MAY_ASK)
+    assert policy.host_from_traits(traits).server_may_ask is may_ask
+    # Without our driver nothing obeys a server.
+    assert policy.host_from_traits({policy.TRAIT_SERVER_MAY_ASK}).server_may_ask is False
 
 
 @pytest.mark.parametrize("mode", list(HostMode))
