@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute driver: libvirt's, with the serial number that flavor and image ask for.
+"""The compute driver: libvirt's, with the serial number that flavor, image and server ask for.
 
 Source of what is overridden: nova/virt/libvirt/driver.py, _get_guest_config_sysinfo, the one
 method that sets the serial number; Nova calls it wherever it makes a domain's XML.
@@ -19,6 +19,8 @@ from nova_uniqserial import compatibility, image_meta
 from nova_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
+    NOTHING_SAID,
+    UNSET,
     HostInput,
     HostMode,
     SerialSource,
@@ -46,6 +48,13 @@ _READERS = {
     SerialSource.HOST_AUTO: "_get_host_sysinfo_serial_auto",
 }
 
+#: Where the settings are stored, as log lines name it.
+_WHERE = (
+    f"{FLAVOR_KEY} of the flavor",
+    f"{IMAGE_KEY} of the image",
+    f"{IMAGE_KEY} in the metadata of the server",
+)
+
 #: Instances with junk that are remembered.
 _TOLD_AT_MOST = 1000
 
@@ -71,6 +80,7 @@ class UniqueSerialMixin(TraitsMixin):
             mode=self._host_mode,
             honours=True,
             image_may_show_host=self._image_may_show_host,
+            server_may_ask=self._server_may_ask,
         )
         #: Instances whose junk was logged, with the junk.
         self._told: set[tuple[str, str, str]] = set()
@@ -89,7 +99,7 @@ class UniqueSerialMixin(TraitsMixin):
         """Start, and warn when the host's own identity cannot be read."""
         super().init_host(host)
         own = HostMode.AUTO if self._host_mode is HostMode.UNIQUE else self._host_mode
-        source = resolve(SettingInput(), SettingInput(), HostInput(own, honours=True)).source
+        source = resolve(NOTHING_SAID, NOTHING_SAID, HostInput(own, honours=True)).source
         if self._why_no_serials() or source not in _READERS:
             return
         try:
@@ -110,14 +120,18 @@ class UniqueSerialMixin(TraitsMixin):
         return sysinfo
 
     def _serial(self, instance: Any) -> str | None:
-        flavor, image = self._settings(instance)
-        policy = resolve(SettingInput(flavor), SettingInput(image), self._host_policy)
+        flavor, image, server = self._settings(instance)
+        policy = resolve(
+            SettingInput(flavor), SettingInput(image), self._host_policy, SettingInput(server)
+        )
         LOG.debug(
-            "Serial number: %s, decided by the %s (flavor: %s, image: %s, host mode: %s).",
+            "Serial number: %s, decided by the %s (flavor: %s, image: %s, server: %s, host mode:"
+            " %s).",
             policy.source.value,
             policy.decided_by.value,
             flavor.setting.value,
             image.setting.value,
+            server.setting.value,
             self._host_mode.value,
             instance=instance,
         )
@@ -125,25 +139,33 @@ class UniqueSerialMixin(TraitsMixin):
             return self._read_host_serial(policy.source)
         return policy.expected_serial(instance.uuid)
 
-    def _settings(self, instance: Any) -> tuple[Value, Value]:
-        """Read the raw text of both keys: no request, both are with the instance already."""
+    def _settings(self, instance: Any) -> tuple[Value, Value, Value]:
+        """Read the settings of flavor, image and server.
+
+        Nova loads all three with the instance. Where it did not load the metadata, reading them
+        sends one request (nova/objects/instance.py, obj_load_attr).
+        """
         flavor = instance.flavor
         specs = flavor.extra_specs if "extra_specs" in flavor else {}
-        values = parse(specs.get(FLAVOR_KEY)), parse(instance.system_metadata.get(_FROZEN_KEY))
-        for key, value in zip((FLAVOR_KEY, IMAGE_KEY), values):
+        values = (
+            parse(specs.get(FLAVOR_KEY)),
+            parse(instance.system_metadata.get(_FROZEN_KEY)),
+            parse(instance.metadata.get(IMAGE_KEY)) if self._server_may_ask else UNSET,
+        )
+        for where, value in zip(_WHERE, values):
             if value.setting is Setting.INVALID:
-                self._tell_of_junk(instance, key, str(value.raw))
+                self._tell_of_junk(instance, where, str(value.raw))
         return values
 
-    def _tell_of_junk(self, instance: Any, key: str, raw: str) -> None:
-        if (instance.uuid, key, raw) not in self._told:
+    def _tell_of_junk(self, instance: Any, where: str, raw: str) -> None:
+        if (instance.uuid, where, raw) not in self._told:
             if len(self._told) >= _TOLD_AT_MOST:
                 # Tenants choose how many there are: rather tell again than keep them all.
                 self._told.clear()
-            self._told.add((instance.uuid, key, raw))
+            self._told.add((instance.uuid, where, raw))
             LOG.warning(
                 "%s is %r, which is neither true nor false: it counts as not set.",
-                key,
+                where,
                 raw,
                 instance=instance,
             )

@@ -31,6 +31,23 @@ Related options:
 * ``[libvirt]sysinfo_serial``
 """,
     ),
+    cfg.BoolOpt(
+        "server_may_ask",
+        default=True,
+        help="""
+Whether the metadata ``hw_unique_serial=true`` of a server asks for a serial number of its own.
+
+Users can set the metadata of their servers at any time. It counts when Nova next makes the
+definition of the guest: at a hard reboot, stop and start, resize, cold migration, evacuation,
+rebuild or unshelve. Only true has a meaning: no user can show a host by it.
+
+With false here, the metadata counts for nothing on this host.
+
+Related options:
+
+* ``[libvirt]sysinfo_serial``
+""",
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ from nova_uniqserial.policy import (
     IMAGE_KEY,
     TRAIT_IMAGE_MAY_SHOW_HOST,
     TRAIT_KEYS,
+    TRAIT_SERVER_MAY_ASK,
     TRAIT_UNIQUE,
     TRAITS,
     HostMode,
@@ -53,6 +54,7 @@ class TraitsMixin:
         super().__init__(*args, **kwargs)
         self._host_mode = _host_mode()
         self._image_may_show_host: bool = CONF.unique_serial.image_may_show_host
+        self._server_may_ask: bool = CONF.unique_serial.server_may_ask
 
     def _why_no_serials(self) -> str | None:
         """Say why the guests of this host get no serial number; None when they get one."""
@@ -73,11 +75,12 @@ class TraitsMixin:
         else:
             LOG.info(
                 "%s and %s are honoured on this host. Host mode ([libvirt]sysinfo_serial): %s. "
-                "[unique_serial]image_may_show_host: %s.",
+                "[unique_serial]image_may_show_host: %s, server_may_ask: %s.",
                 FLAVOR_KEY,
                 IMAGE_KEY,
                 self._host_mode.value,
                 str(self._image_may_show_host).lower(),
+                str(self._server_may_ask).lower(),
             )
         self._warn_of_declared_traits()
 
@@ -128,4 +131,6 @@ class TraitsMixin:
         true = {TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(self._host_mode)}
         if self._image_may_show_host:
             true.add(TRAIT_IMAGE_MAY_SHOW_HOST)
+        if self._server_may_ask:
+            true.add(TRAIT_SERVER_MAY_ASK)
         return true
