@@ -8,7 +8,6 @@ import enum
 import functools
 from collections.abc import Collection, Iterable, Sequence
 
-from osc_uniqserial import policy
 from osc_uniqserial.effective.migration_targets import MigrationTargets
 from osc_uniqserial.metadefs import Comparison
 from osc_uniqserial.model.cloud import (
@@ -18,7 +17,6 @@ from osc_uniqserial.model.cloud import (
     Host,
     Needs,
     Unchecked,
-    requires_unique,
 )
 from osc_uniqserial.policy import (
     EffectivePolicy,
@@ -93,7 +91,7 @@ class Cloud:
 
     def assess(self, case: Case) -> Assessment:
         """Return the assessment of a case."""
-        return Assessment(case, policy.resolve(case.flavor.used, case.image.used, case.host))
+        return Assessment(case, case.resolve())
 
 
 class Missing(enum.Enum):
@@ -131,11 +129,6 @@ class Assessment:
     def required(self) -> Needs:
         """The traits of this project that flavor and image require."""
         return tuple(each for each in self.case.needs if each[1] == "required")
-
-    @property
-    def requires_unique(self) -> bool:
-        """Whether scheduling keeps the servers on hosts that meet a request for unique."""
-        return requires_unique(self.case.needs)
 
     @property
     def is_lost(self) -> bool:

@@ -21,9 +21,8 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from osc_uniqserial import policy
 from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.model.cloud import Case, ServerFacts, requires_unique
+from osc_uniqserial.model.cloud import Case, ServerFacts
 from osc_uniqserial.model.finding import Remedy
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import (
@@ -405,7 +404,7 @@ class Verification:
         case = server.case
         expected = self._policies.get(case)
         if expected is None:
-            expected = policy.resolve(case.flavor.used, case.image.used, case.host)
+            expected = case.resolve()
             self._policies[case] = expected
         kind, whose = self.readings.classify(reading, server.host, expected.source)
         if (
@@ -546,7 +545,7 @@ class Verification:
             return _unexplained(about, should, may_wait=bool(since) or not fitting)
         if since:
             return _pending(about, f"{about.live}, and gets {should}", since)
-        placed = about.ignores_request and requires_unique(about.server.case.needs)
+        placed = about.ignores_request and about.server.case.is_bound_to_unique
         if not fitting and not placed:
             return _unproven(about, should)
         # Any host's identity meets a request for host: the mode decides which one it is.

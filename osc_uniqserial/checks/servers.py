@@ -99,7 +99,7 @@ def changes_on_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
     """Servers that have their UUID as serial, and another serial on a possible target host."""
     if server.effective.source is not SerialSource.INSTANCE_UUID:
         return
-    if server.effective.requested is Setting.UNIQUE and server.requires_unique:
+    if server.case.is_bound_to_unique:
         return
     outlook = cloud.targets.outlook(server.case)
     if outlook and outlook.changing:

@@ -10,7 +10,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 
-from osc_uniqserial import policy
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.model.cloud import Case, Fleet, ServerFacts
 from osc_uniqserial.policy import HostMode, SerialSource, Setting
@@ -74,7 +73,7 @@ class ServerCounts:
             key = (name, name is not None or case.placed)
             known = case.host
             counts = hosts.setdefault(key, HostCounts(name, known.mode, known.honours, key[1]))
-            effective = policy.resolve(case.flavor.used, case.image.used, known)
+            effective = case.resolve()
             counts.sources[effective.source] += count
             counts.requested[effective.requested] += count
         return sorted(

@@ -9,7 +9,6 @@ from typing import Literal
 
 from osc_uniqserial import policy
 from osc_uniqserial.effective.migration_targets import MigrationTargets
-from osc_uniqserial.model import cloud
 from osc_uniqserial.model.cloud import Case, FlavorPart, Fleet, ImagePart, Moves, ServerFacts
 from osc_uniqserial.policy import DecidedBy, EffectivePolicy, Evidence, SerialSource, Setting
 from osc_uniqserial.text import NAMES_SHOWN, quoted, some
@@ -83,7 +82,7 @@ class Explanations:
 
     def _make(self, server: ServerFacts) -> Explanation:
         case = server.case
-        effective = policy.resolve(case.flavor.used, case.image.used, case.host)
+        effective = case.resolve()
         moves = None
         if self._targets and needs_other_hosts(case, effective):
             moves = self._targets.moves(case, server.on)
@@ -117,9 +116,7 @@ def _meaning(value: policy.Value) -> Setting:
 
 def needs_other_hosts(case: Case, effective: EffectivePolicy) -> bool:
     """Whether the other hosts decide if the serial survives a move."""
-    return effective.source is SerialSource.INSTANCE_UUID and not (
-        effective.requested is Setting.UNIQUE and cloud.requires_unique(case.needs)
-    )
+    return effective.source is SerialSource.INSTANCE_UUID and not case.is_bound_to_unique
 
 
 def build(server: ServerFacts, moves: Moves | None) -> Explanation:
@@ -128,7 +125,7 @@ def build(server: ServerFacts, moves: Moves | None) -> Explanation:
     :param moves: the effect of a move to the other hosts; None when it is unknown
     """
     case = server.case
-    effective = policy.resolve(case.flavor.used, case.image.used, case.host)
+    effective = case.resolve()
     survives: bool | None = None
     if effective.source in HOST_SOURCES:
         survives = False

@@ -11,6 +11,9 @@ from osc_uniqserial import policy
 from osc_uniqserial.model.cloud import Case, Fleet, Host, Moves, Needs
 from osc_uniqserial.policy import Evidence, HostInput, SerialSource, SettingInput
 
+#: The settings of flavor, image and server.
+_Inputs = tuple[SettingInput, SettingInput, SettingInput]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outlook:
@@ -62,12 +65,11 @@ class MigrationTargets:
     def outlook(self, case: Case) -> Outlook | None:
         """Return the effect of a move on the servers of a case; None when it is unknown."""
         # The request on any host: a host's options may overrule an image.
-        wish = policy.resolve(case.flavor.used, case.image.used, HostInput()).requested
+        wish = case.resolve(HostInput()).requested
         if wish is None or case.host.mode is None:
             return None
-        changing, doubtful = self._outcomes(
-            case.flavor.used, case.image.used, case.needs, case.image.architecture
-        )
+        inputs = (case.flavor.used, case.image.used, case.server)
+        changing, doubtful = self._outcomes(inputs, case.needs, case.image.architecture)
         return Outlook(self._targets, changing, doubtful, case.bounded)
 
     def moves(self, case: Case, own: Host | None) -> Moves | None:
@@ -91,7 +93,7 @@ class MigrationTargets:
         )
 
     def _sort_out(
-        self, flavor: SettingInput, image: SettingInput, needs: Needs, architecture: str | None
+        self, inputs: _Inputs, needs: Needs, architecture: str | None
     ) -> tuple[dict[str, Host], dict[str, Host]]:
         """Return the hosts that change the serial, and those where this is unknown."""
         changing: dict[str, Host] = {}
@@ -100,7 +102,7 @@ class MigrationTargets:
             if not _allows(host, needs):
                 continue
             smbios = host.hypervisor.writes_sysinfo(architecture)
-            source = self._source(flavor, image, host.input, smbios)
+            source = self._source(inputs, host.input, smbios)
             if source is SerialSource.INSTANCE_UUID:
                 continue
             # Whether a host of a down cell is enabled is unknown.
@@ -109,12 +111,11 @@ class MigrationTargets:
         return changing, doubtful
 
 
-def _source(
-    flavor: SettingInput, image: SettingInput, host: HostInput, smbios: bool
-) -> SerialSource:
+def _source(inputs: _Inputs, host: HostInput, smbios: bool) -> SerialSource:
     if not smbios:
         return SerialSource.ABSENT
-    source = policy.resolve(flavor, image, host).source
+    flavor, image, server = inputs
+    source = policy.resolve(flavor, image, host, server).source
     if host.meets_unique_evidence is Evidence.DECLARED and source is SerialSource.INSTANCE_UUID:
         # An aggregate's declaration covers the servers that are already there.
         return SerialSource.UNKNOWN

@@ -16,7 +16,15 @@ from typing import Any, ClassVar
 
 from osc_uniqserial import policy
 from osc_uniqserial.model.finding import Resource
-from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, HostMode, Setting, SettingInput, Value
+from osc_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    NOTHING_SAID,
+    HostMode,
+    Setting,
+    SettingInput,
+    Value,
+)
 
 #: A setting that is hidden from this user.
 UNREADABLE = SettingInput(None, policy.Evidence.UNREADABLE)
@@ -447,6 +455,7 @@ class Unchecked:
 class Case:
     """The inputs that decide a serial, shared by many servers; two cases are never equal.
 
+    :ivar server: the request of the server itself, in its metadata
     :ivar host: facts about the host, for guests of this architecture
     :ivar host_visible: False when the host is hidden from this user
     :ivar reachable: False when the server's cell is down and Nova returned a minimal record
@@ -461,6 +470,22 @@ class Case:
     reachable: bool
     pinned: bool
     placed: bool
+    server: SettingInput = NOTHING_SAID
+
+    def resolve(self, host: policy.HostInput | None = None) -> policy.EffectivePolicy:
+        """Return the effective policy on a host, by default on its own."""
+        return policy.resolve(
+            self.flavor.used, self.image.used, self.host if host is None else host, self.server
+        )
+
+    @property
+    def is_bound_to_unique(self) -> bool:
+        """Whether flavor or image ask for unique, and keep the server on hosts that give it.
+
+        The trait for that proves nothing about a request of the server itself.
+        """
+        wish = policy.resolve(self.flavor.used, self.image.used, policy.HostInput()).requested
+        return wish is Setting.UNIQUE and requires_unique(self.needs)
 
     @property
     def needs(self) -> Needs:
