@@ -53,8 +53,8 @@ _FIRST_DISK = re.compile(r"/dev/[a-z]+da")
 _NO_FLAVOR = FlavorCopy()
 #: The most combinations of host, flavor and image that are kept.
 _KEPT = 20_000
-#: What decides the case of a server: host, node, flavor part, image part, flags.
-_Key = tuple[str | None, str | None, int, int, bool, bool, bool, bool]
+#: What decides the case of a server: host, node, flavor part, image part, request, flags.
+_Key = tuple[str | None, str | None, int, int, int, bool, bool, bool, bool]
 
 
 def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPart:
@@ -342,6 +342,7 @@ class ServerEvidence:
         self._parts: dict[object, Any] = {}
         self._flavor_parts: dict[object, FlavorPart] = {}
         self._image_parts: dict[object, ImagePart] = {}
+        self._requests: dict[str | None, SettingInput] = {}
         self._inputs: dict[object, HostInput] = {}
         self._by_parts: dict[object, Case] = {}
         self._cases: dict[_Key, tuple[Host | None, Case]] = {}
@@ -357,6 +358,10 @@ class ServerEvidence:
         if flavor is None:
             flavor = self._flavor(flavor_key, specs)
         image_id, image = self._image(record)
+        metadata = record.metadata
+        request = UNREADABLE
+        if metadata is not None:
+            request = self._requests.get(metadata.request) or self._request(metadata.request)
         placed = visible = True
         if host is None:
             placed, visible = record.has_host, record.shows_host
@@ -365,6 +370,7 @@ class ServerEvidence:
             record.node,
             id(flavor),
             id(image),
+            id(request),
             placed,
             visible,
             record.is_reachable,
@@ -372,7 +378,7 @@ class ServerEvidence:
         )
         found = self._cases.get(key)
         if found is None:
-            found = self._case(key, flavor, image)
+            found = self._case(key, flavor, image, request)
         return ServerFacts(
             record.id,
             record.name or None,
@@ -436,8 +442,20 @@ class ServerEvidence:
             part = self._image_parts[key] = self._shared(volume_part(volume, source))
         return part
 
-    def _case(self, key: _Key, flavor: FlavorPart, image: ImagePart) -> tuple[Host | None, Case]:
-        host, node, _flavor, _image, placed, visible, reachable, pinned = key
+    def _request(self, raw: str | None) -> SettingInput:
+        """Return the request of a server by the text in its metadata."""
+        if len(self._requests) >= _KEPT:
+            # Tenants choose the texts. Cases refer to what is forgotten here.
+            self._requests.clear()
+            self._cases.clear()
+        read = self._shared(SettingInput(policy.parse(raw), Evidence.SERVER_METADATA))
+        self._requests[raw] = read
+        return read
+
+    def _case(
+        self, key: _Key, flavor: FlavorPart, image: ImagePart, request: SettingInput
+    ) -> tuple[Host | None, Case]:
+        host, node, _flavor, _image, _request, placed, visible, reachable, pinned = key
         on = self._hosts.get((host, node))
         required = placed and requires_unique(joined_needs(flavor, image))
         where = (host, node, image.architecture, required, visible)
@@ -446,10 +464,10 @@ class ServerEvidence:
             known = self._host_input(host, node, on, image.architecture, required, visible)
             known = self._inputs[where] = self._shared(known)
         flags = (visible, reachable, pinned, placed)
-        same = (id(flavor), id(image), id(known), flags)
+        same = (id(flavor), id(image), id(request), id(known), flags)
         case = self._by_parts.get(same)
         if case is None:
-            case = self._by_parts.setdefault(same, Case(flavor, image, known, *flags))
+            case = self._by_parts.setdefault(same, Case(flavor, image, known, *flags, request))
         if len(self._cases) >= _KEPT:
             self._cases.clear()
         self._cases[key] = (on, case)

@@ -34,6 +34,17 @@ class AttachedVolume(msgspec.Struct, gc=False):
     id: str
 
 
+class ServerMetadata(msgspec.Struct, gc=False):
+    """The metadata of a server that are a request, or look like one.
+
+    :ivar request: of the server itself
+    :ivar misplaced: the extra spec of flavors, which does nothing here
+    """
+
+    request: str | None = msgspec.field(default=None, name="hw_unique_serial")
+    misplaced: str | None = msgspec.field(default=None, name="hw:unique_serial")
+
+
 class ServerRecord(msgspec.Struct, gc=False):
     """A server as Nova returns it, with or without details.
 
@@ -41,6 +52,7 @@ class ServerRecord(msgspec.Struct, gc=False):
     :ivar host_id: visible to all users; empty without a host
     :ivar host: None without a host; UNSET when it is hidden from this user
     :ivar image: empty text when the server was booted from a volume
+    :ivar metadata: None in the minimal record of a server whose cell is down
     :ivar zone: the availability zone that pins the server; None without one; UNSET before 2.96
     """
 
@@ -56,6 +68,7 @@ class ServerRecord(msgspec.Struct, gc=False):
     node: str | None = msgspec.field(default=None, name="OS-EXT-SRV-ATTR:hypervisor_hostname")
     flavor: FlavorCopy | None = None
     image: ImageRef | str | None = None
+    metadata: ServerMetadata | None = None
     zone: str | msgspec.UnsetType | None = msgspec.field(
         default=msgspec.UNSET, name="pinned_availability_zone"
     )

@@ -69,6 +69,8 @@ _NOT_HONOURED = _try_one(
     "install nova-uniqserial's compute driver on the host again and restart nova-compute, or remove"
     " the promise"
 )
+#: Nova returns no time for metadata.
+_NO_TIME = "the request in its metadata may have been set or removed since it was last started"
 
 
 class Kind(enum.Enum):
@@ -548,6 +550,8 @@ class Verification:
         placed = about.ignores_request and about.server.case.is_bound_to_unique
         if not fitting and not placed:
             return _unproven(about, should)
+        if _may_be_new(about):
+            return _pending(about, f"{about.live}, and gets {should}", _NO_TIME)
         # Any host's identity meets a request for host: the mode decides which one it is.
         by_key = about.expected.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE)
         host = about.server.case.host
@@ -682,6 +686,15 @@ def _pending(about: Compared, what: str, since: str = "") -> Verdict:
     text = f"the guest has {what} when it is next started{since and '; '}{since}"
     remedy = _keep(about) if about.kind is Kind.OWN else _RESTART
     return Verdict(about.server, Cause.PENDING, text, remedy)
+
+
+def _may_be_new(about: Compared) -> bool:
+    """Whether the server's own request may have been set or unset since the guest was defined."""
+    case = about.server.case
+    if about.expected.decided_by is DecidedBy.SERVER:
+        return True
+    # Unset: the guest may have its UUID by a request that is no longer there.
+    return about.kind is Kind.OWN and case.host.server_may_ask is not False
 
 
 def _unproven(about: Compared, should: str) -> Verdict:

@@ -56,6 +56,7 @@ COLUMNS: dict[str, Callable[[_Node], Any]] = {
     "image_may_show_host": lambda about: (
         about.host.input.image_may_show_host if about.host.input.honours else None
     ),
+    "server_may_ask": lambda about: about.host.input.server_may_ask,
     "smbios": lambda about: about.host.writes_serials,
     "evidence": _evidence,
     "aggregates": lambda about: (
@@ -68,7 +69,9 @@ COLUMNS: dict[str, Callable[[_Node], Any]] = {
     "problems": lambda about: list(about.problems),
 }
 #: The columns of ``--long`` only.
-_LONG = frozenset({"hypervisor_hostname", "image_may_show_host", "smbios", "declared", "status"})
+_LONG = frozenset(
+    {"hypervisor_hostname", "image_may_show_host", "server_may_ask", "smbios", "declared", "status"}
+)
 
 
 class ListHosts(output.Lister):

@@ -25,6 +25,7 @@ def _evidence(about: Explanation) -> dict[str, str | None]:
     return {
         "flavor": word(about.server.case.flavor.used.evidence),
         "image": word(about.server.case.image.used.evidence),
+        "server": word(about.server.case.server.evidence),
         "host_mode": word(about.server.case.host.mode_evidence),
         "host_honours": word(about.server.case.host.honours_evidence),
         "host_meets_unique": word(about.server.case.host.meets_unique_evidence),
@@ -41,6 +42,7 @@ COLUMNS: dict[str, Callable[[Explanation], Any]] = {
     "requested": lambda about: word(about.policy.requested),
     "flavor_value": lambda about: _raw(about.server.case.flavor.used),
     "image_value": lambda about: _raw(about.server.case.image.used),
+    "server_value": lambda about: _raw(about.server.case.server),
     "host_mode": lambda about: word(about.server.case.host.mode),
     "host_honours": lambda about: about.server.case.host.honours,
     "serial_source": lambda about: word(about.policy.source),

@@ -35,6 +35,8 @@ _PROMISES: dict[Evidence | None, str] = {
         " which only hosts that meet this have"
     ),
 }
+#: Why a host that honours the keys does not obey the request of a server.
+_DEAF = "its driver is older, or has [unique_serial] server_may_ask = false"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,14 +155,23 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
     shows = _SHOWS[effective.source]
     asks_unique = effective.requested is Setting.UNIQUE
     wish = "a unique serial" if asks_unique else "the host's own serial"
-    if effective.decided_by in (DecidedBy.FLAVOR, DecidedBy.IMAGE):
-        own_mode = ""
-        if effective.requested is Setting.HOST and host.mode is not None:
-            mode = policy.HostMode.AUTO if host.mode is policy.HostMode.UNIQUE else host.mode
-            own_mode = f" (mode {mode.value})"
+    deciding = {
+        DecidedBy.FLAVOR: case.flavor.used.value,
+        DecidedBy.IMAGE: case.image.used.value,
+        DecidedBy.SERVER: case.server.value,
+    }.get(effective.decided_by)
+    if deciding:
+        own_mode = unheard = ""
+        if deciding.setting is Setting.HOST:
+            wish = "the host's own serial"
+            if host.mode is not None:
+                mode = policy.HostMode.AUTO if host.mode is policy.HostMode.UNIQUE else host.mode
+                own_mode = f" (mode {mode.value})"
+            if asks_unique:
+                unheard = f", and does not obey the server, which asks for a unique one ({_DEAF})"
         return (
-            f"The {effective.decided_by.value} asks for {wish} and {where} honours the keys,"
-            f" so {shows}{own_mode}."
+            f"The {effective.decided_by.value} asks for {wish} and {where} honours the keys"
+            f"{unheard}, so {shows}{own_mode}."
         )
     if asks_unique and host.meets_unique_evidence in _PROMISES:
         promise = _PROMISES[host.meets_unique_evidence]
@@ -176,13 +187,18 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
                 f" image_may_show_host = false), so the host ({mode_text}) decides: {shows}."
             )
         return (
-            f"Neither flavor nor image asks for anything, so {where} ({mode_text})"
+            f"Neither flavor nor image nor server asks for anything, so {where} ({mode_text})"
             f" decides: {shows}."
         )
     upper = f"{where[0].upper()}{where[1:]}"
     if effective.requested is None:
         return f"{upper} ({mode_text}) does not honour the keys, so it decides: {shows}."
     asker = _askers(case, effective.requested)
+    if host.honours:
+        return (
+            f"The {asker} for {wish}, but {where} ({mode_text}) does not obey the requests of"
+            f" servers ({_DEAF}), so it decides: {shows}."
+        )
     if asks_unique and effective.source is SerialSource.INSTANCE_UUID:
         return (
             f"The {asker} for {wish}. {upper} does not honour the keys,"
@@ -195,8 +211,13 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
 
 
 def _askers(case: Case, wish: Setting) -> str:
-    parts = (("flavor", case.flavor), ("image", case.image))
-    names = [name for name, part in parts if part.used.value and part.used.value.setting is wish]
+    parts = (
+        ("flavor", case.flavor.used),
+        ("image", case.image.used),
+        # Only true has a meaning on a server.
+        ("server", case.server if wish is Setting.UNIQUE else policy.NOTHING_SAID),
+    )
+    names = [name for name, said in parts if said.value and said.value.setting is wish]
     return f"{' and the '.join(names) or 'server'} {'ask' if len(names) > 1 else 'asks'}"
 
 
@@ -217,6 +238,7 @@ def _unknown(server: ServerFacts) -> str:
     inputs = {
         "the flavor's value": case.flavor.used.value,
         "the image's value": case.image.used.value,
+        "the server's metadata": case.server.value,
         f"the mode of host {server.host}": host.mode,
         f"whether host {server.host} honours the keys": host.honours,
     }

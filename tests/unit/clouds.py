@@ -193,6 +193,7 @@ class Estate(StatusCloud):
             "tenant_id": PROJECT_ID,
             "status": "ACTIVE" if host else "SHELVED_OFFLOADED",
             "created": CREATED,
+            "metadata": {},
             "hostId": "h" if host else "",
             "pinned_availability_zone": None,
             HOST: host,

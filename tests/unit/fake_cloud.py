@@ -221,6 +221,7 @@ class FakeCloud:
             "tenant_id": PROJECT_ID,
             "status": "ACTIVE",
             "created": "2026-01-02T00:00:00Z",
+            "metadata": {},
             "hostId": "a1",
             "pinned_availability_zone": None,
             "OS-EXT-SRV-ATTR:host": "compute-1",

@@ -96,6 +96,7 @@ def test_every_column(cloud: HostCloud) -> None:
             "host_honours": True,
             "meets_unique": True,
             "image_may_show_host": False,
+            "server_may_ask": False,
             "smbios": True,
             "evidence": evidence("trait", "trait", "trait"),
             "aggregates": ["rack-1"],

@@ -57,6 +57,7 @@ def test_flavor_asks_and_the_host_honours(fake: FakeCloud) -> None:
         "requested": "unique",
         "flavor_value": "true",
         "image_value": None,
+        "server_value": None,
         "host_mode": "auto",
         "host_honours": True,
         "serial_source": "instance-uuid",
@@ -71,6 +72,7 @@ def test_flavor_asks_and_the_host_honours(fake: FakeCloud) -> None:
         "evidence": {
             "flavor": "embedded-flavor",
             "image": "current-image",
+            "server": "server-metadata",
             "host_mode": "trait",
             "host_honours": "trait",
             "host_meets_unique": "trait",
@@ -970,3 +972,61 @@ def test_hostile_error_text_is_made_visible(fake: FakeCloud) -> None:
     result = fake.openstack("unique", "serial", "show", "web")
     assert result.code == 1
     assert "no\\x1b[2J" in result.err
+
+
+# --- the request of a server ------------------------------------------------------
+
+MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
+
+
+@pytest.mark.parametrize(
+    ("traits", "flavor", "said", "source", "decided_by", "why"),
+    [
+        ((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO), {}, "true", "instance-uuid", "server",
+         "The server asks for a unique serial and host compute-1 honours the keys"),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO), FALSE, "yes", "instance-uuid", "server",
+         "The server asks for a unique serial"),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO), {}, "true", "host-auto", "host",
+         "does not obey the requests of servers (its driver is older, or has [unique_serial]"
+         " server_may_ask = false), so it decides"),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO), FALSE, "true", "host-auto", "flavor",
+         "The flavor asks for the host's own serial and host compute-1 honours the keys, and does"
+         " not obey the server"),
+        ((M_AUTO,), {}, "true", "host-auto", "host", "does not honour the keys"),
+        ((TRAIT_UNIQUE, M_UNIQUE), {}, "true", "instance-uuid", "host", "gives the same"),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO), {}, "false", "host-auto", "host",
+         "Neither flavor nor image nor server asks for anything"),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO), {}, "banana", "host-auto", "host",
+         "Neither flavor nor image nor server asks for anything"),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO), TRUE, "false", "instance-uuid", "flavor",
+         "The flavor asks for a unique serial"),
+    ],
+)  # fmt: skip
+def test_the_request_of_a_server(
+    fake: FakeCloud,
+    traits: tuple[str, ...],
+    flavor: dict[str, str],
+    said: str,
+    source: str,
+    decided_by: str,
+    why: str,
+) -> None:
+    fake.server(flavor=flavor, changes={"metadata": {"hw_unique_serial": said, "other": "x"}})
+    fake.hosts(*traits)
+    shown = fake.show()
+    assert (shown["server_value"], shown["evidence"]["server"]) == (said, "server-metadata")
+    assert (shown["serial_source"], shown["decided_by"]) == (source, decided_by)
+    assert why in shown["why"]
+
+
+def test_a_required_trait_does_not_prove_the_request_of_a_server(fake: FakeCloud) -> None:
+    """The other host has the trait, and an older driver."""
+    fake.server(
+        flavor={f"trait:{TRAIT_UNIQUE}": "required"},
+        changes={"metadata": {"hw_unique_serial": "true"}},
+    )
+    fake.hosts(
+        TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO, others=[[TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO]]
+    )
+    shown = fake.show()
+    assert (shown["serial_source"], shown["survives_move"]) == ("instance-uuid", False)

@@ -118,6 +118,7 @@ SERVERS = st.lists(
             "image": st.sampled_from([1, 1, 1, 2, 9, None]),
             "frozen": st.one_of(st.none(), joined(said(IMAGE_KEY), ARCHITECTURES)),
             "host": st.sampled_from(["a", "a", "a", "b", "b", "gone", None]),
+            "metadata": joined(said(IMAGE_KEY), said(FLAVOR_KEY)),
             "pinned_availability_zone": st.sampled_from([None, None, "z"]),
             "status": st.sampled_from(["ACTIVE", "ERROR"]),
             "root": st.sampled_from(["/dev/vda", "/dev/vdb", None]),
