@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options and checks on stock commands: flavor, image, aggregate, volume and server image.
+"""Options and checks on stock commands: flavor, image, aggregate, volume, server, server image.
 
 A hook changes the arguments before the stock command runs. A setting is written by the requests
 that the command sends anyway, and a wrong one is refused before any of them. Every run of these
@@ -22,7 +22,14 @@ from cliff import hooks
 from osc_lib import exceptions
 
 from osc_uniqserial import policy
-from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, parse
+from osc_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    TRAIT_UNIQUE,
+    SerialSource,
+    Setting,
+    parse,
+)
 from osc_uniqserial.text import safe_text
 
 LOG = logging.getLogger(__name__)
@@ -55,6 +62,12 @@ _STEERING = {
     ),
 }
 _TRAIT_SPEC = _STEERING["supported"].key
+
+#: When a change of a server's metadata counts. Nova makes the guest's XML then.
+_COUNTS = (
+    "%s counts at the next hard reboot (openstack server reboot --hard), stop and start, resize,"
+    " cold migration, evacuation, rebuild or unshelve."
+)
 
 #: From 2.86 on, Nova validates extra specs; 2.85 is the newest microversion that does not.
 _VALIDATES, _STORES_ANY = (2, 86), "2.85"
@@ -102,6 +115,9 @@ VOLUME_IMAGE = _Resource(
     remedy=f"use --image-property {IMAGE_KEY}=true or {IMAGE_KEY}=false",
 )
 AGGREGATE = _Resource("aggregate", {FLAVOR_KEY: _LOWER, IMAGE_KEY: _TITLE})
+#: Only true has a meaning: no tenant can show a host by the metadata of a server.
+SERVER = _Resource("server", {IMAGE_KEY: {Setting.UNIQUE: "true"}}, remedy="use --unique-serial")
+REBUILT_SERVER = dataclasses.replace(SERVER, remedy=f"use --property {IMAGE_KEY}=true")
 
 
 class _Hook(hooks.CommandHook):
@@ -289,11 +305,12 @@ class _WatchHook(_SetHook):
         compute = self._clients.compute
         send = getattr(compute, self.sender)
 
-        def send_properties(resource: Any, properties: Mapping[str, str]) -> Any:
+        def send_properties(resource: Any, *properties: Mapping[str, str], **named: str) -> Any:
             try:
-                return send(resource, properties)
+                return send(resource, *properties, **named)
             except Exception as error:
-                raise self.explained(error, parsed_args, resource, properties) from error
+                written = properties[0] if properties else named
+                raise self.explained(error, parsed_args, resource, written) from error
 
         setattr(compute, self.sender, send_properties)
         try:
@@ -440,6 +457,119 @@ class UnsetImage(_UnsetHook):
         return (image and image.properties) or {}
 
 
+class CreateServer(_SetHook):
+    """Hook of ``server create``."""
+
+    resource = SERVER
+
+    def get_parser(self, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Add the only option that has a meaning on a server."""
+        parser.add_argument(
+            "--unique-serial",
+            action="store_const",
+            const=Setting.UNIQUE,
+            help=f"Ask for a serial number of its own: its UUID (sets {IMAGE_KEY} to true)",
+        )
+        return parser
+
+
+class SetServer(_WatchHook, CreateServer):
+    """Hook of ``server set``: reports when the request counts, and what was not changed."""
+
+    sender = "set_server_metadata"
+
+    def explained(
+        self,
+        error: Exception,
+        parsed_args: argparse.Namespace,
+        resource: Any,
+        properties: Mapping[str, str],
+    ) -> Exception:
+        """Return the error with what was changed before it, and when the metadata can be set."""
+        options = ("name", "description", "hostname", "pinned_availability_zone")
+        done = [option for option in options if getattr(parsed_args, option, None)]
+        text = f"The metadata of server {parsed_args.server!r} were not changed: {error}."
+        if getattr(error, "status_code", None) == 409:
+            text += (
+                " Nova changes them in status ACTIVE, PAUSED, SUSPENDED and SHUTOFF, and while no"
+                " task is in progress."
+            )
+        if done:
+            text += f" Changed before that: {', '.join(done)}."
+        return exceptions.CommandError(safe_text(text))
+
+    def after(self, parsed_args: argparse.Namespace, return_code: Any) -> Any:
+        """Report when the request counts."""
+        if self.resource.has_ours(parsed_args.properties):
+            LOG.warning(_COUNTS, "The request")
+            self._warn_of_host(parsed_args.server)
+        return return_code
+
+    def _warn_of_host(self, server: str) -> None:
+        """Warn where the host of the server is known not to obey the request."""
+        # Only this request needs the client.
+        from osc_uniqserial import pipelines
+        from osc_uniqserial.api.rest import CloudError
+
+        try:
+            found = pipelines.explain(self._clients.sdk_connection, server).explanation
+        except CloudError as error:
+            LOG.warning("Whether the host obeys it was not checked: %s.", safe_text(str(error)))
+            return
+        if found.policy.source not in (SerialSource.INSTANCE_UUID, SerialSource.UNKNOWN):
+            LOG.warning("%s", safe_text(found.why))
+
+
+class UnsetServer(_UnsetHook):
+    """Hook of ``server unset``; Nova answers 404 to the removal of a missing key."""
+
+    resource = SERVER
+
+    _removes = False
+
+    def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
+        """Add the key, unless all properties are removed."""
+        everything = parsed_args.all_properties
+        if (
+            everything
+            or parsed_args.unique_serial
+            or self.resource.has_ours(parsed_args.properties)
+        ):
+            self._removes = self.resource.has_ours(self.stored(parsed_args))
+        return parsed_args if everything else super().before(parsed_args)
+
+    def stored(self, parsed_args: argparse.Namespace) -> Mapping[str, str]:
+        """Return the metadata."""
+        compute = self._clients.compute
+        server = compute.find_server(parsed_args.server, ignore_missing=True)
+        # The command reports a missing server.
+        return (server and compute.get_server_metadata(server).metadata) or {}
+
+    def after(self, parsed_args: argparse.Namespace, return_code: Any) -> Any:
+        """Report when the removal counts."""
+        if self._removes:
+            LOG.warning(_COUNTS, "The removal")
+        return return_code
+
+
+class CheckRebuild(_Hook):
+    """Hook of ``server rebuild``: the check, without options.
+
+    Its properties replace the metadata of the server.
+    """
+
+    def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
+        """Check the properties."""
+        parsed_args.properties = _checked_without_options(REBUILT_SERVER, parsed_args.properties)
+        if parsed_args.properties and IMAGE_KEY not in parsed_args.properties:
+            LOG.warning(
+                "--property replaces all metadata of the server: a request for a serial number of"
+                " its own (%s=true) is removed, unless it is given too.",
+                IMAGE_KEY,
+            )
+        return parsed_args
+
+
 class CheckServerImage(_Hook):
     """Hook of ``server image create``: the check, without options.
 
@@ -527,6 +657,12 @@ def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str
         if key not in resource.keys:
             raise refusal(f"{key}={properties[key]} has no effect on {there}: {right}")
         setting = parse(properties[key]).setting
+        if setting is Setting.HOST and setting not in resource.keys[key]:
+            raise refusal(
+                f"{key}={properties[key]} has no effect on {there}, which can only ask for a serial"
+                f" number of its own. To withdraw the request, use 'openstack server unset"
+                f" --unique-serial <server>'"
+            )
         if setting not in _LOWER:
             raise refusal(
                 f"{key}={properties[key]!r} is no boolean: write {key}=true or {key}=false"

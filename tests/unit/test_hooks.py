@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from osc_lib import exceptions
 
 from osc_uniqserial import hooks
 from osc_uniqserial.policy import IMAGE_KEY, Setting
+from tests.unit.builders import M_AUTO, TRAIT_KEYS
 from tests.unit.fake_cloud import (
     CINDER,
     FLAVOR_ID,
@@ -23,6 +25,7 @@ from tests.unit.fake_cloud import (
     IMAGE_ID,
     NOVA,
     PLACEMENT,
+    SERVER_ID,
     STOCK_VALIDATION,
     VOLUME_ID,
     FakeCloud,
@@ -576,3 +579,118 @@ def test_hooks_import_nothing_that_the_shell_has_not_loaded() -> None:
 def test_glance_is_not_asked_by_flavor_commands(cloud: FakeCloud) -> None:
     cloud.openstack("flavor", "set", "--unique-serial", "gold")
     assert not [r for r in cloud.http.request_history if r.url.startswith(GLANCE)]
+
+
+# --- servers ----------------------------------------------------------------------
+
+METADATA = f"/v2.1/servers/{SERVER_ID}/metadata"
+COUNTS = "counts at the next hard reboot"
+
+
+@pytest.fixture
+def server(fake: FakeCloud) -> FakeCloud:
+    """A cloud with a server on a host whose driver obeys it."""
+    fake.server(changes={"metadata": {"hw_unique_serial": "true", "other": "x"}})
+    fake.hosts("CUSTOM_UNIQUE_SERIAL", TRAIT_KEYS, "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK", M_AUTO)
+    url = f"{NOVA}/servers/{SERVER_ID}/metadata"
+    fake.http.get(f"{NOVA}/servers/web", status_code=404)
+    fake.http.post(url, json={"metadata": {}})
+    fake.http.get(url, json={"metadata": {"hw_unique_serial": "true", "other": "x"}})
+    fake.http.delete(re.compile(f"{url}/"), status_code=204)
+    fake.http.put(f"{NOVA}/servers/{SERVER_ID}", json={"server": {"id": SERVER_ID}})
+    return fake
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--unique-serial"], ["--property", "hw_unique_serial=YES"]],
+    ids=["option", "property"],
+)
+def test_a_server_asks_for_a_serial_number_of_its_own(
+    server: FakeCloud, options: list[str]
+) -> None:
+    result = server.openstack("server", "set", *options, "--property", "a=b", "web")
+    assert result.code == 0, result.err
+    assert written(server, METADATA) == {"metadata": {"hw_unique_serial": "true", "a": "b"}}
+    assert COUNTS in result.err
+    assert len(server.writes()) == 1
+
+
+@pytest.mark.parametrize("command", ["create", "set", "rebuild"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("hw_unique_serial=banana", "is no boolean"),
+        ("hw_unique_serial=false", "can only ask for a serial number of its own"),
+        ("hw:unique_serial=true", "has no effect on a server"),
+        ("hw-unique-serial=true", "has no effect on a server"),
+        ("hw_unique_seriel=true", "has no effect on a server"),
+    ],
+)
+def test_wrong_metadata_of_a_server(server: FakeCloud, command: str, given: str, said: str) -> None:
+    more = ["--flavor", "gold", "--image", "debian"] if command == "create" else []
+    result = server.openstack("server", command, *more, "--property", given, "web")
+    assert result.code == 1
+    assert said in " ".join(result.err.split())
+    assert "Nothing was changed" in result.err
+    assert server.writes() == []
+
+
+def test_a_host_that_does_not_obey_the_server_is_reported(server: FakeCloud) -> None:
+    server.hosts("CUSTOM_UNIQUE_SERIAL", TRAIT_KEYS, M_AUTO)
+    result = server.openstack("server", "set", "--unique-serial", "web")
+    assert result.code == 0
+    assert "does not obey the requests of servers" in " ".join(result.err.split())
+
+
+def test_metadata_that_nova_refuses_after_a_new_name(server: FakeCloud) -> None:
+    server.http.post(
+        f"{NOVA}/servers/{SERVER_ID}/metadata",
+        status_code=409,
+        json={"conflictingRequest": {"code": 409, "message": "Cannot 'update metadata'"}},
+    )
+    result = server.openstack("server", "set", "--name", "x", "--unique-serial", "web")
+    said = " ".join(result.err.split())
+    assert result.code == 1
+    assert "metadata of server 'web' were not changed" in said
+    assert "Changed before that: name" in said
+    assert COUNTS not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "removed"),
+    [
+        (["--unique-serial"], ["hw_unique_serial"]),
+        (["--property", "hw_unique_serial"], ["hw_unique_serial"]),
+        (["--unique-serial", "--property", "other"], ["hw_unique_serial", "other"]),
+    ],
+)
+def test_a_server_withdraws_its_request(
+    server: FakeCloud, options: list[str], removed: list[str]
+) -> None:
+    result = server.openstack("server", "unset", *options, "web")
+    assert result.code == 0, result.err
+    deleted = [request.path.rpartition("/")[2] for request in server.sent("DELETE")]
+    assert sorted(deleted) == removed
+    assert COUNTS in result.err
+
+
+def test_all_properties_of_a_server_are_removed(server: FakeCloud) -> None:
+    server.http.put(f"{NOVA}/servers/{SERVER_ID}/metadata", json={"metadata": {}})
+    result = server.openstack("server", "unset", "--all-properties", "--unique-serial", "web")
+    assert result.code == 0, result.err
+    (request,) = server.sent("PUT")
+    assert request.json() == {"metadata": {}}
+    assert COUNTS in result.err
+
+
+def test_a_request_that_is_not_there_is_no_error_to_withdraw(server: FakeCloud) -> None:
+    server.http.get(f"{NOVA}/servers/{SERVER_ID}/metadata", json={"metadata": {}})
+    result = server.openstack("server", "unset", "--unique-serial", "web")
+    assert (result.code, server.sent("DELETE"), COUNTS in result.err) == (0, [], False)
+
+
+def test_a_rebuild_that_replaces_the_metadata(server: FakeCloud) -> None:
+    server.http.post(f"{NOVA}/servers/{SERVER_ID}/action", json={"server": {"id": SERVER_ID}})
+    result = server.openstack("server", "rebuild", "--property", "a=b", "web")
+    assert "--property replaces all metadata of the server" in " ".join(result.err.split())

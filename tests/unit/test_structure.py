@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 #: What is imported inside of functions or for types alone: only when a cloud is asked.
 LATER: dict[str, set[str]] = {
-    "hooks": {"api"},
+    "hooks": {"api", "pipelines"},
     "commands": {
         "api",
         "checks",
