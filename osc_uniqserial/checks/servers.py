@@ -71,7 +71,7 @@ def _own_serial(group: Group, cloud: Cloud) -> Remedy:
 @Check("unique-not-effective", Severity.HIGH, Shared.HOST, rests_on=_POLICIES)
 def unique_not_effective(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that request a unique serial and do not get it on their host."""
-    if server.case.placed and server.is_lost:
+    if server.case.placed and server.is_lost and not server.asks_by_itself:
         has_serial = server.effective.source is not SerialSource.ABSENT
         mode = server.host.mode.value if server.host.mode else ""
         yield Detail((server.host.smbios, mode, has_serial))
@@ -92,6 +92,55 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     shows = "the guest shows its host's identity" if has_serial else "the guest has none"
     text = f"{group.clause('ask')} for a unique serial, but the host {why}, so {shows}"
     return Problem(text, Remedy(remedy))
+
+
+@Check("server-request-not-obeyed", Severity.HIGH, Shared.HOST, rests_on=_POLICIES)
+def server_request_not_obeyed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers that request a unique serial in their metadata and do not get it on their host."""
+    if server.case.placed and server.is_lost and server.asks_by_itself:
+        yield Detail((server.host.smbios, server.host.honours))
+
+
+@server_request_not_obeyed.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    smbios, honours = group.cause
+    if not smbios:
+        why, remedy = (
+            "writes no serial number",
+            "Move them to hosts with libvirt and KVM or QEMU on x86",
+        )
+    elif honours:
+        why = (
+            "does not obey the requests of servers: its driver is older, or has [unique_serial]"
+            " server_may_ask = false"
+        )
+        remedy = "Upgrade nova-uniqserial on the host, or set server_may_ask = true there"
+    else:
+        why = "does not honour the keys"
+        remedy = (
+            "Install nova-uniqserial on the host, or set [libvirt]sysinfo_serial = unique there;"
+            " restart nova-compute and hard reboot the servers"
+        )
+    text = f"{group.clause('ask')} for a unique serial in their metadata, but the host {why}"
+    return Problem(text, Remedy(remedy))
+
+
+@Check("server-value-without-effect", Severity.LOW, Shared.CLOUD, rests_on=_POLICIES)
+def server_value_without_effect(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers with a value in their metadata that has no meaning there."""
+    if server.server and server.server.setting in (Setting.HOST, Setting.INVALID):
+        yield Detail((server.server.setting is Setting.HOST,))
+
+
+@server_value_without_effect.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    (is_false,) = group.cause
+    value = "false" if is_false else "a value that is no boolean"
+    return Problem(
+        f"{group.clause('have')} {value} as hw_unique_serial in their metadata: it counts as not"
+        " set, because only true has a meaning on a server",
+        run("openstack server unset --unique-serial SERVER"),
+    )
 
 
 @Check("changes-on-move", Severity.MEDIUM, Shared.FLAVOR, rests_on=_MOVES | {Part.HOSTS})
@@ -167,15 +216,26 @@ def _(group: Group, _cloud: Cloud) -> Problem:
 
 @Check("setting-conflict", Severity.LOW, Shared.FLAVOR_AND_IMAGE, rests_on=_BUILT_WITH)
 def setting_conflict(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
-    """Servers with opposite settings of flavor and image."""
+    """Servers with opposite settings of flavor and image, or of these and of their metadata."""
     settings = {value.setting for value in (server.flavor, server.image) if value}
     if settings >= {Setting.UNIQUE, Setting.HOST}:
-        yield Detail()
+        yield Detail((False,))
+    elif Setting.HOST in settings and server.asks_by_itself:
+        yield Detail((True,))
 
 
 @setting_conflict.explained_by
 def _(group: Group, _cloud: Cloud) -> Problem:
     _flavor, image = group.key
+    (by_server,) = group.cause
+    if by_server:
+        return Problem(
+            f"{group.servers.counted}: flavor or image ask for the host's own serial number, and"
+            " the servers for one of their own; true wins where the host obeys it",
+            run(
+                "openstack server unset --unique-serial SERVER", ", or correct the flavor or image"
+            ),
+        )
     return Problem(
         f"{group.servers.counted}: flavor and image ({image or 'of the root volume'}) ask for"
         " opposites; true wins",

@@ -157,7 +157,11 @@ def server_facts(
     image: ImagePart | None = None,
     **changes: Any,
 ) -> ServerFacts:
-    """Return a server; without a host it is shelved. ``changes`` are fields of it or its case."""
+    """Return a server; without a host it is shelved. ``changes`` are fields of it or its case.
+
+    :param changes: ``metadata`` is the text of the server's own request
+    """
+    request = policy.SettingInput(policy.parse(changes.pop("metadata", None)))
     flavor_now = changes.pop("flavor_now", None)
     case = Case(
         evidence.flavor_part(specs or {}, flavor_now),
@@ -167,6 +171,7 @@ def server_facts(
         reachable=changes.pop("reachable", True),
         pinned=changes.pop("pinned", False),
         placed=on is not None,
+        server=request,
     )
     number = next(NUMBERS)
     about = ServerFacts(

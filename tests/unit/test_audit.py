@@ -460,6 +460,45 @@ def test_a_unique_serial_that_is_not_there(on: Host, lost: bool) -> None:
         assert found["unique-not-effective"].resource_name == on.hypervisor.host
 
 
+@pytest.mark.parametrize(
+    ("on", "why"),
+    [
+        (LOSES, "does not honour the keys"),
+        (NONE, "does not honour the keys"),
+        (host("k", TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO), "does not obey the requests of servers"),
+        (host("v", type="VMware vCenter Server"), "writes no serial number"),
+    ],
+)
+def test_a_request_of_a_server_that_is_not_obeyed(on: Host, why: str) -> None:
+    found = of_servers(server_facts(on, metadata="true"))
+    assert found["server-request-not-obeyed"].severity is Severity.HIGH
+    assert why in found["server-request-not-obeyed"].evidence
+    assert "unique-not-effective" not in found
+    # Where the flavor asks too, it is the flavor's.
+    found = of_servers(server_facts(on, TRUE, metadata="true"))
+    assert ("unique-not-effective" in found) is (policy.TRAIT_KEYS not in (on.traits or ()))
+    assert "server-request-not-obeyed" not in found
+
+
+def test_a_request_of_a_server_that_is_obeyed() -> None:
+    obeys = host("k", TRAIT_UNIQUE, TRAIT_KEYS, policy.TRAIT_SERVER_MAY_ASK, M_AUTO)
+    found = of_servers(*(server_facts(obeys, metadata="true") for _ in range(2)))
+    assert not {"server-request-not-obeyed", "serial-shared", "host-identity-shown"} & {*found}
+    conflict = of_servers(server_facts(obeys, {FLAVOR_KEY: "false"}, metadata="true"))[
+        "setting-conflict"
+    ]
+    assert "and the servers for one of their own" in conflict.evidence
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("false", "have false as"), ("banana", "a value that is no boolean")]
+)
+def test_metadata_of_a_server_without_effect(text: str, said: str) -> None:
+    found = of_servers(*(server_facts(GOOD, metadata=text) for _ in range(2)))
+    assert said in found["server-value-without-effect"].evidence
+    assert found["server-value-without-effect"].severity is Severity.LOW
+
+
 def test_a_serial_that_changes_on_a_move() -> None:
     known = configuration(GOOD, STOCK, flavors=[flavor()])
     found = of_servers(server_facts(GOOD, TRUE), known=known)["changes-on-move"]

@@ -45,6 +45,8 @@ STOCK = {
     "server rebuild",
     "server resize",
     "server resize confirm",
+    "server set",
+    "server unset",
     "server show",
     "volume list",
     "volume unset",
@@ -276,6 +278,8 @@ def test_servers_that_are_missing_take_away_all_that_is_about_servers() -> None:
         "image-changed",
         "invalid-value-in-use",
         "serial-shared",
+        "server-request-not-obeyed",
+        "server-value-without-effect",
         "setting-conflict",
         "unique-not-effective",
     }

@@ -16,7 +16,14 @@ from osc_uniqserial.checks.live import LiveSerial, Readings, Verification, of_on
 from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ImagePart, ServerFacts
 from osc_uniqserial.model.finding import Finding
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
-from osc_uniqserial.policy import TRAIT_KEYS, TRAIT_UNIQUE, HostMode, mode_trait, resolve
+from osc_uniqserial.policy import (
+    TRAIT_KEYS,
+    TRAIT_SERVER_MAY_ASK,
+    TRAIT_UNIQUE,
+    HostMode,
+    mode_trait,
+    resolve,
+)
 from tests.unit.builders import FALSE, TRUE, built_from, host, server_facts
 
 EARLY, NOON, LATE = (f"2026-11-22 {hour}:00:00" for hour in ("08", "12", "16"))
@@ -172,6 +179,21 @@ def test_servers_that_were_placed_by_the_trait() -> None:
         row = only(seen_with(guests, MACHINE_ID))
         assert (row.id, list(row.servers or ())) == ("not-honoured", ids_of(guests))
         assert "the trait by which it was placed promises" in row.evidence
+
+
+@pytest.mark.parametrize("when", [EARLY, NOON, LATE, ""])
+@pytest.mark.parametrize("asks", [True, False], ids=["set", "removed"])
+def test_the_request_of_a_server_has_no_time(when: str, asks: bool) -> None:
+    """Since it was set or removed, the guest may not have been started: no host is accused."""
+    on = host("a", TRAIT_UNIQUE, TRAIT_KEYS, TRAIT_SERVER_MAY_ASK, mode_trait(HostMode.AUTO))
+    for early in ([], ["beside"]):
+        right = server(on, metadata="true" if asks else None)
+        wrong = [server(on, metadata="true" if asks else None) for _ in range(2)]
+        serials = ("own", MACHINE_ID) if asks else (MACHINE_ID, "own")
+        beside = seen_with([right], serials[0], EARLY) if early else []
+        rows = found([*beside, *seen_with(wrong, serials[1], when)])
+        ids_found = {row.id for row in rows} - {"live-serial-shared"}
+        assert ids_found == {"pending-restart"}
 
 
 @pytest.mark.parametrize("when", [EARLY, NOON, LATE, ""])
