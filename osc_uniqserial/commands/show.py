@@ -49,7 +49,9 @@ COLUMNS: dict[str, Callable[[Explanation], Any]] = {
     "expected_serial": lambda about: about.policy.expected_serial(about.server.id),
     "decided_by": lambda about: word(about.policy.decided_by),
     "survives_move": lambda about: about.survives_move,
-    "pending": lambda about: [dataclasses.asdict(change) for change in about.pending],
+    "pending": lambda about: (
+        None if about.pending is None else [dataclasses.asdict(each) for each in about.pending]
+    ),
     "why": lambda about: about.why,
     "evidence": _evidence,
 }

@@ -37,6 +37,11 @@ _PROMISES: dict[Evidence | None, str] = {
 }
 #: Why a host that honours the keys does not obey the request of a server.
 _DEAF = "its driver is older, or has [unique_serial] server_may_ask = false"
+#: Nova changes no time of a server with its metadata.
+_SINCE_WHEN = (
+    "The guest has that serial since it was last started, if the request was made before: Nova does"
+    " not return when (openstack unique serial verify compares the guest)."
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,12 +60,16 @@ class Pending:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer about one server, as ``show`` prints it."""
+    """The answer about one server, as ``show`` prints it.
+
+    :ivar pending: changes that are stored but not yet in the guest; None where that is unknown:
+        the request of the server changes the serial, and Nova does not return when it was made
+    """
 
     server: ServerFacts
     policy: EffectivePolicy
     survives_move: bool | None
-    pending: tuple[Pending, ...]
+    pending: tuple[Pending, ...] | None
     why: str
 
 
@@ -136,9 +145,17 @@ def build(server: ServerFacts, moves: Moves | None) -> Explanation:
             survives = True
         elif moves:
             survives = moves.keeps
-    pending = pending_changes(case.flavor, case.image)
-    sentences = (_decision(server, effective), _outlook(effective, survives, moves, pending))
+    pending: tuple[Pending, ...] | None = pending_changes(case.flavor, case.image)
+    sentences = [_decision(server, effective), _outlook(effective, survives, moves, pending)]
+    if effective.decided_by is DecidedBy.SERVER and effective.source is not _without(case):
+        sentences.append(_SINCE_WHEN)
+        pending = pending or None
     return Explanation(server, effective, survives, pending, " ".join(filter(None, sentences)))
+
+
+def _without(case: Case) -> SerialSource:
+    """Return the source of the serial that the server would have without its own request."""
+    return dataclasses.replace(case, server=policy.NOTHING_SAID).resolve().source
 
 
 def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
@@ -267,7 +284,7 @@ def _outlook(
     effective: EffectivePolicy,
     survives: bool | None,
     moves: Moves | None,
-    pending: tuple[Pending, ...],
+    pending: Sequence[Pending],
 ) -> str | None:
     """Return the sentence about the next change of the serial, the most certain change first."""
     if pending:

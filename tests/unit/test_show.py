@@ -992,6 +992,8 @@ MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
         ((TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO), FALSE, "true", "host-auto", "flavor",
          "The flavor asks for the host's own serial and host compute-1 honours the keys, and does"
          " not obey the server"),
+        ((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_UNIQUE), {}, "true", "instance-uuid", "server",
+         "The server asks for a unique serial"),
         ((M_AUTO,), {}, "true", "host-auto", "host", "does not honour the keys"),
         ((TRAIT_UNIQUE, M_UNIQUE), {}, "true", "instance-uuid", "host", "gives the same"),
         ((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO), {}, "false", "host-auto", "host",
@@ -1017,6 +1019,20 @@ def test_the_request_of_a_server(
     assert (shown["server_value"], shown["evidence"]["server"]) == (said, "server-metadata")
     assert (shown["serial_source"], shown["decided_by"]) == (source, decided_by)
     assert why in shown["why"]
+    # Where the request changes nothing, its time does not matter.
+    unknown = decided_by == "server" and M_UNIQUE not in traits
+    assert shown["pending"] == (None if unknown else [])
+    assert ("Nova does not return when" in shown["why"]) is unknown
+
+
+def test_a_change_that_waits_for_a_resize_is_shown_beside_the_request_of_a_server(
+    fake: FakeCloud,
+) -> None:
+    fake.server(flavor={}, flavor_now=FALSE, changes={"metadata": {"hw_unique_serial": "true"}})
+    fake.hosts(TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO)
+    shown = fake.show()
+    assert [change["input"] for change in shown["pending"]] == ["flavor"]
+    assert "Nova does not return when" in shown["why"]
 
 
 def test_a_required_trait_does_not_prove_the_request_of_a_server(fake: FakeCloud) -> None:
