@@ -67,6 +67,11 @@ class Cloud:
             host.name for host in self.fleet.hosts if host.input.mode is HostMode.UNIQUE
         )
 
+    @functools.cached_property
+    def servers_may_ask(self) -> frozenset[str]:
+        """The names of the hosts that obey the requests of servers."""
+        return frozenset(host.name for host in self.fleet.hosts if host.input.server_may_ask)
+
     @property
     def traits_known(self) -> bool:
         """Whether the traits of all hosts were read."""

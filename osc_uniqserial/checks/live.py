@@ -43,6 +43,8 @@ _RESTART = Remedy(
     "openstack server reboot --hard SERVER", ("openstack server reboot --hard SERVER",)
 )
 
+_ASK = "openstack server set --unique-serial SERVER"
+
 _READ_IT = Remedy("Read the serial number in the guest as root, or in libvirt (--libvirt-uri)")
 
 
@@ -668,18 +670,22 @@ def _keep(about: Compared) -> Remedy:
 
     A licence may be bound to it.
     """
+    otherwise = (
+        "before the server is next started. Otherwise choose the time of the change: a hard reboot"
+        " applies it"
+    )
+    host = about.server.case.host
+    if host.server_may_ask:
+        return Remedy(f"To keep the UUID, run {_ASK} {otherwise}", (_ASK,))
     resize = "resize it to another flavor made with --unique-serial (openstack server resize)"
     mode = "set [libvirt]sysinfo_serial = unique on the host and restart nova-compute"
     if about.expected.decided_by is not DecidedBy.HOST:
         how = resize
-    elif about.server.case.host.honours:
+    elif host.honours:
         how = f"{mode}, or {resize}"
     else:
         how = mode
-    return Remedy(
-        f"To keep the UUID, {how}, before the server is next started. Otherwise choose the time of"
-        " the change: a hard reboot applies it"
-    )
+    return Remedy(f"To keep the UUID, {how}, {otherwise}")
 
 
 def _pending(about: Compared, what: str, since: str = "") -> Verdict:

@@ -14,6 +14,8 @@ from osc_uniqserial.policy import SerialSource, Setting
 from osc_uniqserial.text import quoted, some
 
 _RESIZE = "openstack server resize --flavor FLAVOR SERVER"
+_ASK = "openstack server set --unique-serial SERVER"
+_RESTART = "openstack server reboot --hard SERVER"
 #: Servers with all inputs of their policies; an unreadable input takes SERVERS away.
 _POLICIES = frozenset({Part.SERVERS})
 _MOVES = frozenset({Part.SERVERS, Part.TRAITS})
@@ -54,6 +56,12 @@ def _(group: Group, cloud: Cloud) -> Problem:
 
 
 def _own_serial(group: Group, cloud: Cloud) -> Remedy:
+    if group.name in cloud.servers_may_ask:
+        return Remedy(
+            f"{_ASK}, then {_RESTART}; to change all servers of a host in another mode: set"
+            " [libvirt]sysinfo_serial = unique there",
+            (_ASK, _RESTART),
+        )
     if group.name in cloud.unique_by_mode:
         return Remedy(
             "Resize them to another flavor without hw:unique_serial=false, or take"

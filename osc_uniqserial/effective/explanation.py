@@ -145,12 +145,18 @@ def build(server: ServerFacts, moves: Moves | None) -> Explanation:
             survives = True
         elif moves:
             survives = moves.keeps
-    pending: tuple[Pending, ...] | None = pending_changes(case.flavor, case.image)
+    pending = pending_changes(case.flavor, case.image)
     sentences = [_decision(server, effective), _outlook(effective, survives, moves, pending)]
-    if effective.decided_by is DecidedBy.SERVER and effective.source is not _without(case):
+    asked = effective.decided_by is DecidedBy.SERVER and effective.source is not _without(case)
+    if asked:
         sentences.append(_SINCE_WHEN)
-        pending = pending or None
-    return Explanation(server, effective, survives, pending, " ".join(filter(None, sentences)))
+    return Explanation(
+        server,
+        effective,
+        survives,
+        pending or (None if asked else ()),
+        " ".join(filter(None, sentences)),
+    )
 
 
 def _without(case: Case) -> SerialSource:

@@ -431,6 +431,10 @@ def test_servers_that_show_the_host(count: int) -> None:
         assert len(about.servers) == count
 
 
+OBEYS = host("k", TRAIT_UNIQUE, TRAIT_KEYS, policy.TRAIT_SERVER_MAY_ASK, M_AUTO)
+ASK = "openstack server set --unique-serial SERVER, then openstack server reboot --hard SERVER"
+
+
 @pytest.mark.parametrize(
     ("on", "asked", "remedy"),
     [
@@ -441,6 +445,9 @@ def test_servers_that_show_the_host(count: int) -> None:
             "false",
             "Resize them to another flavor without",
         ),
+        # A server's own request wins over a false.
+        (OBEYS, None, ASK),
+        (OBEYS, "false", ASK),
     ],
 )
 def test_what_helps_servers_that_show_the_host(on: Host, asked: str | None, remedy: str) -> None:
@@ -481,10 +488,9 @@ def test_a_request_of_a_server_that_is_not_obeyed(on: Host, why: str) -> None:
 
 
 def test_a_request_of_a_server_that_is_obeyed() -> None:
-    obeys = host("k", TRAIT_UNIQUE, TRAIT_KEYS, policy.TRAIT_SERVER_MAY_ASK, M_AUTO)
-    found = of_servers(*(server_facts(obeys, metadata="true") for _ in range(2)))
+    found = of_servers(*(server_facts(OBEYS, metadata="true") for _ in range(2)))
     assert not {"server-request-not-obeyed", "serial-shared", "host-identity-shown"} & {*found}
-    conflict = of_servers(server_facts(obeys, {FLAVOR_KEY: "false"}, metadata="true"))[
+    conflict = of_servers(server_facts(OBEYS, {FLAVOR_KEY: "false"}, metadata="true"))[
         "setting-conflict"
     ]
     assert "and the servers for one of their own" in conflict.evidence

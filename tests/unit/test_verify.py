@@ -581,6 +581,17 @@ def test_how_a_guest_keeps_its_uuid(on: Host, specs: dict[str, str], how: str) -
         assert row.remedy.commands == ()
 
 
+@pytest.mark.parametrize("specs", [FALSE, {}])
+def test_a_guest_keeps_its_uuid_by_a_request_of_its_server(specs: dict[str, str]) -> None:
+    on = host("a", TRAIT_UNIQUE, TRAIT_KEYS, TRAIT_SERVER_MAY_ASK, mode_trait(HostMode.AUTO))
+    one = server(on, specs)
+    (row,) = found([(one, reading(one))])
+    assert row.remedy
+    assert row.remedy.text.startswith("To keep the UUID, run ")
+    # It restarts nothing, and keeps the UUID for the next start.
+    assert row.remedy.commands == ("openstack server set --unique-serial SERVER",)
+
+
 def test_the_last_fact_of_a_file_counts() -> None:
     one, other = server(DRIVER, TRUE), server(DRIVER, {})
     log = [Reading(one.id, serial, "facts.jsonl") for serial in (MACHINE_ID, "x", one.id)]
