@@ -21,7 +21,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from osc_uniqserial.effective.explanation import HOST_SOURCES
+from osc_uniqserial.effective.explanation import HOST_SOURCES, is_changed_by_request
 from osc_uniqserial.model.cloud import Case, ServerFacts
 from osc_uniqserial.model.finding import Remedy
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
@@ -538,14 +538,15 @@ class Verification:
         since = ""
         if generated and times:
             around = times[0] <= generated < times[1]
-            if about.kind is Kind.NONE and around and not self._may_give_none:
+            by_hand = around and not self._may_give_none and not _may_be_new(about)
+            if about.kind is Kind.NONE and by_hand:
                 return _by_hand(about)
             if generated < times[1]:
                 earliest = times[0] if times[0] > generated else times[1]
                 since = f"guests of its host get that since {earliest} UTC at the latest"
         elif fitting:
             since = "other guests of its host have that; which was defined first is unknown"
-        if about.kind is Kind.UUID:
+        if about.kind is Kind.UUID and not _may_be_new(about):
             return _unexplained(about, should, may_wait=bool(since) or not fitting)
         if since:
             return _pending(about, f"{about.live}, and gets {should}", since)
@@ -697,7 +698,7 @@ def _pending(about: Compared, what: str, since: str = "") -> Verdict:
 def _may_be_new(about: Compared) -> bool:
     """Whether the server's own request may have been set or unset since the guest was defined."""
     case = about.server.case
-    if about.expected.decided_by is DecidedBy.SERVER:
+    if is_changed_by_request(case, about.expected):
         return True
     # Unset: the guest may have its UUID by a request that is no longer there.
     return about.kind is Kind.OWN and case.host.server_may_ask is not False

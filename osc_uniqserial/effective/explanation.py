@@ -130,6 +130,14 @@ def needs_other_hosts(case: Case, effective: EffectivePolicy) -> bool:
     return effective.source is SerialSource.INSTANCE_UUID and not case.is_bound_to_unique
 
 
+def is_changed_by_request(case: Case, effective: EffectivePolicy) -> bool:
+    """Whether the server would have another serial without its own request."""
+    if effective.decided_by is not DecidedBy.SERVER:
+        return False
+    without = dataclasses.replace(case, server=policy.NOTHING_SAID).resolve()
+    return without.source is not effective.source
+
+
 def build(server: ServerFacts, moves: Moves | None) -> Explanation:
     """Explain one server.
 
@@ -147,7 +155,7 @@ def build(server: ServerFacts, moves: Moves | None) -> Explanation:
             survives = moves.keeps
     pending = pending_changes(case.flavor, case.image)
     sentences = [_decision(server, effective), _outlook(effective, survives, moves, pending)]
-    asked = effective.decided_by is DecidedBy.SERVER and effective.source is not _without(case)
+    asked = is_changed_by_request(case, effective)
     if asked:
         sentences.append(_SINCE_WHEN)
     return Explanation(
@@ -157,11 +165,6 @@ def build(server: ServerFacts, moves: Moves | None) -> Explanation:
         pending or (None if asked else ()),
         " ".join(filter(None, sentences)),
     )
-
-
-def _without(case: Case) -> SerialSource:
-    """Return the source of the serial that the server would have without its own request."""
-    return dataclasses.replace(case, server=policy.NOTHING_SAID).resolve().source
 
 
 def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:

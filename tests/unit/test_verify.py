@@ -183,17 +183,31 @@ def test_servers_that_were_placed_by_the_trait() -> None:
 
 @pytest.mark.parametrize("when", [EARLY, NOON, LATE, ""])
 @pytest.mark.parametrize("asks", [True, False], ids=["set", "removed"])
-def test_the_request_of_a_server_has_no_time(when: str, asks: bool) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_request_of_a_server_has_no_time(when: str, asks: bool, count: int) -> None:
     """Since it was set or removed, the guest may not have been started: no host is accused."""
     on = host("a", TRAIT_UNIQUE, TRAIT_KEYS, TRAIT_SERVER_MAY_ASK, mode_trait(HostMode.AUTO))
     for early in ([], ["beside"]):
         right = server(on, metadata="true" if asks else None)
-        wrong = [server(on, metadata="true" if asks else None) for _ in range(2)]
+        wrong = [server(on, metadata="true" if asks else None) for _ in range(count)]
         serials = ("own", MACHINE_ID) if asks else (MACHINE_ID, "own")
         beside = seen_with([right], serials[0], EARLY) if early else []
         rows = found([*beside, *seen_with(wrong, serials[1], when)])
         ids_found = {row.id for row in rows} - {"live-serial-shared"}
         assert ids_found == {"pending-restart"}
+
+
+def test_a_request_that_changes_nothing_explains_nothing() -> None:
+    """Without it the guest would have its UUID too."""
+    unique = host("a", TRAIT_UNIQUE, TRAIT_KEYS, TRAIT_SERVER_MAY_ASK, mode_trait(HostMode.UNIQUE))
+    one = server(unique, metadata="true")
+    assert ids([(one, reading(one, MACHINE_ID))]) == ["serial-unexplained"]
+    # The host gave a serial number before the guest was defined, and gives one since.
+    guests = [
+        (each := server(unique, metadata="true"), reading(each, serial, when))
+        for serial, when in ((None, NOON), ("own", EARLY), ("own", LATE))
+    ]
+    assert ids(guests) == ["changed-by-hand"]
 
 
 @pytest.mark.parametrize("when", [EARLY, NOON, LATE, ""])
