@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every combination of flavor, image and host: what was promised is what the guest reads.
+"""Every combination of flavor, image and host, and requests of servers beside them.
+
+What was promised is what the guest reads.
 
 The guest is the judge: ``unique serial show``, libvirt and the specification must agree with it.
 """
@@ -20,7 +22,19 @@ SAYS = (None, "true", "false")
 JUNK = "banana"
 
 
-def expected(host: Host, flavor: str | None, image: str | None) -> str:
+#: What flavor, image and server say.
+COMBINATIONS = (
+    *((flavor, image, None) for flavor, image in itertools.product(SAYS, repeat=2)),
+    (None, None, "true"),
+    ("false", "false", "true"),
+    # Means nothing, as junk does: no tenant can show a host by it.
+    (None, None, "false"),
+    (JUNK, JUNK, JUNK),
+)
+Says = tuple[str | None, str | None, str | None]
+
+
+def expected(host: Host, flavor: str | None, image: str | None, server: str | None = None) -> str:
     """The serial source by the specification, written down a second time on purpose."""
     own = {
         "unique": "instance-uuid",
@@ -31,9 +45,11 @@ def expected(host: Host, flavor: str | None, image: str | None) -> str:
     }
     if host.driver == STOCK_DRIVER:
         return own[host.mode]
-    if "true" in (flavor, image):
+    options = host.options.get("unique_serial", {})
+    asks = server == "true" and options.get("server_may_ask", True)
+    if asks or "true" in (flavor, image):
         return "instance-uuid"
-    image_counts = host.options.get("unique_serial", {}).get("image_may_show_host", True)
+    image_counts = options.get("image_may_show_host", True)
     if flavor == "false" or (image == "false" and image_counts):
         return own["auto" if host.mode == "unique" else host.mode]
     return own[host.mode]
@@ -80,37 +96,38 @@ def guests(
     flavors: dict[str | None, str],
     images: dict[str | None, str],
     request: pytest.FixtureRequest,
-) -> Iterator[tuple[Host, dict[tuple[str | None, str | None], str]]]:
+) -> Iterator[tuple[Host, dict[Says, str]]]:
     """All guests of one host: they boot at the same time."""
     host = BY_NAME[request.param]
-    combinations = [*itertools.product(SAYS, repeat=2), (JUNK, JUNK)]
     made = {
-        (flavor, image): stack.create(
-            unique_name(host.name), host.name, flavors[flavor], images[image]
+        (flavor, image, server): stack.create(
+            unique_name(host.name), host.name, flavors[flavor], images[image], server
         )
-        for flavor, image in combinations
+        for flavor, image, server in COMBINATIONS
     }
     yield host, made
     stack.delete(*made.values())
 
 
-@pytest.mark.parametrize(("flavor", "image"), [*itertools.product(SAYS, repeat=2), (JUNK, JUNK)])
+@pytest.mark.parametrize(("flavor", "image", "metadata"), COMBINATIONS)
 def test_the_guest_has_what_was_promised(
     stack: Stack,
-    guests: tuple[Host, dict[tuple[str | None, str | None], str]],
+    guests: tuple[Host, dict[Says, str]],
     flavor: str | None,
     image: str | None,
+    metadata: str | None,
 ) -> None:
     host, servers = guests
-    server = servers[flavor, image]
+    server = servers[flavor, image, metadata]
     stack.wait(server, "ACTIVE")
-    source = expected(host, flavor, image)
+    source = expected(host, flavor, image, metadata)
 
     promised = stack.show(server)
     assert promised["host"] == host.name
     assert promised["host_honours"] is (host.driver != STOCK_DRIVER)
     assert promised["host_mode"] == (None if host.driver == STOCK_DRIVER else host.mode)
     assert (promised["flavor_value"], promised["image_value"]) == (flavor, image)
+    assert promised["server_value"] == metadata
     if image is not None:
         assert promised["evidence"]["image"] == "frozen"
     if host.driver == STOCK_DRIVER:

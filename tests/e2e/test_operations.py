@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each operation does to the serial number: the reason for it all.
 
-Two guests go through each: one from a plain flavor and one from a flavor with
-hw:unique_serial=true, on hosts in mode auto. The plain one shows its host. The operator's guide has
-a table of these tests, by their names.
+Three guests go through each, on hosts in mode auto: one from a plain flavor, one from a flavor with
+hw:unique_serial=true, and one from the plain flavor whose metadata ask for a serial number since
+after its boot. The plain one shows its host. The operator's guide has a table of these tests, by
+their names.
 """
 
 from __future__ import annotations
@@ -57,23 +58,25 @@ class Guest:
 
 
 @dataclass
-class Pair:
-    """The two guests of a test."""
+class Guests:
+    """The three guests of a test."""
 
     plain: Guest
     unique: Guest
+    asking: Guest
 
     def act(self, status: str, host: str | None = None, **action: Any) -> None:
-        """Do the same with both at the same time."""
-        for guest in (self.plain, self.unique):
+        """Do the same with all at the same time."""
+        for guest in (self.plain, self.unique, self.asking):
             guest.stack.action(guest.id, **action)
-        for guest in (self.plain, self.unique):
+        for guest in (self.plain, self.unique, self.asking):
             guest.stack.wait(guest.id, status, host)
 
     def assert_booted_on(self, host: str) -> None:
-        """Both booted again: one shows the host, the other its own UUID."""
+        """All booted again: one shows the host, the others their own UUIDs."""
         assert self.plain.reads_after_a_boot() == identity(host)
         assert self.unique.reads_after_a_boot() == self.unique.id
+        assert self.asking.reads_after_a_boot() == self.asking.id
 
 
 @pytest.fixture(scope="module")
@@ -87,68 +90,81 @@ def plain_flavor(stack: Stack, unique_name: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def pair(
+def guests(
     stack: Stack, unique_name: Callable[[str], str], plain_flavor: str, unique_flavor: str
-) -> Iterator[Pair]:
-    """Two guests on the first host, that have booted."""
+) -> Iterator[Guests]:
+    """Three guests on the first host, that have booted; the last one asks since then."""
     made = [
         Guest(stack, stack.create(unique_name("guest"), FIRST, flavor))
-        for flavor in (plain_flavor, unique_flavor)
+        for flavor in (plain_flavor, unique_flavor, plain_flavor)
     ]
     for guest in made:
         stack.wait(guest.id, "ACTIVE")
-    both = Pair(*made)
-    both.assert_booted_on(FIRST)
-    yield both
+    serials = [guest.reads_after_a_boot() for guest in made]
+    assert serials == [identity(FIRST), made[1].id, identity(FIRST)]
+    stack.set_metadata(made[2].id, hw_unique_serial="true")
+    yield Guests(*made)
     stack.delete(*(guest.id for guest in made))
 
 
-def test_cold_migration(stack: Stack, pair: Pair) -> None:
+def test_cold_migration(stack: Stack, guests: Guests) -> None:
     """The licence charge: the plain guest is another machine afterwards."""
-    promised = stack.show(pair.plain.id)
+    promised = stack.show(guests.plain.id)
     assert (promised["serial_source"], promised["survives_move"]) == ("host-auto", False)
-    pair.act("VERIFY_RESIZE", SECOND, migrate={"host": SECOND})
-    pair.assert_booted_on(SECOND)
-    pair.act("ACTIVE", SECOND, confirmResize=None)
+    guests.act("VERIFY_RESIZE", SECOND, migrate={"host": SECOND})
+    guests.assert_booted_on(SECOND)
+    guests.act("ACTIVE", SECOND, confirmResize=None)
 
 
-def test_cold_migration_reverted(pair: Pair) -> None:
-    pair.act("VERIFY_RESIZE", SECOND, migrate={"host": SECOND})
-    pair.assert_booted_on(SECOND)
-    pair.act("ACTIVE", FIRST, revertResize=None)
-    pair.assert_booted_on(FIRST)
+def test_cold_migration_reverted(guests: Guests) -> None:
+    guests.act("VERIFY_RESIZE", SECOND, migrate={"host": SECOND})
+    guests.assert_booted_on(SECOND)
+    guests.act("ACTIVE", FIRST, revertResize=None)
+    guests.assert_booted_on(FIRST)
 
 
-def test_stop_and_start(pair: Pair) -> None:
-    pair.act("SHUTOFF", **{"os-stop": None})
-    pair.act("ACTIVE", **{"os-start": None})
-    pair.assert_booted_on(FIRST)
+def test_stop_and_start(guests: Guests) -> None:
+    guests.act("SHUTOFF", **{"os-stop": None})
+    guests.act("ACTIVE", **{"os-start": None})
+    guests.assert_booted_on(FIRST)
 
 
-def test_hard_reboot(pair: Pair) -> None:
-    pair.act("ACTIVE", reboot={"type": "HARD"})
-    pair.assert_booted_on(FIRST)
+def test_hard_reboot(guests: Guests) -> None:
+    guests.act("ACTIVE", reboot={"type": "HARD"})
+    guests.assert_booted_on(FIRST)
 
 
-def test_rebuild_with_the_same_image(stack: Stack, pair: Pair) -> None:
-    image = stack.server(pair.plain.id)["image"]["id"]
-    pair.act("ACTIVE", rebuild={"imageRef": image})
-    pair.assert_booted_on(FIRST)
+def test_rebuild_with_the_same_image(stack: Stack, guests: Guests) -> None:
+    image = stack.server(guests.plain.id)["image"]["id"]
+    guests.act("ACTIVE", rebuild={"imageRef": image})
+    guests.assert_booted_on(FIRST)
 
 
 def test_rebuild_with_another_image(
-    stack: Stack, pair: Pair, unique_name: Callable[[str], str]
+    stack: Stack, guests: Guests, unique_name: Callable[[str], str]
 ) -> None:
     """An image that says something is applied by a rebuild; the flavor's true stays."""
     asking = stack.new_image(unique_name("asking"), hw_unique_serial="true")
     showing = stack.new_image(unique_name("showing"), hw_unique_serial="false")
-    pair.plain.act("ACTIVE", rebuild={"imageRef": asking})
-    pair.unique.act("ACTIVE", rebuild={"imageRef": showing})
-    assert pair.plain.reads_after_a_boot() == pair.plain.id
-    assert pair.unique.reads_after_a_boot() == pair.unique.id
-    assert stack.show(pair.plain.id)["image_value"] == "true"
-    pair.plain.act("ACTIVE", rebuild={"imageRef": showing})
-    assert pair.plain.reads_after_a_boot() == identity(FIRST)
+    guests.plain.act("ACTIVE", rebuild={"imageRef": asking})
+    guests.unique.act("ACTIVE", rebuild={"imageRef": showing})
+    guests.asking.act("ACTIVE", rebuild={"imageRef": showing})
+    assert guests.plain.reads_after_a_boot() == guests.plain.id
+    assert guests.unique.reads_after_a_boot() == guests.unique.id
+    assert guests.asking.reads_after_a_boot() == guests.asking.id
+    assert stack.show(guests.plain.id)["image_value"] == "true"
+    guests.plain.act("ACTIVE", rebuild={"imageRef": showing})
+    assert guests.plain.reads_after_a_boot() == identity(FIRST)
+
+
+def test_rebuild_with_other_metadata(stack: Stack, guests: Guests) -> None:
+    """The metadata of a rebuild replace those of the server, and so remove its request."""
+    image = stack.server(guests.asking.id)["image"]["id"]
+    guests.act("ACTIVE", rebuild={"imageRef": image, "metadata": {"other": "metadata"}})
+    assert guests.plain.reads_after_a_boot() == identity(FIRST)
+    assert guests.unique.reads_after_a_boot() == guests.unique.id
+    assert guests.asking.reads_after_a_boot() == identity(FIRST)
+    assert stack.show(guests.asking.id)["server_value"] is None
 
 
 @pytest.fixture(scope="module")
@@ -161,79 +177,100 @@ def only_second() -> dict[str, str]:
 
 
 def test_resize_to_another_flavor_with_the_key(
-    stack: Stack, pair: Pair, unique_name: Callable[[str], str], only_second: dict[str, str]
+    stack: Stack, guests: Guests, unique_name: Callable[[str], str], only_second: dict[str, str]
 ) -> None:
-    """The plain guest gets a serial number of its own, and the unique one keeps it."""
+    """The plain guest gets a serial number of its own, which a revert takes back."""
     specs = {"hw:unique_serial": "true", **only_second}
     larger = stack.new_flavor(unique_name("larger"), specs, ram=112)
-    pair.act("VERIFY_RESIZE", SECOND, resize={"flavorRef": larger})
-    assert pair.plain.reads_after_a_boot() == pair.plain.id
-    assert pair.unique.reads_after_a_boot() == pair.unique.id
-    pair.plain.act("ACTIVE", FIRST, revertResize=None)
-    assert pair.plain.reads_after_a_boot() == identity(FIRST)
-    pair.unique.act("ACTIVE", SECOND, confirmResize=None)
-    assert pair.unique.reads() == pair.unique.id
+    guests.act("VERIFY_RESIZE", SECOND, resize={"flavorRef": larger})
+    for guest in (guests.plain, guests.unique, guests.asking):
+        assert guest.reads_after_a_boot() == guest.id
+    guests.plain.act("ACTIVE", FIRST, revertResize=None)
+    assert guests.plain.reads_after_a_boot() == identity(FIRST)
+    guests.asking.act("ACTIVE", FIRST, revertResize=None)
+    assert guests.asking.reads_after_a_boot() == guests.asking.id
+    guests.unique.act("ACTIVE", SECOND, confirmResize=None)
+    assert guests.unique.reads() == guests.unique.id
 
 
 def test_resize_to_another_flavor_without_the_key(
-    stack: Stack, pair: Pair, unique_name: Callable[[str], str], only_second: dict[str, str]
+    stack: Stack, guests: Guests, unique_name: Callable[[str], str], only_second: dict[str, str]
 ) -> None:
-    """The unique guest loses its serial number, and gets it back by a revert."""
+    """Only the server's own request does not depend on the flavor; a revert gives the UUID back."""
     larger = stack.new_flavor(unique_name("larger"), only_second, ram=112)
-    pair.act("VERIFY_RESIZE", SECOND, resize={"flavorRef": larger})
-    assert pair.plain.reads_after_a_boot() == identity(SECOND)
-    assert pair.unique.reads_after_a_boot() == identity(SECOND)
-    assert stack.show(pair.unique.id)["flavor_value"] is None
-    pair.act("ACTIVE", FIRST, revertResize=None)
-    pair.assert_booted_on(FIRST)
+    guests.act("VERIFY_RESIZE", SECOND, resize={"flavorRef": larger})
+    assert guests.plain.reads_after_a_boot() == identity(SECOND)
+    assert guests.unique.reads_after_a_boot() == identity(SECOND)
+    assert guests.asking.reads_after_a_boot() == guests.asking.id
+    assert stack.show(guests.unique.id)["flavor_value"] is None
+    guests.act("ACTIVE", FIRST, revertResize=None)
+    guests.assert_booted_on(FIRST)
 
 
 def test_shelve_and_unshelve(
-    stack: Stack, pair: Pair, boot: Callable[..., str], unique_name: Callable[[str], str]
+    stack: Stack, guests: Guests, boot: Callable[..., str], unique_name: Callable[[str], str]
 ) -> None:
     """Also where the image asked and, as the guide advises, snapshots do not inherit that."""
     image = stack.new_image(unique_name("asking"), hw_unique_serial="true")
     by_image = Guest(stack, boot(host=FIRST, image_id=image))
     assert by_image.reads_after_a_boot() == by_image.id
-    for guest in (pair.plain, pair.unique, by_image):
+    for guest in (guests.plain, guests.unique, guests.asking, by_image):
         stack.action(guest.id, shelve=None)
-    for guest in (pair.plain, pair.unique, by_image):
+    for guest in (guests.plain, guests.unique, guests.asking, by_image):
         stack.wait(guest.id, "SHELVED_OFFLOADED")
     name = stack.server(by_image.id)["name"]
     snapshot = stack.image(stack.image_id(f"{name}-shelved"))
     assert "hw_unique_serial" not in snapshot
     by_image.act("ACTIVE", SECOND, unshelve={"host": SECOND})
     assert by_image.reads_after_a_boot() == by_image.id
-    pair.act("ACTIVE", SECOND, unshelve={"host": SECOND})
-    pair.assert_booted_on(SECOND)
+    guests.act("ACTIVE", SECOND, unshelve={"host": SECOND})
+    guests.assert_booted_on(SECOND)
 
 
-def test_evacuate(stack: Stack, pair: Pair) -> None:
+def test_evacuate(stack: Stack, guests: Guests) -> None:
     stack.fail(FIRST)
     try:
         # From 2.95 on an evacuated server stays stopped.
-        pair.act("SHUTOFF", SECOND, evacuate={"host": SECOND})
-        pair.act("ACTIVE", SECOND, **{"os-start": None})
-        pair.assert_booted_on(SECOND)
+        guests.act("SHUTOFF", SECOND, evacuate={"host": SECOND})
+        guests.act("ACTIVE", SECOND, **{"os-start": None})
+        guests.assert_booted_on(SECOND)
     finally:
         stack.recover(FIRST)
 
 
-def test_rescue_and_unrescue(pair: Pair) -> None:
-    """The rescue system reads the same."""
-    pair.act("RESCUE", rescue={})
-    pair.assert_booted_on(FIRST)
-    pair.act("ACTIVE", unrescue=None)
-    pair.assert_booted_on(FIRST)
+def test_rescue_and_unrescue(guests: Guests) -> None:
+    """Nova keeps the definition of before the rescue, and starts the guest with that again."""
+    guests.act("RESCUE", rescue={})
+    guests.assert_booted_on(FIRST)
+    guests.act("ACTIVE", unrescue=None)
+    assert guests.plain.reads_after_a_boot() == identity(FIRST)
+    assert guests.unique.reads_after_a_boot() == guests.unique.id
+    assert guests.asking.reads_after_a_boot() == identity(FIRST)
 
 
-def test_live_migration_and_a_hard_reboot(stack: Stack, pair: Pair) -> None:
+def test_soft_reboot_pause_and_suspend(stack: Stack, guests: Guests) -> None:
+    """None of them makes a new definition."""
+    stack.action(guests.asking.id, reboot={"type": "SOFT"})
+    # The guest does not react to the power button; its power off is what Nova waits for.
+    stack.host(FIRST).virsh("destroy", guests.asking.id)
+    stack.wait(guests.asking.id, "ACTIVE")
+    assert guests.asking.reads_after_a_boot() == identity(FIRST)
+    for status, begin, end in (("PAUSED", "pause", "unpause"), ("SUSPENDED", "suspend", "resume")):
+        guests.act(status, **{begin: None})
+        guests.act("ACTIVE", **{end: None})
+        assert guests.plain.reads() == identity(FIRST)
+        assert guests.unique.reads() == guests.unique.id
+        assert guests.asking.reads() == identity(FIRST)
+
+
+def test_live_migration_and_a_hard_reboot(stack: Stack, guests: Guests) -> None:
     """A guest that moves alive keeps what it had; the plain one changes when it is next started."""
-    pair.act("ACTIVE", SECOND, **{"os-migrateLive": {"host": SECOND, "block_migration": "auto"}})
-    assert pair.plain.reads() == identity(FIRST)
-    assert pair.unique.reads() == pair.unique.id
-    pair.act("ACTIVE", reboot={"type": "HARD"})
-    pair.assert_booted_on(SECOND)
+    guests.act("ACTIVE", SECOND, **{"os-migrateLive": {"host": SECOND, "block_migration": "auto"}})
+    assert guests.plain.reads() == identity(FIRST)
+    assert guests.unique.reads() == guests.unique.id
+    assert guests.asking.reads() == identity(FIRST)
+    guests.act("ACTIVE", reboot={"type": "HARD"})
+    guests.assert_booted_on(SECOND)
 
 
 def test_a_changed_flavor_waits_for_a_resize(

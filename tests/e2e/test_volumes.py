@@ -94,3 +94,21 @@ def test_a_volume_that_nova_makes_from_an_image(
     assert (shown["image_value"], shown["serial_source"]) == ("true", "instance-uuid")
     assert restart(stack, server, boot)[1] == server
     assert findings(stack).split() == []
+
+
+def test_the_request_of_a_server_that_boots_from_a_volume(
+    stack: Stack, booted: Boot, unique_name: Names
+) -> None:
+    root = stack.new_volume(unique_name("root"), stack.image_id(IMAGE))
+    server = booted(volume=root)
+    boot, shown_before = stack.guest_serial(server)
+    assert shown_before not in (None, server)
+    stack.set_metadata(server, hw_unique_serial="true")
+    # Whatever Nova took from the volume.
+    shown = stack.show(server)
+    assert (shown["image_value"], shown["expected_serial"]) == (None, server)
+    boot, serial = restart(stack, server, boot)
+    assert serial == server
+    assert findings(stack).split() == []
+    stack.openstack("server", "unset", "--unique-serial", server)
+    assert restart(stack, server, boot)[1] == shown_before

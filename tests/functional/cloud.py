@@ -271,6 +271,12 @@ class Cloud:
             assert time.monotonic() < deadline, f"server is {record['status']}, not {status}"
             time.sleep(0.2)
 
+    def set_metadata(self, server_id: str, **metadata: str) -> None:
+        """Add metadata to a server."""
+        path = f"/v2.1/servers/{server_id}/metadata"
+        answer = self.raw("nova", "POST", path, {"metadata": metadata})
+        assert answer.status_code == 200, answer.text
+
     def action(self, server_id: str, **action: Any) -> None:
         """Send a server action."""
         answer = self.raw("nova", "POST", f"/v2.1/servers/{server_id}/action", action)

@@ -52,8 +52,12 @@ HOSTS: tuple[Host, ...] = (
     Host("os-1", "os"),
     Host("hardware-1", "hardware"),
     Host("none-1", "none"),
-    # The operator does not let images show the host's identity.
-    Host("guarded-1", "unique", options={"unique_serial": {"image_may_show_host": False}}),
+    # The operator lets neither images show the host's identity nor servers ask for their own.
+    Host(
+        "guarded-1",
+        "unique",
+        options={"unique_serial": {"image_may_show_host": False, "server_may_ask": False}},
+    ),
     # Released Nova: it does not know the keys.
     Host("stock-1", "auto", STOCK_DRIVER),
 )

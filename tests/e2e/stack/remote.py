@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, str] = {
     "sysinfo_serial": "libvirt",
     "virt_type": "libvirt",
     "image_may_show_host": "unique_serial",
+    "server_may_ask": "unique_serial",
     "endpoint_override": "placement",
 }
 

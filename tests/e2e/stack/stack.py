@@ -129,11 +129,13 @@ class Stack(Cloud):
         host: str | None = None,
         flavor: str | None = None,
         image: str | None = None,
+        unique_serial: str | None = None,
     ) -> str:
         """Ask for a server and return its ID, without waiting.
 
         :param flavor: an ID, by default of a flavor that says nothing
         :param image: an ID, by default of an image that says nothing
+        :param unique_serial: the request in its metadata
         """
         server: Json = {
             "name": name,
@@ -143,6 +145,8 @@ class Stack(Cloud):
         }
         if host:
             server["host"] = host
+        if unique_serial is not None:
+            server["metadata"] = {"hw_unique_serial": unique_serial}
         answer = self.raw("nova", "POST", "/v2.1/servers", {"server": server})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["server"]["id"])
