@@ -9,6 +9,7 @@ their names.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -251,9 +252,15 @@ def test_rescue_and_unrescue(guests: Guests) -> None:
 def test_soft_reboot_pause_and_suspend(stack: Stack, guests: Guests) -> None:
     """None of them makes a new definition."""
     stack.action(guests.asking.id, reboot={"type": "SOFT"})
-    # The guest does not react to the power button; its power off is what Nova waits for.
+    while stack.server(guests.asking.id)["OS-EXT-STS:task_state"] != "reboot_started":
+        time.sleep(0.2)
+    # Nova now asks the guest to shut down, and starts it again when it is off. This one does not
+    # react to the power button.
+    time.sleep(3)
     stack.host(FIRST).virsh("destroy", guests.asking.id)
     stack.wait(guests.asking.id, "ACTIVE")
+    log = stack.layout.host(FIRST).compute_log.read_text()
+    assert f"{guests.asking.id}] Instance soft rebooted successfully" in log
     assert guests.asking.reads_after_a_boot() == identity(FIRST)
     for status, begin, end in (("PAUSED", "pause", "unpause"), ("SUSPENDED", "suspend", "resume")):
         guests.act(status, **{begin: None})

@@ -140,7 +140,6 @@ def write_host(
                     "disk_cachemodes": "file=none",
                     "live_migration_inbound_addr": host.address(layout),
                     "live_migration_scheme": "tcp",
-                    "wait_soft_reboot_seconds": 1,
                 },
                 "vnc": {"enabled": False},
                 # Nova would take a kernel for a disk image that lies about its format.
