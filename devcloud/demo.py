@@ -25,6 +25,7 @@ _SERVERS = (
     ("app-1", "small", "appliance", "keys-1", "Here the image asks."),
     ("web-1", "small", "debian", "unique-1", "Nobody asks, but the host is in mode unique."),
     ("web-2", "small", "debian", "os-1", "Nobody asks: the guest shows its host's identity."),
+    ("web-3", "small", "debian", "keys-1", "Nobody asks, on a host that would honour it."),
     ("db-4", "hopeful", "debian", "undeclared-1", "A host that says nothing: never a guess."),
 )
 
@@ -130,6 +131,10 @@ def run_demo(layout: Layout, progress: Progress, *, fresh: bool) -> None:
         demo.say(lesson)
         demo.run("unique", "serial", "show", f"{server}{suffix}", *columns)
         columns = ("-c", "serial_source", "-c", "survives_move", "-c", "why")
+
+    demo.say("A server that exists asks itself: no resize, no rebuild.")
+    demo.run("server", "set", "--unique-serial", f"web-3{suffix}")
+    demo.run("unique", "serial", "show", f"web-3{suffix}", *columns)
 
     demo.say("The same for many servers: here those that may lose their serial on a move.")
     demo.run("unique", "serial", "list", "--at-risk", *_columns("name host serial_source"))
