@@ -49,14 +49,12 @@ _READERS = {
 }
 
 #: Where the settings are stored, as log lines name it.
-_WHERE = (
-    f"{FLAVOR_KEY} of the flavor",
-    f"{IMAGE_KEY} of the image",
-    f"{IMAGE_KEY} in the metadata of the server",
-)
+_FLAVOR = f"{FLAVOR_KEY} of the flavor"
+_IMAGE = f"{IMAGE_KEY} of the image"
+_SERVER = f"{IMAGE_KEY} in the metadata of the server"
 
-#: Instances with junk that are remembered.
-_TOLD_AT_MOST = 1000
+#: Warnings that are remembered, so that each is logged once.
+_WARNINGS_AT_MOST = 1000
 
 _HOW_TO_REPAIR = (
     "Run systemd-machine-id-setup on the host, or choose another [libvirt]sysinfo_serial there and"
@@ -82,8 +80,8 @@ class UniqueSerialMixin(TraitsMixin):
             image_may_show_host=self._image_may_show_host,
             server_may_ask=self._server_may_ask,
         )
-        #: Instances whose junk was logged, with the junk.
-        self._told: set[tuple[str, str, str]] = set()
+        #: Instances with a value that was warned of: UUID, where it is stored, the value.
+        self._warned: set[tuple[str, str, str]] = set()
 
     def _why_no_serials(self) -> str | None:
         """Say why guests get no ``<sysinfo>``, as _configure_guest_by_virt_type decides."""
@@ -125,14 +123,14 @@ class UniqueSerialMixin(TraitsMixin):
             SettingInput(flavor), SettingInput(image), self._host_policy, SettingInput(server)
         )
         LOG.debug(
-            "Serial number: %s, decided by the %s (flavor: %s, image: %s, server: %s, host mode:"
-            " %s).",
+            "Serial number: %s, decided by the %s (flavor: %s, image: %s, host mode: %s,"
+            " server: %s).",
             policy.source.value,
             policy.decided_by.value,
             flavor.setting.value,
             image.setting.value,
-            server.setting.value,
             self._host_mode.value,
+            server.setting.value,
             instance=instance,
         )
         if policy.source in _READERS:
@@ -142,31 +140,38 @@ class UniqueSerialMixin(TraitsMixin):
     def _settings(self, instance: Any) -> tuple[Value, Value, Value]:
         """Read the settings of flavor, image and server.
 
-        Nova loads all three with the instance. Where it did not load the metadata, reading them
-        sends one request (nova/objects/instance.py, obj_load_attr).
+        Nova's API loads all three with the instance. Where metadata were not loaded, reading them
+        sends a request (nova/objects/instance.py, obj_load_attr). When that fails, so does the
+        operation: a guest without an answer could get a wrong serial number.
         """
         flavor = instance.flavor
         specs = flavor.extra_specs if "extra_specs" in flavor else {}
-        values = (
-            parse(specs.get(FLAVOR_KEY)),
-            parse(instance.system_metadata.get(_FROZEN_KEY)),
-            parse(instance.metadata.get(IMAGE_KEY)) if self._server_may_ask else UNSET,
-        )
-        for where, value in zip(_WHERE, values):
+        flavor_value = parse(specs.get(FLAVOR_KEY))
+        image_value = parse(instance.system_metadata.get(_FROZEN_KEY))
+        server_value = parse(instance.metadata.get(IMAGE_KEY)) if self._server_may_ask else UNSET
+        for where, value in (
+            (_FLAVOR, flavor_value),
+            (_IMAGE, image_value),
+            (_SERVER, server_value),
+        ):
             if value.setting is Setting.INVALID:
-                self._tell_of_junk(instance, where, str(value.raw))
-        return values
+                self._warn_once(instance, where, value, "is neither true nor false")
+        if server_value.setting is Setting.HOST:
+            self._warn_once(instance, _SERVER, server_value, "has no meaning there")
+        return flavor_value, image_value, server_value
 
-    def _tell_of_junk(self, instance: Any, where: str, raw: str) -> None:
-        if (instance.uuid, where, raw) not in self._told:
-            if len(self._told) >= _TOLD_AT_MOST:
-                # Tenants choose how many there are: rather tell again than keep them all.
-                self._told.clear()
-            self._told.add((instance.uuid, where, raw))
+    def _warn_once(self, instance: Any, where: str, value: Value, why: str) -> None:
+        warning = (instance.uuid, where, str(value.raw))
+        if warning not in self._warned:
+            if len(self._warned) >= _WARNINGS_AT_MOST:
+                # Tenants choose how many there are: log some again rather than keep them all.
+                self._warned.clear()
+            self._warned.add(warning)
             LOG.warning(
-                "%s is %r, which is neither true nor false: it counts as not set.",
+                "%s is %r, which %s: it counts as not set.",
                 where,
-                raw,
+                str(value.raw),
+                why,
                 instance=instance,
             )
 

@@ -7,10 +7,13 @@ with what its distribution has.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import tempfile
+import warnings
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -19,8 +22,10 @@ import nova.tests.unit
 
 # isort: split
 import nova.conf
+import sqlalchemy.event
 from nova import context, exception, objects, test
 from nova.api.validation.extra_specs import validators
+from nova.compute import api as compute_api
 from nova.compute import provider_tree
 from nova.compute import utils as compute_utils
 from nova.tests import fixtures
@@ -30,12 +35,14 @@ from nova.virt.libvirt import config as libvirt_config
 from nova.virt.libvirt import driver as libvirt_driver
 from nova_uniqserial import compatibility, driver, image_meta, options, traits
 from oslo_utils.fixture import uuidsentinel as uuids
+from sqlalchemy.engine import Engine
 
 CONF = nova.conf.CONF
 options.register(CONF)
 
 OPEN = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
-KEYS = {"CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS", OPEN}
+MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
+KEYS = {"CUSTOM_UNIQUE_SERIAL", "CUSTOM_UNIQUE_SERIAL_KEYS", OPEN, MAY_ASK}
 MODES = ("unique", "os", "hardware", "auto", "none")
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
 OS_SERIAL = "01234567-89ab-cdef-0123-456789abcdef"
@@ -87,22 +94,30 @@ class Base(test.NoDBTestCase):  # type: ignore[misc]  # Nova has no types
             return mock.mock_open(read_data=self.machine_id)()
         return _open(path, *args, **kwargs)
 
-    def driver(self, mode: str, virt_type: str = "kvm", may_show: bool = True) -> Any:
+    def driver(
+        self, mode: str, virt_type: str = "kvm", may_show: bool = True, may_ask: bool = True
+    ) -> Any:
         """Load the driver as nova-compute does."""
         self.flags(sysinfo_serial=mode, virt_type=virt_type, group="libvirt")
-        self.flags(image_may_show_host=may_show, group="unique_serial")
+        self.flags(image_may_show_host=may_show, server_may_ask=may_ask, group="unique_serial")
         return virt_driver.load_compute_driver(
             fake.FakeVirtAPI(), "uniqserial.UniqueSerialLibvirtDriver"
         )
 
 
-def instance(flavor: str | None = None, image: str | None = None, uuid: str = uuids.one) -> Any:
+def instance(
+    flavor: str | None = None,
+    image: str | None = None,
+    uuid: str = uuids.one,
+    server: str | None = None,
+) -> Any:
     """Return an instance without a context: whatever it would load from elsewhere fails."""
     return objects.Instance(
         uuid=uuid,
         project_id=uuids.project,
         flavor=objects.Flavor(extra_specs={} if flavor is None else {"hw:unique_serial": flavor}),
         system_metadata={} if image is None else {"image_hw_unique_serial": image},
+        metadata={} if server is None else {"hw_unique_serial": server},
     )
 
 
@@ -110,20 +125,23 @@ class SerialTest(Base):
     """What guests get."""
 
     def test_every_combination(self) -> None:
-        for mode in MODES:
-            for may_show in (True, False):
-                loaded = self.driver(mode, may_show=may_show)
-                for flavor, image in itertools.product((None, "true", "false"), repeat=2):
-                    if "true" in (flavor, image):
-                        expected: str | None = uuids.one
-                    elif flavor == "false" or (image == "false" and may_show):
-                        expected = HOSTS_OWN[mode]
-                    else:
-                        expected = uuids.one if mode == "unique" else HOSTS_OWN[mode]
-                    sysinfo = loaded._get_guest_config_sysinfo(instance(flavor, image))
-                    self.assertEqual(
-                        expected, sysinfo.system_serial, (mode, may_show, flavor, image)
-                    )
+        for mode, may_show, may_ask in itertools.product(MODES, (True, False), (True, False)):
+            loaded = self.driver(mode, may_show=may_show, may_ask=may_ask)
+            for flavor, image, server in itertools.product(
+                (None, "true", "false"), (None, "true", "false"), (None, "true", "false", "banana")
+            ):
+                if "true" in (flavor, image) or (server == "true" and may_ask):
+                    expected: str | None = uuids.one
+                elif flavor == "false" or (image == "false" and may_show):
+                    expected = HOSTS_OWN[mode]
+                else:
+                    expected = uuids.one if mode == "unique" else HOSTS_OWN[mode]
+                one = instance(flavor, image, server=server)
+                self.assertEqual(
+                    expected,
+                    loaded._get_guest_config_sysinfo(one).system_serial,
+                    (mode, may_show, may_ask, flavor, image, server),
+                )
 
     def test_everything_else_is_the_stock_drivers(self) -> None:
         ours = self.driver("os")
@@ -143,30 +161,52 @@ class SerialTest(Base):
         loaded = self.driver("os")
         for junk in ("banana", "null", "", " ", "\x1b[2J", "truetrue", "x" * 255):
             uuid = getattr(uuids, f"junk{len(junk)}{junk[:1]}")
-            one = instance(junk, junk, uuid)
+            one = instance(junk, junk, uuid, junk)
             with self.assertLogs(LOGGER, logging.WARNING) as logs:
                 for _ in range(3):
                     self.assertEqual(OS_SERIAL, loaded._get_guest_config_sysinfo(one).system_serial)
-            self.assertEqual(2, len(logs.output), logs.output)
-            self.assertIn("hw:unique_serial is ", logs.output[0])
-            self.assertIn("hw_unique_serial is ", logs.output[1])
+            self.assertEqual(3, len(logs.output), logs.output)
+            self.assertIn("hw:unique_serial of the flavor is ", logs.output[0])
+            self.assertIn("hw_unique_serial of the image is ", logs.output[1])
+            self.assertIn("hw_unique_serial in the metadata of the server is ", logs.output[2])
             for line in logs.output:
                 self.assertIn("counts as not set", line)
                 self.assertNotIn("\x1b", line)
 
-    def test_what_was_told_is_not_kept_for_ever(self) -> None:
+    def test_false_on_a_server_counts_as_unset_and_is_logged_once(self) -> None:
+        loaded = self.driver("unique")
+        one = instance(server="false")
+        with self.assertLogs(LOGGER, logging.WARNING) as logs:
+            for _ in range(3):
+                self.assertEqual(uuids.one, loaded._get_guest_config_sysinfo(one).system_serial)
+        (line,) = logs.output
+        self.assertIn(
+            "hw_unique_serial in the metadata of the server is 'false', which has no meaning"
+            " there: it counts as not set.",
+            line,
+        )
+
+    def test_no_warning_where_servers_may_not_ask(self) -> None:
+        loaded = self.driver("os", may_ask=False)
+        for value in ("banana", "false"):
+            with self.assertLogs(LOGGER, logging.DEBUG) as logs:
+                loaded._get_guest_config_sysinfo(instance(server=value))
+            (line,) = logs.output
+            self.assertIn("host mode: os, server: unset)", line)
+
+    def test_warnings_are_remembered_up_to_a_limit(self) -> None:
         loaded = self.driver("os")
-        with mock.patch.object(driver, "_TOLD_AT_MOST", 3):
+        with mock.patch.object(driver, "_WARNINGS_AT_MOST", 3):
             for number in range(10):
                 one = instance("banana", None, getattr(uuids, f"many{number}"))
                 loaded._get_guest_config_sysinfo(one)
-        self.assertLessEqual(len(loaded._told), 3)
+        self.assertLessEqual(len(loaded._warned), 3)
 
     def test_the_spellings_of_oslo_are_accepted(self) -> None:
         loaded = self.driver("os")
         for text in ("True", "TRUE", "yes", "on", "1", "t", " true "):
-            for pair in ((text, None), (None, text)):
-                sysinfo = loaded._get_guest_config_sysinfo(instance(*pair))
+            for asks in (instance(text), instance(None, text), instance(server=text)):
+                sysinfo = loaded._get_guest_config_sysinfo(asks)
                 self.assertEqual(uuids.one, sysinfo.system_serial, text)
 
     def test_a_flavor_without_extra_specs(self) -> None:
@@ -177,11 +217,132 @@ class SerialTest(Base):
 
     def test_a_decision_is_logged_with_its_inputs(self) -> None:
         loaded = self.driver("os")
-        with self.assertLogs(LOGGER, logging.DEBUG) as logs:
-            loaded._get_guest_config_sysinfo(instance(None, "true"))
-        (line,) = logs.output
-        self.assertIn("instance-uuid, decided by the image", line)
-        self.assertIn("(flavor: unset, image: unique, host mode: os)", line)
+        for one, by, inputs in (
+            (instance(None, "true"), "image", "image: unique, host mode: os, server: unset"),
+            (instance(server="true"), "server", "image: unset, host mode: os, server: unique"),
+        ):
+            with self.assertLogs(LOGGER, logging.DEBUG) as logs:
+                loaded._get_guest_config_sysinfo(one)
+            (line,) = logs.output
+            self.assertIn(
+                f"Serial number: instance-uuid, decided by the {by} (flavor: unset, {inputs}).",
+                line,
+            )
+
+
+class LoadTest(Base):
+    """Where the metadata come from, with instances of a real database."""
+
+    USES_DB = True
+
+    #: What an operation may load besides the metadata.
+    OTHERS = ("system_metadata", "flavor")
+
+    def setUp(self) -> None:
+        super().setUp()
+        # An error for Nova's fixture, and Nova 34 uses it; SQLAlchemy deprecates it since 2.1.
+        warnings.filterwarnings("ignore", r"The noload\(\) option is deprecated")
+        self.context = context.get_admin_context()
+        stored = objects.Instance(
+            self.context,
+            host="host-1",
+            project_id=uuids.project,
+            user_id=uuids.user,
+            metadata={"hw_unique_serial": "true"},
+            system_metadata={},
+            flavor=objects.Flavor(
+                flavorid="1",
+                name="small",
+                memory_mb=64,
+                vcpus=1,
+                root_gb=0,
+                ephemeral_gb=0,
+                swap=0,
+                rxtx_factor=1.0,
+                vcpu_weight=0,
+                disabled=False,
+                is_public=True,
+                extra_specs={},
+            ),
+        )
+        stored.create()
+        self.uuid: str = stored.uuid
+        self.stored = stored
+
+    def load(self, *attributes: str) -> Any:
+        return objects.Instance.get_by_uuid(
+            self.context, self.uuid, expected_attrs=list(attributes)
+        )
+
+    @contextlib.contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Collect the statements that the database gets."""
+        sent: list[str] = []
+
+        def keep(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            sent.append(statement)
+
+        sqlalchemy.event.listen(Engine, "before_cursor_execute", keep)
+        try:
+            yield sent
+        finally:
+            sqlalchemy.event.remove(Engine, "before_cursor_execute", keep)
+
+    def test_no_request_where_the_metadata_are_loaded(self) -> None:
+        loaded = self.driver("os")
+        one = self.load("metadata", *self.OTHERS)
+        with self.statements() as sent:
+            self.assertEqual(self.uuid, loaded._get_guest_config_sysinfo(one).system_serial)
+        self.assertEqual([], sent)
+
+    def test_one_request_where_they_are_not(self) -> None:
+        loaded = self.driver("os")
+        one = self.load(*self.OTHERS)
+        with self.statements() as sent, self.assertLogs("nova.objects", logging.DEBUG) as logs:
+            self.assertEqual(self.uuid, loaded._get_guest_config_sysinfo(one).system_serial)
+            self.assertTrue([text for text in sent if "instance_metadata" in text], sent)
+            sent.clear()
+            self.assertEqual(self.uuid, loaded._get_guest_config_sysinfo(one).system_serial)
+            self.assertEqual([], sent)
+        lines = [line for line in logs.output if "Lazy-loading" in line]
+        self.assertEqual(1, len(lines), lines)
+        self.assertIn(f"Lazy-loading 'metadata' on Instance uuid {self.uuid}", lines[0])
+
+    def test_no_request_where_servers_may_not_ask(self) -> None:
+        loaded = self.driver("os", may_ask=False)
+        one = self.load(*self.OTHERS)
+        with self.statements() as sent:
+            self.assertEqual(OS_SERIAL, loaded._get_guest_config_sysinfo(one).system_serial)
+        self.assertEqual([], sent)
+
+    def test_the_api_loads_them_with_every_instance(self) -> None:
+        """What nova-api hands to nova-compute for a reboot, start, resize, rebuild and so on."""
+        cells = objects.CellMappingList.get_all(self.context)
+        objects.InstanceMapping(
+            self.context,
+            instance_uuid=self.uuid,
+            project_id=uuids.project,
+            cell_mapping=next(cell for cell in cells if not cell.is_cell0()),
+        ).create()
+        loaded = self.driver("os")
+        for attributes in (None, ["flavor"], ["numa_topology", "flavor"]):
+            one = compute_api.API().get(self.context, self.uuid, expected_attrs=attributes)
+            self.assertEqual({"hw_unique_serial": "true"}, one.metadata)
+            self.assertIn("metadata", one)
+            with self.assertLogs(LOGGER, logging.DEBUG), self.statements() as sent:
+                self.assertEqual(self.uuid, loaded._get_guest_config_sysinfo(one).system_serial)
+            self.assertEqual([], [text for text in sent if "instance_metadata" in text])
+
+    def test_what_cannot_be_loaded_fails_the_operation(self) -> None:
+        """No serial number is better than a wrong one."""
+        loaded = self.driver("os")
+        gone = self.load(*self.OTHERS)
+        self.stored.destroy(hard_delete=True)
+        self.assertRaises(exception.InstanceNotFound, loaded._get_guest_config_sysinfo, gone)
+        orphan = objects.Instance(
+            uuid=self.uuid, flavor=objects.Flavor(extra_specs={}), system_metadata={}
+        )
+        self.assertRaises(exception.OrphanedObjectError, loaded._get_guest_config_sysinfo, orphan)
 
 
 class MachineIdTest(Base):
@@ -218,8 +379,8 @@ class MachineIdTest(Base):
             exception.InternalError, stock._get_guest_config_sysinfo, instance("true")
         )
 
-    def _start(self, mode: str, virt_type: str = "kvm") -> list[str]:
-        loaded = self.driver(mode, virt_type)
+    def _start(self, mode: str, virt_type: str = "kvm", may_ask: bool = True) -> list[str]:
+        loaded = self.driver(mode, virt_type, may_ask=may_ask)
         with (
             mock.patch.object(libvirt_driver.LibvirtDriver, "init_host"),
             self.assertLogs(LOGGER, logging.INFO) as logs,
@@ -241,9 +402,12 @@ class MachineIdTest(Base):
             (line,) = self._start(mode)
             self.assertIn(
                 "hw:unique_serial and hw_unique_serial are honoured on this host. Host mode"
-                f" ([libvirt]sysinfo_serial): {mode}. [unique_serial]image_may_show_host: true.",
+                f" ([libvirt]sysinfo_serial): {mode}. [unique_serial]image_may_show_host: true,"
+                " server_may_ask: true.",
                 line,
             )
+        (line,) = self._start("os", may_ask=False)
+        self.assertIn("image_may_show_host: true, server_may_ask: false.", line)
 
     def test_the_start_warns_where_guests_have_no_serial(self) -> None:
         self.machine_id = ""
@@ -352,6 +516,9 @@ class TraitsTest(Base):
             self.assertEqual({*KEYS, mode_trait}, self.report(self.driver(mode)))
             self.assertEqual(
                 {*KEYS, mode_trait} - {OPEN}, self.report(self.driver(mode, may_show=False))
+            )
+            self.assertEqual(
+                {*KEYS, mode_trait} - {MAY_ASK}, self.report(self.driver(mode, may_ask=False))
             )
 
     def test_traits_of_others_stay(self) -> None:
