@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -129,3 +130,32 @@ def test_an_operator_stops_obeying_the_requests(stack: Stack, boot: Callable[...
     finally:
         host.reset()
     assert stack.show(guest.id)["decided_by"] == "server"
+
+
+def test_an_operator_sets_the_image_property_of_a_server(
+    stack: Stack, boot: Callable[..., str]
+) -> None:
+    """The way without the metadata, which the users of the server cannot take back."""
+
+    def image_property(*words: str) -> subprocess.CompletedProcess[str]:
+        layout = stack.layout
+        python, config = str(layout.venv / "bin" / "python"), str(layout.nova_conf)
+        command = [python, "-m", "nova_uniqserial", "--config-file", config, "image_property"]
+        return subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+
+    guest = Guest(stack, boot(host="auto-1"))
+    identity = guest.reads_after_a_boot()
+    setting = ("set", guest.id, "--property", "hw_unique_serial=true")
+    refused = image_property(*setting)
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    guest.act("SHUTOFF", **{"os-stop": None})
+    done = image_property(*setting)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = stack.show(guest.id)
+    assert (shown["image_value"], shown["evidence"]["image"]) == ("true", "frozen")
+    assert (shown["expected_serial"], shown["decided_by"]) == (guest.id, "image")
+    guest.act("ACTIVE", **{"os-start": None})
+    assert guest.reads_after_a_boot() == guest.id
+    image = stack.server(guest.id)["image"]["id"]
+    guest.act("ACTIVE", rebuild={"imageRef": image})
+    assert guest.reads_after_a_boot() == identity
