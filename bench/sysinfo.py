@@ -5,7 +5,8 @@ Usage, with the Python of an environment that has Nova and nova-uniqserial:
 python -m bench.sysinfo [RUNS]
 
 Both drivers make the sysinfo of the same instance, in turns. Nothing is asked of libvirt, but
-its Python module is there as on a compute host. Debug logging is off.
+its Python module is there as on a compute host. Debug logging is off. The instance has as many
+metadata as Nova allows.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ LIMIT_US = 50.0
 
 
 def seconds_a_call(make: Callable[[Any], Any], instance: Any) -> float:
-    """Return the mean time of one call."""
-    began = time.perf_counter()
+    """Return the mean CPU time of one call: what else runs on the machine does not count."""
+    began = time.process_time()
     for _ in range(CALLS):
         make(instance)
-    return (time.perf_counter() - began) / CALLS
+    return (time.process_time() - began) / CALLS
 
 
 def main(runs: int) -> int:
@@ -47,6 +48,10 @@ def main(runs: int) -> int:
         system_metadata={
             **{f"image_hw_property_{number}": "x" for number in range(20)},
             "image_hw_unique_serial": "false",
+        },
+        metadata={
+            **{f"property-{number}": "x" for number in range(127)},
+            "hw_unique_serial": "true",
         },
     )
     worst = 0.0
