@@ -110,7 +110,7 @@ def make_plan(
     :param servers: how many in all; the scenarios need some, the rest is usual
     :param hosts_wanted: how many besides the cloud's own
     :param namespace: the definition of the namespace for aggregates, to be installed privately;
-        without one it is missing like the other
+        without one it is missing like the others
     """
     if hosts_wanted < FEWEST_HOSTS:
         raise DevcloudError(f"the scenarios need {FEWEST_HOSTS} hosts or more")
@@ -649,7 +649,7 @@ LATER_SCENARIOS = (_misspelt_keys,)
 
 def _metadefs(make: Builder, private: Mapping[str, Any] | None) -> None:
     aggregates = "OS::Compute::UniqueSerialAggregate"
-    missing = ["OS::Compute::UniqueSerial"]
+    missing = ["OS::Compute::UniqueSerial", "OS::Compute::UniqueSerialServer"]
     if private is None:
         missing.append(aggregates)
     else:

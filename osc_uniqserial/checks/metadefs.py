@@ -27,7 +27,7 @@ def _of(fault: Fault, text: str, remedy: Remedy) -> None:
 
 _of(
     Fault.MISSING,
-    "It is missing, or private to another project: Horizon does not offer the keys",
+    "It is missing, or private to another project: Horizon does not offer its keys",
     _INSTALL,
 )
 _of(

@@ -123,7 +123,7 @@ class InstallMetadefs(_Writer):
 class RemoveMetadefs(_Writer):
     """Remove the metadata definitions from Glance.
 
-    Flavors, images, volumes and aggregates keep their settings. Requires an administrator.
+    Flavors, images, volumes, aggregates and servers keep their settings. Requires an administrator.
     """
 
     removes = True

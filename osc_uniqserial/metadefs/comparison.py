@@ -120,7 +120,7 @@ def _association_details(
         keys = ", ".join(stored.key(each) for each in ours.properties)
         yield Detail("prefix", stored.prefix, expected.prefix, f"Horizon writes the key {keys}")
     if stored.target != expected.target:
-        effect = "Horizon offers it for other properties than those that Nova reads"
+        effect = "Horizon does not offer it for the properties that Nova reads"
         yield Detail("properties_target", stored.target, expected.target, effect)
 
 

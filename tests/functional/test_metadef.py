@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 METADEFS = Path(__file__).parents[2] / "metadefs"
 OURS = metadefs.load()
-MAIN, AGGREGATE = (each.name for each in OURS)
+MAIN, AGGREGATE, SERVER = (each.name for each in OURS)
 COMMAND = ("unique", "serial", "metadef")
 BASE = "/v2/metadefs/namespaces"
 RIVAL = "Rival::UniqueSerial"
@@ -84,6 +84,9 @@ def assert_clean(cloud: Cloud) -> None:
         assert key in keys(cloud, MAIN, resource_type)
     both = {"hw:unique_serial", "hw_unique_serial"}
     assert keys(cloud, AGGREGATE, "OS::Nova::Aggregate") == both
+    assert keys(cloud, SERVER, "OS::Nova::Server") == {"hw_unique_serial"}
+    (association,) = stored(cloud, SERVER)["resource_type_associations"]
+    assert association["properties_target"] == "metadata"
 
 
 @pytest.mark.parametrize("file", sorted(METADEFS.glob("*.json")), ids=lambda file: str(file.name))
@@ -103,6 +106,36 @@ def test_install_check_remove(cloud: Cloud) -> None:
     assert stored(cloud, MAIN) == before
     assert {row["Action"] for row in rows(cloud, "remove", cold=True)} == {"removed"}
     assert {row["Action"] for row in rows(cloud, "remove")} == {"absent"}
+
+
+def test_an_installation_of_an_earlier_version_gets_the_missing_namespace(
+    cloud: Cloud, proxy: Proxy
+) -> None:
+    """It had two namespaces; the one for servers is added, and the others are not written."""
+    for each in OURS:
+        if each.name != SERVER:
+            write(cloud, "POST", "", each.document())
+    before = [stored(cloud, name) for name in (MAIN, AGGREGATE)]
+
+    wrong = [row for row in rows(cloud, "check", code=3) if row["Result"] != "ok"]
+    assert [(row["Namespace"], row["Result"]) for row in wrong] == [(SERVER, "missing")]
+    audit = cloud.openstack("unique", "serial", "audit", "-f", "json", check=False)
+    (finding,) = [row for row in json.loads(audit.stdout) if row["resource_type"] == "namespace"]
+    assert (finding["id"], finding["resource_name"]) == ("metadefs-missing", SERVER)
+    assert "openstack unique serial metadef install" in finding["remedy"]
+    status = cloud.openstack("unique", "serial", "status", "-f", "json", check=False)
+    (ready,) = [row for row in json.loads(status.stdout) if row["Check"] == "Metadata definitions"]
+    assert ready["Details"]["id"] == "metadefs-missing"
+    assert SERVER in ready["Details"]["message"]
+    assert AGGREGATE not in ready["Details"]["message"]
+
+    done = cloud.openstack(*COMMAND, "install", "-f", "json", clouds_yaml=proxy.clouds_yaml)
+    actions = {row["Namespace"]: row["Action"] for row in json.loads(done.stdout)}
+    assert actions == {MAIN: "unchanged", AGGREGATE: "unchanged", SERVER: "created"}
+    writes = [line for _service, line in proxy.requests if not line.startswith("GET ")]
+    assert [line for line in writes if "metadefs" in line] == [f"POST {BASE}"]
+    assert [stored(cloud, name) for name in (MAIN, AGGREGATE)] == before
+    assert_clean(cloud)
 
 
 def test_files_that_glance_manage_loads_are_as_they_should_be(cloud: Cloud) -> None:

@@ -20,8 +20,10 @@ from tests.unit.fake_cloud import GLANCE, FakeCloud, Result
 
 #: The namespaces that the plugin installs; the first one is for flavors and more.
 OURS = metadefs.load()
-MAIN, AGGREGATE = OURS
+MAIN, AGGREGATE, SERVER = OURS
 MAIN_SPARE = MAIN.name + REPLACEMENT
+#: All but the first, as Glance has them.
+OTHERS = tuple(each.document() for each in OURS[1:])
 BOOLEAN = {"type": "boolean", "title": "Unique"}
 
 
@@ -186,7 +188,7 @@ class HttpGlance(Glance):
     def hold(self, *documents: Json) -> None:
         """Store namespaces."""
         for document in documents:
-            self.stored[document["namespace"]] = document
+            self.stored[document["namespace"]] = copy.deepcopy(document)
 
     def run(self, *args: str) -> Result:
         """Run one of the commands."""

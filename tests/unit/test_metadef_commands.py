@@ -18,7 +18,9 @@ from tests.unit.glance import (
     BOOLEAN,
     MAIN,
     MAIN_SPARE,
+    OTHERS,
     OURS,
+    SERVER,
     HttpGlance,
     changed,
     definition,
@@ -45,13 +47,31 @@ def test_install_posts_the_files_as_they_are(glance: HttpGlance) -> None:
     assert {row["Action"] for row in glance.rows("install")} == {"created"}
     bodies = [request.json() for request in glance.fake.sent("POST")]
     assert bodies == [each.document() for each in OURS]
-    assert len(glance.fake.reads()) == 4
+    assert len(glance.fake.reads()) == 6
     assert glance.run("check").code == 0
 
 
 def test_install_again_writes_nothing(installed: HttpGlance) -> None:
     assert {row["Action"] for row in installed.rows("install")} == {"unchanged"}
     assert installed.fake.writes() == []
+
+
+def test_install_adds_a_namespace_that_an_earlier_version_did_not_have(glance: HttpGlance) -> None:
+    glance.hold(MAIN.document(), AGGREGATE.document())
+    result = glance.run("check", "-f", "json")
+    assert result.code == 3
+    (row,) = [row for row in result.json if row["Result"] != "ok"]
+    assert (row["Namespace"], row["Item"], row["Result"]) == (SERVER.name, "namespace", "missing")
+    actions = {(row["Namespace"], row["Action"]) for row in glance.rows("install")}
+    assert actions == {
+        (MAIN.name, "unchanged"),
+        (AGGREGATE.name, "unchanged"),
+        (SERVER.name, "created"),
+    }
+    assert len(glance.fake.writes()) == 1
+    (written,) = glance.fake.sent("POST")
+    assert written.json() == SERVER.document()
+    assert glance.run("check").code == 0
 
 
 @pytest.mark.parametrize(
@@ -75,7 +95,7 @@ def test_a_token_without_a_project_sees_no_namespaces(
     "documents",
     [
         [],
-        [changed(), AGGREGATE.document()],
+        [changed(), *OTHERS],
         [definition(type="boolean"), AGGREGATE.document() | {"visibility": "private"}],
         [changed(tags=[{"name": "t"}])],
         [changed(namespace=MAIN_SPARE, protected=False)],
@@ -120,7 +140,7 @@ def test_install_keeps_what_is_not_ours(glance: HttpGlance) -> None:
 def test_an_installation_that_fails_half_way_says_how_far_it_came(
     glance: HttpGlance, fail: int, carried_out: bool, how: int | Exception
 ) -> None:
-    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, AGGREGATE.document())
+    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, *OTHERS)
     glance.fail, glance.how, glance.carried_out = fail, how, carried_out
     words = [
         f"create namespace {MAIN_SPARE}",
@@ -154,7 +174,8 @@ def test_somebody_else_created_it_meanwhile(glance: HttpGlance) -> None:
     glance.fail, glance.how = 2, 409
     result = glance.run("install")
     assert f"Done before: create namespace {MAIN.name}." in result.err
-    assert f"Not done: create namespace {AGGREGATE.name}." in result.err
+    not_done = f"create namespace {AGGREGATE.name}, create namespace {SERVER.name}"
+    assert f"Not done: {not_done}." in result.err
 
 
 ADDED: dict[str, Json] = {
@@ -175,7 +196,7 @@ ADDED: dict[str, Json] = {
 def test_install_does_not_delete_what_somebody_adds_meanwhile(
     glance: HttpGlance, item: str, write: int
 ) -> None:
-    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, AGGREGATE.document())
+    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, *OTHERS)
     glance.meanwhile[write] = lambda: glance.stored[MAIN.name].update(ADDED[item])
     result = glance.run("install")
     assert (result.code, result.out) == (1, "")
@@ -187,24 +208,28 @@ def test_install_does_not_delete_what_somebody_adds_meanwhile(
     assert f"Done before: {done}. Not done: {not_done}." in result.err
     assert "run the same command again" in result.err
     assert glance.fake.sent("DELETE") == []
-    rows = {row["Item"]: row["Action"] for row in glance.rows("install")}
+    rows = {
+        row["Item"]: row["Action"]
+        for row in glance.rows("install")
+        if row["Namespace"] == MAIN.name
+    }
     assert (rows[item], rows["tag t"]) == ("kept (not ours)", "kept (not ours)")
     assert glance.run("check").code == 0
     assert set(glance.stored) == {each.name for each in OURS}
 
 
 def test_install_reads_twice_before_it_deletes(glance: HttpGlance) -> None:
-    glance.hold(definition(type="boolean"), AGGREGATE.document())
+    glance.hold(definition(type="boolean"), *OTHERS)
     glance.run("install")
-    reads = [MAIN.name, MAIN_SPARE, AGGREGATE.name, f"{AGGREGATE.name}{plan.REPLACEMENT}"]
-    paths = [f"/v2{plan.path(name)}".lower() for name in (*reads, MAIN_SPARE, MAIN.name)]
+    reads = [*plan.names(OURS), MAIN_SPARE, MAIN.name]
+    paths = [f"/v2{plan.path(name)}".lower() for name in reads]
     assert [path.lower() for path in glance.fake.reads()] == paths
     assert len(glance.fake.writes()) == 4
 
 
 def test_install_deletes_nothing_whose_replacement_is_gone(glance: HttpGlance) -> None:
     # A second installation took it for the rest of an interrupted one.
-    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, AGGREGATE.document())
+    glance.hold(definition(type="boolean") | {"tags": [{"name": "t"}]}, *OTHERS)
     glance.meanwhile[2] = lambda: glance.stored.pop(MAIN_SPARE)
     result = glance.run("install")
     assert f"somebody else deleted or renamed namespace {MAIN_SPARE} meanwhile." in result.err
@@ -228,7 +253,7 @@ def test_a_replacement_that_took_its_place_meanwhile_is_not_thrown_away(
 
 
 def test_install_does_not_delete_what_it_cannot_read_again(glance: HttpGlance) -> None:
-    glance.hold(definition(type="boolean"), AGGREGATE.document())
+    glance.hold(definition(type="boolean"), *OTHERS)
     path = BASE + plan.path(MAIN.name)
     glance.meanwhile[2] = lambda: glance.fake.http.get(path, status_code=500)
     result = glance.run("install")
@@ -260,14 +285,14 @@ def test_check_is_clean(installed: HttpGlance) -> None:
     result = installed.run("check", "-f", "json")
     assert (result.code, result.err) == (0, "")
     assert {row["Result"] for row in result.json} == {"ok"}
-    assert len(installed.fake.reads()) == 3
+    assert len(installed.fake.reads()) == 4
 
 
 def test_check_of_an_empty_glance_says_what_follows(glance: HttpGlance) -> None:
     result = glance.run("check", "-f", "json")
     assert result.code == 3
-    assert [row["Result"] for row in result.json] == ["missing", "missing"]
-    assert "OS::Nova::Flavor: Horizon's Update Metadata dialog does not open" in result.err
+    assert [row["Result"] for row in result.json] == ["missing"] * 3
+    assert "OS::Nova::Flavor, OS::Nova::Server: Horizon's Update Metadata dialog" in result.err
 
 
 def test_check_shows_stored_and_expected(installed: HttpGlance) -> None:
@@ -325,7 +350,7 @@ def test_check_does_not_read_a_list_without_end(glance: HttpGlance) -> None:
     glance.fake.http.get(BASE + plan.COLLECTION, json=answer)
     rows = glance.rows("check")
     assert rows[-1]["Result"] == "unreadable"
-    assert len(glance.fake.reads()) == 22
+    assert len(glance.fake.reads()) == 20 + len(OURS)
 
 
 def test_check_skips_namespaces_that_cannot_offer_the_keys(installed: HttpGlance) -> None:
@@ -337,7 +362,7 @@ def test_check_skips_namespaces_that_cannot_offer_the_keys(installed: HttpGlance
         }
     )
     assert installed.run("check").code == 0
-    assert len(installed.fake.reads()) == 3
+    assert len(installed.fake.reads()) == 4
 
 
 def test_check_finds_an_interrupted_installation(installed: HttpGlance) -> None:
@@ -369,7 +394,7 @@ def test_a_list_that_cannot_be_read_does_not_hide_ours(installed: HttpGlance) ->
     installed.fake.http.get(BASE + plan.COLLECTION, status_code=403)
     result = installed.run("check", "-f", "json")
     assert result.code == 4
-    assert [row["Result"] for row in result.json].count("ok") == 9
+    assert [row["Result"] for row in result.json].count("ok") == 12
     assert result.json[-1]["Namespace"] == "*"
 
 
@@ -453,8 +478,8 @@ def test_a_name_in_what_somebody_changed_is_made_safe(installed: HttpGlance) -> 
 
 def test_remove_reads_again_what_it_deletes(installed: HttpGlance) -> None:
     installed.run("remove")
-    assert len(installed.fake.reads()) == 4 + 2
-    assert len(installed.fake.writes()) == 4
+    assert len(installed.fake.reads()) == 6 + 3
+    assert len(installed.fake.writes()) == 6
 
 
 def test_remove_takes_a_left_replacement_along(installed: HttpGlance) -> None:

@@ -32,7 +32,9 @@ from tests.unit.glance import (
     BOOLEAN,
     MAIN,
     MAIN_SPARE,
+    OTHERS,
     OURS,
+    SERVER,
     Glance,
     changed,
     definition,
@@ -58,6 +60,7 @@ def test_names() -> None:
     assert [each.name for each in OURS] == [
         "OS::Compute::UniqueSerial",
         "OS::Compute::UniqueSerialAggregate",
+        "OS::Compute::UniqueSerialServer",
     ]
 
 
@@ -75,6 +78,7 @@ def test_each_resource_type_gets_its_keys_and_canonical_values() -> None:
         ("OS::Cinder::Volume", "image", policy.IMAGE_KEY): lower,
         ("OS::Nova::Aggregate", None, policy.FLAVOR_KEY): lower,
         ("OS::Nova::Aggregate", None, policy.IMAGE_KEY): title,
+        ("OS::Nova::Server", "metadata", policy.IMAGE_KEY): ("true",),
     }
 
 
@@ -82,7 +86,9 @@ def test_every_offered_value_is_understood() -> None:
     for each in OURS:
         for offered in each.properties.values():
             said = [policy.parse(value).setting for value in offered["enum"]]
-            assert said == [policy.Setting.UNIQUE, policy.Setting.HOST]
+            # A server can only ask for unique: its false has no effect.
+            false = [] if each is SERVER else [policy.Setting.HOST]
+            assert said == [policy.Setting.UNIQUE, *false]
 
 
 def test_everybody_sees_them_and_nobody_removes_them_by_accident() -> None:
@@ -316,6 +322,7 @@ def rival(association: Json, properties: Json | None = None, **fields: Any) -> N
         ({"name": "OS::Nova::Flavor", "prefix": "hw:unique_"}, "serial"),
         ({"name": "OS::Nova::Aggregate", "prefix": ""}, "hw_unique_serial"),
         ({"name": "OS::Cinder::Volume", "properties_target": "image"}, "hw_unique_serial"),
+        ({"name": "OS::Nova::Server", "properties_target": "metadata"}, "hw_unique_serial"),
     ],
 )
 def test_a_key_that_another_namespace_offers(association: Json, name: str) -> None:
@@ -332,6 +339,12 @@ def test_a_key_that_another_namespace_offers(association: Json, name: str) -> No
         ({"name": "OS::Nova::Flavor", "prefix": "hw_"}, "unique_serial", False),
         ({"name": "OS::Nova::Server"}, "hw:unique_serial", False),
         ({"name": "OS::Cinder::Volume"}, "hw_unique_serial", False),
+        ({"name": "OS::Nova::Server"}, "hw_unique_serial", False),
+        (
+            {"name": "OS::Nova::Server", "properties_target": "scheduler_hints"},
+            "hw_unique_serial",
+            False,
+        ),
         ({"name": "OS::Nova::Flavor", "prefix": "hw:"}, "unique", True),
         ({"name": "OS::Glance::Image"}, "hw:unique_serial", True),
     ],
@@ -359,7 +372,7 @@ def test_one_of_ours_can_offer_the_keys_of_the_other() -> None:
 
 
 def test_ours_do_not_conflict() -> None:
-    assert [comparison.conflicts(OURS, each) for each in OURS] == [(), ()]
+    assert [comparison.conflicts(OURS, each) for each in OURS] == [(), (), ()]
 
 
 # --- plans ----------------------------------------------------------------
@@ -368,14 +381,14 @@ def test_ours_do_not_conflict() -> None:
 def test_a_plan_for_an_empty_glance() -> None:
     glance = Glance()
     plan = glance.plan()
-    assert [step.method for step in plan.steps] == ["POST", "POST"]
-    assert [row.action for row in plan.rows] == [Action.CREATED, Action.CREATED]
+    assert [step.method for step in plan.steps] == ["POST"] * 3
+    assert [row.action for row in plan.rows] == [Action.CREATED] * 3
     glance.carry_out(plan)
     assert glance.plan().steps == ()
 
 
 def test_fields_of_the_namespace_take_one_request_and_keep_its_owner() -> None:
-    glance = Glance(changed(visibility="private", owner="p9"), AGGREGATE.document())
+    glance = Glance(changed(visibility="private", owner="p9"), *OTHERS)
     plan = glance.plan()
     assert steps(plan) == [f"PUT {MAIN.name}"]
     glance.carry_out(plan)
@@ -384,7 +397,7 @@ def test_fields_of_the_namespace_take_one_request_and_keep_its_owner() -> None:
 
 
 def test_changed_content_is_made_anew_before_the_old_one_goes() -> None:
-    plan = Glance(definition(type="boolean"), AGGREGATE.document()).plan()
+    plan = Glance(definition(type="boolean"), *OTHERS).plan()
     assert steps(plan) == [
         "POST namespaces",
         f"PUT {MAIN.name}",
@@ -398,7 +411,7 @@ def test_changed_content_is_made_anew_before_the_old_one_goes() -> None:
 
 def test_a_deletion_rests_on_what_it_takes_and_on_the_copy_that_stays() -> None:
     spare = changed(namespace=MAIN_SPARE, protected=False)
-    plan = Glance(definition(type="boolean"), spare, AGGREGATE.document()).plan()
+    plan = Glance(definition(type="boolean"), spare, *OTHERS).plan()
     seen = {f"{step.method} {step.path.rpartition('/')[2]}": step.seen for step in plan.steps}
     names = {name: [each.name for each in namespaces] for name, namespaces in seen.items()}
     assert names == {
@@ -415,7 +428,7 @@ def test_a_deletion_rests_on_what_it_takes_and_on_the_copy_that_stays() -> None:
 
 def test_no_step_writes_a_property_by_itself() -> None:
     # Glance would store its name in it, and Horizon would drop the prefix.
-    plan = Glance(definition(name="unique_serial"), AGGREGATE.document()).plan()
+    plan = Glance(definition(name="unique_serial"), *OTHERS).plan()
     assert not any("/properties" in step.path for step in plan.steps)
     assert "name" not in str(plan.steps[0].body and plan.steps[0].body["properties"])
 
@@ -436,7 +449,7 @@ def test_a_replacement_that_holds_more_than_the_namespace_is_not_thrown_away() -
 def test_removal() -> None:
     glance = Glance(*(each.document() for each in OURS))
     plan = plan_remove(OURS, glance.namespaces())
-    assert [step.method for step in plan.steps] == ["PUT", "DELETE", "PUT", "DELETE"]
+    assert [step.method for step in plan.steps] == ["PUT", "DELETE"] * 3
     glance.carry_out(plan)
     assert glance.stored == {}
     again = plan_remove(OURS, glance.namespaces())
@@ -444,7 +457,7 @@ def test_removal() -> None:
 
 
 def test_removal_of_what_is_not_ours_takes_force() -> None:
-    glance = Glance(changed(tags=[{"name": "theirs"}]), AGGREGATE.document())
+    glance = Glance(changed(tags=[{"name": "theirs"}]), *OTHERS)
     with pytest.raises(NotOurs, match=f"tag theirs of {MAIN.name}"):
         plan_remove(OURS, glance.namespaces())
     plan = plan_remove(OURS, glance.namespaces(), force=True)
@@ -512,7 +525,7 @@ def stored_namespaces(draw: st.DrawFn, ours: Namespace) -> Json:
 
 @st.composite
 def glances(draw: st.DrawFn) -> Glance:
-    """Draw a Glance that holds none, one or both of our namespaces, in any state."""
+    """Draw a Glance that holds any of our namespaces, in any state."""
     return Glance(*(draw(stored_namespaces(each)) for each in OURS if draw(st.integers(0, 3))))
 
 

@@ -31,7 +31,7 @@ from tests.unit.builders import (
 )
 from tests.unit.clouds import Node, StatusCloud, take_cell_down
 from tests.unit.fake_cloud import NOVA, PLACEMENT, FakeCloud
-from tests.unit.glance import AGGREGATE, BOOLEAN, MAIN, OURS, changed, definition
+from tests.unit.glance import AGGREGATE, BOOLEAN, MAIN, OTHERS, OURS, SERVER, changed, definition
 from tests.unit.strategies import NAMES, hosts
 
 
@@ -82,11 +82,12 @@ def test_hypervisors_are_read_page_by_page(well: StatusCloud) -> None:
 @pytest.mark.parametrize(
     ("documents", "id", "named"),
     [
-        ([], "metadefs-missing", [MAIN.name, AGGREGATE.name]),
-        ([MAIN.document()], "metadefs-missing", [AGGREGATE.name]),
-        ([definition(type="boolean"), AGGREGATE.document()], "metadefs-outdated", [MAIN.name]),
+        ([], "metadefs-missing", [each.name for each in OURS]),
+        ([MAIN.document()], "metadefs-missing", [AGGREGATE.name, SERVER.name]),
+        ([MAIN.document(), AGGREGATE.document()], "metadefs-missing", [SERVER.name]),
+        ([definition(type="boolean"), *OTHERS], "metadefs-outdated", [MAIN.name]),
         (
-            [changed(visibility="private", protected=False), AGGREGATE.document()],
+            [changed(visibility="private", protected=False), *OTHERS],
             "metadefs-private",
             [MAIN.name],
         ),

@@ -9,12 +9,13 @@ from typing import Any, Literal, TypeVar
 
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.e2e import chromium
 
-Kind = Literal["flavor", "image", "aggregate"]
+Kind = Literal["flavor", "image", "aggregate", "instance"]
 _Found = TypeVar("_Found")
 
 #: Seconds; a busy machine takes long to draw a page.
@@ -23,6 +24,7 @@ _PANELS: dict[Kind, str] = {
     "flavor": "/admin/flavors/",
     "image": "/admin/images",
     "aggregate": "/admin/aggregates/",
+    "instance": "/project/instances/",
 }
 DIALOG = ".modal-dialog"
 
@@ -150,10 +152,29 @@ class Browser:
         ]
 
     def metadata(self, kind: Kind, name: str) -> Dialog:
-        """Open Update Metadata of a resource, as an administrator."""
+        """Open Update Metadata of a resource."""
+        self.update_metadata(kind, name)
+        return Dialog(self)
+
+    def update_metadata(self, kind: Kind, name: str) -> None:
+        """Choose Update Metadata of a resource, without waiting for the dialog."""
         self.open(_PANELS[kind])
         self.choose(name, "Update Metadata")
-        return Dialog(self)
+
+    # --- wizards ---------------------------------------------------------
+
+    def step(self, title: str) -> None:
+        """Go to a step of a wizard."""
+        self.one(f"{DIALOG} .nav a", title).click()
+
+    def allocate(self, name: str) -> None:
+        """Move a row of a wizard's table of available items to the table of chosen ones."""
+        # The table has pages.
+        self.one(f"{DIALOG} input.search-input").send_keys(name, Keys.ENTER)
+        row = self.first(
+            lambda each: name in each.text and self.all(".fa-arrow-up", each), f"{DIALOG} tbody tr"
+        )
+        self.one(".fa-arrow-up", within=row).click()
 
 
 class Tree:
@@ -229,6 +250,12 @@ class Tree:
         """Choose a value for a key on the right."""
         field = self._browser.one("select[name=property]", within=self._entry(key))
         Select(field).select_by_visible_text(value)
+
+    def chosen(self, key: str) -> str:
+        """Return the value that is chosen for a key; empty where none is."""
+        field = self._browser.one("select[name=property]", within=self._entry(key))
+        chosen: str = Select(field).first_selected_option.text
+        return chosen
 
     def remove(self, key: str) -> None:
         """Remove a key from the right."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,9 @@ from tests.functional.conftest import warm as warm  # the shell of the cloud
 
 NAMESPACES = "/v2/metadefs/namespaces"
 
+ADMIN, MEMBER = "devcloud", "devcloud-member"
+AS_MEMBER = pytest.mark.parametrize("user", [MEMBER])
+
 
 @pytest.fixture(scope="session")
 def horizon(
@@ -37,34 +42,34 @@ def horizon(
         pytest.exit(f"Horizon did not start: {error}\n{error.detail}", returncode=1)
 
 
-def _browser(horizon: str, cloud: Cloud, name: str) -> Browser:
-    auth = cloud.clouds["clouds"][name]["auth"]
-    return Browser(horizon, auth["username"], auth["password"])
-
-
 @pytest.fixture(scope="session")
-def admins_browser(horizon: str, cloud: Cloud) -> Iterator[Browser]:
-    """A browser that an administrator is logged in with."""
-    with _browser(horizon, cloud, "devcloud") as browser:
-        yield browser
+def browsers(horizon: str, cloud: Cloud) -> Iterator[Callable[[str], Browser]]:
+    """Return a function that returns the browser of a user, by the name in clouds.yaml."""
+    with contextlib.ExitStack() as running:
+
+        @functools.cache
+        def browser_of(user: str) -> Browser:
+            auth = cloud.clouds["clouds"][user]["auth"]
+            return running.enter_context(Browser(horizon, auth["username"], auth["password"]))
+
+        yield browser_of
 
 
-@pytest.fixture(scope="session")
-def members_browser(horizon: str, cloud: Cloud) -> Iterator[Browser]:
-    """A browser that somebody without an administrator's rights is logged in with."""
-    with _browser(horizon, cloud, "devcloud-member") as browser:
-        yield browser
+@pytest.fixture
+def user() -> str:
+    """The user of the browser: an administrator, unless a test replaces it."""
+    return ADMIN
 
 
 @pytest.fixture
 def browser(
-    admins_browser: Browser, request: pytest.FixtureRequest, shots: Path
+    browsers: Callable[[str], Browser], user: str, request: pytest.FixtureRequest, shots: Path
 ) -> Iterator[Browser]:
-    """The administrator's browser; what a test that failed saw last is in a screenshot."""
+    """The browser of the user; a screenshot is kept of the last page of a failed test."""
     failed = request.session.testsfailed
-    yield admins_browser
+    yield browsers(user)
     if request.session.testsfailed > failed:
-        admins_browser.screenshot(shots / f"failed-{request.node.name}.png")
+        browsers(user).screenshot(shots / f"failed-{request.node.name}.png")
 
 
 @pytest.fixture

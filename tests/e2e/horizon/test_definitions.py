@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from osc_uniqserial import metadefs
-from tests.e2e.horizon.browser import DIALOG, Browser, Dialog, Tree
-from tests.e2e.horizon.conftest import NAMESPACES
-from tests.e2e.horizon.test_metadata import MAIN
+from tests.e2e.horizon.browser import DIALOG, Browser, Dialog, Kind, Tree
+from tests.e2e.horizon.conftest import AS_MEMBER, MEMBER, NAMESPACES
+from tests.e2e.horizon.test_metadata import MAIN, SERVER
 from tests.functional.cloud import Cloud
 
 Json = dict[str, Any]
@@ -128,23 +128,27 @@ def test_imported_with_both_boxes_ticked_they_are_as_they_should_be(
     assert check(cloud) == []
 
 
+@pytest.mark.parametrize("kind", ["flavor", "instance"])
 @pytest.mark.usefixtures("no_namespaces")
 def test_without_any_namespace_the_dialog_does_not_open(
-    browser: Browser, cloud: Cloud, flavor: str
+    browser: Browser, cloud: Cloud, kind: Kind, namer: Callable[[str], str]
 ) -> None:
     """Horizon 27 asks for namespaces with as many threads as there are: none fails."""
-    browser.open("/admin/flavors/")
-    browser.choose(flavor, "Update Metadata")
+    name = namer(kind)
+    flavor = cloud.new_flavor(name)
+    if kind == "instance":
+        cloud.boot(name, flavor, cloud.new_image(name))
+    browser.update_metadata(kind, name)
     browser.one(".alert", "Unable to retrieve the namespaces")
     assert not browser.all(DIALOG)
 
     run = cloud.openstack("unique", "serial", "metadef", "check", "-f", "json", check=False)
     assert run.returncode == FINDINGS
-    assert "OS::Nova::Flavor" in run.stderr
+    assert "OS::Nova::Flavor, OS::Nova::Server: Horizon's Update Metadata dialog" in run.stderr
     assert "does not open" in run.stderr
 
     cloud.openstack("unique", "serial", "metadef", "install")
-    browser.metadata("flavor", flavor).cancel()
+    browser.metadata(kind, name).cancel()
 
 
 @pytest.mark.usefixtures("no_namespaces")
@@ -245,13 +249,13 @@ def test_beside_the_definitions_that_come_with_glance(
     assert offered(dialog, str(ours[MAIN].display_name), "Unique Serial Number") == 1
     dialog.cancel()
 
-    # A server's own metadata decides nothing: the key is not offered there.
     browser.open("/project/instances/")
     browser.one("a, button", "Launch Instance").click()
-    browser.one(f"{DIALOG} .nav a", "Metadata").click()
+    browser.step("Metadata")
     available = Tree(browser).available()
-    assert available
-    assert not {str(each.display_name) for each in ours.values()} & set(available)
+    assert len(available) > len(ours)
+    names = {str(each.display_name) for each in ours.values()}
+    assert names & set(available) == {str(ours[SERVER].display_name)}
 
 
 # --- images, when they are made; people without rights ----------------------------
@@ -259,8 +263,9 @@ def test_beside_the_definitions_that_come_with_glance(
 
 def choose_in_step(browser: Browser, ours: dict[str, metadefs.Namespace], value: str) -> None:
     """Give an image the property in the step Metadata of a wizard."""
-    browser.one(f"{DIALOG} .nav a", "Metadata").click()
+    browser.step("Metadata")
     tree = Tree(browser)
+    assert tree.available() == [ours[MAIN].display_name]
     tree.add(str(ours[MAIN].display_name), "Unique Serial Number")
     tree.choose("hw_unique_serial", value)
 
@@ -290,19 +295,19 @@ def test_the_key_can_be_given_when_an_image_is_created(
     assert [image.get("hw_unique_serial") for image in images] == ["true"]
 
 
+@AS_MEMBER
 @pytest.mark.usefixtures("installed")
 def test_somebody_without_rights(
-    members_browser: Browser,
+    browser: Browser,
     cloud: Cloud,
     ours: dict[str, metadefs.Namespace],
     namer: Callable[[str], str],
 ) -> None:
     """Update Metadata is for administrators; Edit Image has the same step for one's own."""
-    browser = members_browser
     own = namer("own")
     cloud.openstack(
         *("image", "create", "--disk-format", "raw", "--container-format", "bare", own),
-        cloud="devcloud-member",
+        cloud=MEMBER,
     )
     browser.open("/project/images")
     offered_actions = browser.actions(own)
