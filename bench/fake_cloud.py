@@ -2,7 +2,7 @@
 """A cloud of any size without OpenStack behind it, for benchmarks that Nova would slow down.
 
 Usage: python3 -m bench.fake_cloud --clouds-yaml FILE [--servers N] [--hosts H] [--flavors F]
-[--images I] [--delay MS] [--page-delay MS] [--port PORT] [--seed SEED]
+[--images I] [--metadata M] [--delay MS] [--page-delay MS] [--port PORT] [--seed SEED]
 
 It reads only: what commands ask of Keystone, Nova, Placement, Glance and Cinder to list and to
 show. Prints its URL when it is ready, and serves on loopback until SIGTERM. The cloud in FILE is
@@ -76,16 +76,20 @@ _TRAIT_REQUIRED = "trait:CUSTOM_UNIQUE_SERIAL"
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How much there is of everything, and what makes two clouds of one size differ."""
+    """How much there is of everything, and what makes two clouds of one size differ.
+
+    :ivar metadata: items of each server; one of them is its request on every tenth server
+    """
 
     servers: int = 1000
     hosts: int = 50
     flavors: int = 40
     images: int = 60
+    metadata: int = 0
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.servers < 0 or min(self.hosts, self.flavors, self.images) < 1:
+        if min(self.servers, self.metadata) < 0 or min(self.hosts, self.flavors, self.images) < 1:
             raise ValueError("a cloud has at least one host, one flavor and one image")
 
 
@@ -174,6 +178,7 @@ class Cloud:
         self.hidden_images = frozenset(
             position for position, image in enumerate(self._images) if image["os_hidden"]
         )
+        self._items = range(size.metadata)
         self._place(size.servers)
         self.volumes = self._render_volumes()
         self.servers = Table(self._ids, map(self._server, range(size.servers)))
@@ -396,7 +401,7 @@ class Cloud:
             "id": "%(id)s",
             "image": "@image@",
             "links": self._links("servers", "%(id)s"),
-            "metadata": {},
+            "metadata": "@metadata@",
             "name": "%(name)s",
             "status": "%(status)s",
             "tenant_id": "%(project)s",
@@ -449,6 +454,7 @@ class Cloud:
             "created": self._created(position),
             "flavor": self._flavor_json[self._flavor_of[position]],
             "id": self._ids[position],
+            "metadata": self._metadata(position),
             "image": '""' if volume else self._image_json[self._image_of[position]],
             "name": self.server_name(position),
             "number": len(self._ids) - self._ranks[position],
@@ -468,6 +474,13 @@ class Cloud:
             "host_status": "UP" if host else "",
         }
         return text.encode()
+
+    def _metadata(self, position: int) -> str:
+        items = {f"item-{number}": f"{position:08x}-{number:08x}" for number in self._items}
+        if items and position % 10 == 0:
+            items.popitem()
+            items["hw_unique_serial"] = "true"
+        return _dump(items).decode()
 
     def _render_volumes(self) -> Table:
         """Render the root volumes, newest first, and index them by project."""

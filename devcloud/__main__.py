@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         "--servers", type=int, default=300, metavar="N", help="servers to write (default: 300)"
     )
     verb.add_argument(
-        "--hosts", type=int, default=12, metavar="H", help="hosts to add (default: 12)"
+        "--hosts", type=int, default=13, metavar="H", help="hosts to add (default: 13)"
     )
     verb.add_argument(
         "--seed", type=int, default=1, metavar="S", help="the same seed, the same cloud (1)"

@@ -225,7 +225,7 @@ class Seeder:
             key_name=None,
             root_device_name="/dev/vda" if node or not server["image"] else None,
             availability_zone=server["zone"] or ("nova" if node else None),
-            metadata={},
+            metadata=server["metadata"],
             system_metadata=system_metadata,
             pci_requests=objects.InstancePCIRequests(requests=[]),
             numa_topology=None,

@@ -18,6 +18,7 @@ FLAVOR_KEY = "hw:unique_serial"
 IMAGE_KEY = "hw_unique_serial"
 KEYS = "CUSTOM_UNIQUE_SERIAL_KEYS"
 MAY_SHOW = "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST"
+MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
 #: The trait of a disabled host, which Nova sets when somebody disables it through the API.
 DISABLED = "COMPUTE_STATUS_DISABLED"
 
@@ -46,6 +47,9 @@ SEVERITIES: Mapping[str, str] = {
     "serial-shared": "high",
     "host-identity-shown": "medium",
     "unique-not-effective": "high",
+    "server-request-not-obeyed": "high",
+    "server-key-without-effect": "medium",
+    "server-value-without-effect": "low",
     "changes-on-move": "medium",
     "cannot-move": "medium",
     "host-lacks-trait": "medium",
@@ -140,6 +144,7 @@ class Server:
     :ivar age: days since it was created
     :ivar survives: what ``survives_move`` must be, None included
     :ivar unchecked: why its serial source cannot be told, as an ID of the table
+    :ivar asks_alone: its metadata ask for a unique serial, and neither flavor nor image do
     """
 
     id: str
@@ -157,6 +162,8 @@ class Server:
     requested: str | None
     source: str
     survives: bool | None
+    metadata: dict[str, str]
+    asks_alone: bool
     unchecked: str | None = None
 
 
@@ -311,6 +318,8 @@ class Builder:
         pinned: bool = False,
         age: int = 0,
         name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        asks_alone: bool = False,
         unchecked: str | None = None,
     ) -> Server:
         """Add a server; without an image it needs volumes.
@@ -336,6 +345,8 @@ class Builder:
             requested=requested,
             source=source,
             survives=False if source in HOST_SOURCES else survives,
+            metadata=dict(metadata or {}),
+            asks_alone=asks_alone,
             unchecked=unchecked,
         )
         self.plan.servers.append(made)
@@ -364,6 +375,10 @@ class Builder:
             )
         )
 
+    def found_of_all(self, finding: str, servers: Sequence[Server]) -> None:
+        """Note a finding about servers that share no resource."""
+        self.plan.findings.append(Finding(finding, "cloud", None, "cloud", _ids(servers)))
+
     def found_elsewhere(self, finding: str, resource_type: str, name: str, known_as: str) -> None:
         """Note a finding about something that the plan does not make."""
         self.plan.findings.append(Finding(finding, resource_type, known_as, name))
@@ -376,7 +391,8 @@ class Builder:
         """Note what follows from the servers, and return the plan."""
         for server in self.plan.servers:
             if server.requested == "unique" and server.source not in (UUID, UNKNOWN):
-                self.found("unique-not-effective", server)
+                asker = "server-request-not-obeyed" if server.asks_alone else "unique-not-effective"
+                self.found(asker, server)
             if server.source == UUID and server.survives is False:
                 self.found("changes-on-move", server)
         for host in self.plan.hosts:
@@ -472,6 +488,7 @@ def manifest(
                 "extra_specs": server.specs,
                 "image": server.image,
                 "volumes": [volume.id for volume in server.volumes],
+                "metadata": server.metadata,
                 "pinned_availability_zone": server.zone,
                 "requested": server.requested,
                 "serial_source": server.source,

@@ -27,6 +27,7 @@ from devcloud.seed_plan import (
     FLAVOR_KEY,
     IMAGE_KEY,
     KEYS,
+    MAY_ASK,
     MAY_SHOW,
     UNKNOWN,
     UUID,
@@ -65,9 +66,9 @@ HOSTILE = (*PRINTABLE, ESCAPE, LINES, MIRRORED, " blanks ", "+1-1", "@SUM(A1)", 
 
 #: The hosts that every seeded cloud has: (kind, traits, the rest).
 _CORE: tuple[tuple[str, tuple[str, ...], Mapping[str, Any]], ...] = (
-    ("keys-unique", (UNIQUE_SERIAL, KEYS, MODE_UNIQUE, MAY_SHOW), {}),
+    ("keys-unique", (UNIQUE_SERIAL, KEYS, MODE_UNIQUE, MAY_SHOW, MAY_ASK), {}),
     ("keys-closed", (UNIQUE_SERIAL, KEYS, MODE_UNIQUE), {}),
-    ("keys-auto", (UNIQUE_SERIAL, KEYS, MODE_AUTO, MAY_SHOW), {}),
+    ("keys-auto", (UNIQUE_SERIAL, KEYS, MODE_AUTO, MAY_SHOW, MAY_ASK), {}),
     ("unique", (UNIQUE_SERIAL, MODE_UNIQUE), {}),
     ("auto", (MODE_AUTO,), {"node": "seed-auto-1.example.org"}),
     ("os", (MODE_OS,), {"cell": "cell2"}),
@@ -81,6 +82,8 @@ _CORE: tuple[tuple[str, tuple[str, ...], Mapping[str, Any]], ...] = (
         (UNIQUE_SERIAL, MODE_UNIQUE),
         {"hypervisor_type": "VMware vCenter Server"},
     ),
+    # Its driver is older, or does not let servers ask.
+    ("keys-deaf", (UNIQUE_SERIAL, KEYS, MODE_AUTO, MAY_SHOW), {}),
 )
 #: More of them, in this order, where more are asked for.
 _MORE: tuple[tuple[str, tuple[str, ...], Mapping[str, Any]], ...] = (
@@ -618,6 +621,82 @@ def _without_host(make: Builder, kit: Kit) -> None:
     )
 
 
+def _server_requests(make: Builder, kit: Kit) -> None:
+    """Servers whose metadata ask for a serial of their own."""
+    at = kit.at
+    asks: dict[str, Any] = {"metadata": IMAGE_TRUE, "requested": "unique"}
+    for kind, text in (
+        ("keys-unique", "true"),
+        ("keys-auto", "True"),
+        ("keys-auto", " yes "),
+        # Their host mode gives the same.
+        ("keys-closed", "true"),
+        ("unique", "1"),
+    ):
+        made = {**asks, "metadata": {IMAGE_KEY: text, "team": ESCAPE}}
+        make.server(at[kind], kit.small, kit.debian, **made, source=UUID, survives=False)
+    torn = [
+        make.server(at["keys-auto"], kit.hostly, kit.debian, **asks, source=UUID, survives=False)
+    ]
+    for kind, source in (
+        ("keys-deaf", "host-auto"),
+        ("auto", "host-auto"),
+        ("os", "host-os"),
+        ("hardware", "host-hardware"),
+        ("none", ABSENT),
+        ("vmware", ABSENT),
+    ):
+        unmet = {**asks, "source": source, "asks_alone": True}
+        make.server(at[kind], kit.small, kit.debian, **unmet)
+        torn.append(make.server(at[kind], kit.hostly, kit.debian, **unmet))
+    # There the flavor's false replaces the UUID, and the server's true does not count.
+    unmet = {**asks, "source": "host-auto", "asks_alone": True}
+    torn.append(make.server(at["keys-closed"], kit.hostly, kit.debian, **unmet))
+    make.found("setting-conflict", kit.hostly, torn, kit.debian)
+    shy = make.server(at["keys-auto"], kit.small, kit.shy, **asks, source=UUID, survives=False)
+    make.found("setting-conflict", kit.small, [shy], kit.shy)
+    # No promise for flavors and images proves it.
+    for kind in ("declared", "contradicting", "modeless"):
+        make.server(at[kind], kit.small, kit.debian, **asks, source=UNKNOWN)
+    make.server(None, kit.small, kit.debian, **asks, source=UNKNOWN, status="SHELVED_OFFLOADED")
+    # Whatever the image or the root volume asked for.
+    gone = next(image for image in make.plan.images if image.name == "gone")
+    make.server(at["keys-auto"], kit.small, gone, **asks, source=UUID)
+    root = [make.volume(exists=False)]
+    make.server(at["keys-auto"], kit.small, volumes=root, **asks, source=UUID)
+    # The flavor asks too.
+    for kind in ("keys-closed", "keys-auto"):
+        make.server(at[kind], kit.licensed, kit.debian, **asks, source=UUID, survives=True)
+
+
+def _server_metadata_without_effect(make: Builder, kit: Kit) -> None:
+    """Values and keys in the metadata of servers that count as not set."""
+    plain: dict[str, Any] = {"requested": "unset", "source": "host-auto"}
+    values = [
+        make.server(kit.at["keys-auto"], kit.small, kit.debian, metadata={IMAGE_KEY: text}, **plain)
+        for text in ("false", "No", "0", "banana", "null", "", ESCAPE, SCRIPT, LONG)
+    ]
+    values.append(
+        make.server(
+            kit.at["keys-unique"],
+            kit.licensed,
+            kit.debian,
+            metadata={IMAGE_KEY: "false"},
+            requested="unique",
+            source=UUID,
+            survives=True,
+        )
+    )
+    make.found_of_all("server-value-without-effect", values)
+    keys = [
+        make.server(kit.at["keys-auto"], kit.small, kit.debian, metadata={key: "true"}, **plain)
+        for key in (FLAVOR_KEY, "hw-unique-serial", "Unique Serial", "hw_unqiue_serial")
+    ]
+    make.found_of_all("server-key-without-effect", keys)
+    others = {"request": FLAVOR_KEY, "team": ESCAPE, "q" * 255: LONG}
+    make.server(kit.at["keys-auto"], kit.small, kit.debian, metadata=others, **plain)
+
+
 SCENARIOS = (
     _aggregates,
     _invalid_values,
@@ -639,6 +718,8 @@ SCENARIOS = (
     _volumes,
     _unreadable_images,
     _without_host,
+    _server_requests,
+    _server_metadata_without_effect,
 )
 #: Scenarios without servers.
 LATER_SCENARIOS = (_misspelt_keys,)

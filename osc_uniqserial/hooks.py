@@ -25,6 +25,7 @@ from osc_uniqserial import policy
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
+    TRAIT_SERVER_MAY_ASK,
     TRAIT_UNIQUE,
     SerialSource,
     Setting,
@@ -69,6 +70,20 @@ _COUNTS = (
     " cold migration, evacuation, rebuild or unshelve."
 )
 
+#: Commands that end a status in which Nova does not change metadata (nova/compute/api.py,
+#: update_instance_metadata).
+_ENDS = {
+    "ERROR": "reboot --hard",
+    "RESCUE": "unrescue",
+    "SHELVED": "unshelve",
+    "SHELVED_OFFLOADED": "unshelve",
+    "VERIFY_RESIZE": "resize confirm",
+}
+#: The options that ``server set`` carries out before it writes metadata, and after that.
+_AROUND_METADATA = {
+    "Changed before that": ("name", "description", "hostname", "pinned_availability_zone"),
+    "Not done after that": ("state", "root_password", "password", "no_password", "tags"),
+}
 #: From 2.86 on, Nova validates extra specs; 2.85 is the newest microversion that does not.
 _VALIDATES, _STORES_ANY = (2, 86), "2.85"
 
@@ -270,32 +285,53 @@ class _UnsetHook(_Hook):
         return None
 
 
-class _WatchHook(_SetHook):
-    """Explains a failure of the request that writes the properties.
+class _WatchHook(_Hook):
+    """Explains a failure of the request that writes or removes the properties.
 
     cliff calls no hook after a command that raises, and some commands only log the error: it is
     caught where the request is sent.
 
     :cvar sender: the method of the compute client that sends the request
+    :ivar written: the resource of the last request that succeeded; None before
     """
 
     sender: str
+    resource: _Resource
+    written: Any = None
 
     def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
-        """Check, and watch the request where it has properties of ours."""
+        """Check, and watch the request where it concerns properties of ours."""
         parsed_args = super().before(parsed_args)
-        if self.resource.has_ours(parsed_args.properties):
+        if self.concerns_ours(parsed_args):
             command: Any = self.cmd
             command.take_action = functools.partial(self._take_action, command.take_action)
         return parsed_args
 
-    @abc.abstractmethod
-    def explained(
+    def concerns_ours(self, parsed_args: argparse.Namespace) -> bool:
+        """Whether properties of ours are written or removed."""
+        return self.resource.has_ours(parsed_args.properties)
+
+    def send(
         self,
-        error: Exception,
+        send: Callable[..., Any],
         parsed_args: argparse.Namespace,
         resource: Any,
-        properties: Mapping[str, str],
+        # A property may have the name of a parameter.
+        /,
+        *properties: Any,
+        **named: str,
+    ) -> Any:
+        """Send the request, and explain its failure."""
+        try:
+            result = send(resource, *properties, **named)
+        except Exception as error:
+            raise self.explained(error, parsed_args, resource) from error
+        self.written = resource
+        return result
+
+    @abc.abstractmethod
+    def explained(
+        self, error: Exception, parsed_args: argparse.Namespace, resource: Any
     ) -> Exception:
         """Return the error to raise in the place of one of the request."""
 
@@ -303,16 +339,8 @@ class _WatchHook(_SetHook):
         self, take_action: Callable[[argparse.Namespace], Any], parsed_args: argparse.Namespace
     ) -> Any:
         compute = self._clients.compute
-        send = getattr(compute, self.sender)
-
-        def send_properties(resource: Any, *properties: Mapping[str, str], **named: str) -> Any:
-            try:
-                return send(resource, *properties, **named)
-            except Exception as error:
-                written = properties[0] if properties else named
-                raise self.explained(error, parsed_args, resource, written) from error
-
-        setattr(compute, self.sender, send_properties)
+        send = functools.partial(self.send, getattr(compute, self.sender), parsed_args)
+        setattr(compute, self.sender, send)
         try:
             return take_action(parsed_args)
         finally:
@@ -320,20 +348,17 @@ class _WatchHook(_SetHook):
             delattr(compute, self.sender)
 
 
-class CreateAggregate(_WatchHook):
+class CreateAggregate(_WatchHook, _SetHook):
     """Hook of ``aggregate create``: reports a failure between its two requests."""
 
     resource = AGGREGATE
     sender = "set_aggregate_metadata"
 
     def explained(
-        self,
-        error: Exception,
-        parsed_args: argparse.Namespace,
-        resource: Any,
-        properties: Mapping[str, str],
+        self, error: Exception, parsed_args: argparse.Namespace, resource: Any
     ) -> Exception:
         """Return the error with the command that finishes the aggregate."""
+        properties = parsed_args.properties
         return unfinished("aggregate", parsed_args.name, resource, properties, str(error))
 
 
@@ -349,7 +374,7 @@ class UnsetAggregate(_UnsetHook):
     resource = AGGREGATE
 
 
-class _WriteFlavor(_WatchHook):
+class _WriteFlavor(_WatchHook, _SetHook):
     """Hook of the commands that write extra specs, with the reason why Nova refuses ours.
 
     The stock commands log the error, and go on.
@@ -362,11 +387,7 @@ class _WriteFlavor(_WatchHook):
     shell_options = ""
 
     def explained(
-        self,
-        error: Exception,
-        parsed_args: argparse.Namespace,
-        resource: Any,
-        properties: Mapping[str, str],
+        self, error: Exception, parsed_args: argparse.Namespace, resource: Any
     ) -> Exception:
         """Return the error; where microversion 2.86 is its cause, one that explains this."""
         version = self._clients.compute.default_microversion or ""
@@ -378,7 +399,7 @@ class _WriteFlavor(_WatchHook):
             f"Nova refuses {FLAVOR_KEY} with compute API version {version}: from 2.86 on it accepts"
             " no keys of the hw namespace that it has no validator for. Install nova-uniqserial on"
             f" the controllers and restart nova-api, or use a version below: openstack"
-            f" {self.shell_options}flavor set {_property_options(properties)}"
+            f" {self.shell_options}flavor set {_property_options(parsed_args.properties)}"
             f" {shlex.quote(str(getattr(resource, 'id', resource)))}"
         )
 
@@ -479,40 +500,46 @@ class SetServer(_WatchHook, CreateServer):
     sender = "set_server_metadata"
 
     def explained(
-        self,
-        error: Exception,
-        parsed_args: argparse.Namespace,
-        resource: Any,
-        properties: Mapping[str, str],
+        self, error: Exception, parsed_args: argparse.Namespace, resource: Any
     ) -> Exception:
-        """Return the error with what was changed before it, and when the metadata can be set."""
-        options = ("name", "description", "hostname", "pinned_availability_zone")
-        done = [option for option in options if getattr(parsed_args, option, None)]
-        text = f"The metadata of server {parsed_args.server!r} were not changed: {error}."
-        if getattr(error, "status_code", None) == 409:
-            text += (
-                " Nova changes them in status ACTIVE, PAUSED, SUSPENDED and SHUTOFF, and while no"
-                " task is in progress."
-            )
-        if done:
-            text += f" Changed before that: {', '.join(done)}."
+        """Return the error with what the command did before the request, and did not do after."""
+        text = f"The metadata of server {parsed_args.server!r} were not changed"
+        text += _why_not(error, resource)
+        for said, options in _AROUND_METADATA.items():
+            if given := [name for name in options if getattr(parsed_args, name, None)]:
+                text += f" {said}: {', '.join(given)}."
         return exceptions.CommandError(safe_text(text))
 
     def after(self, parsed_args: argparse.Namespace, return_code: Any) -> Any:
         """Report when the request counts."""
-        if self.resource.has_ours(parsed_args.properties):
+        if self.written:
             LOG.warning(_COUNTS, "The request")
-            self._warn_of_host(parsed_args.server)
+            self._warn_of_host(self.written)
         return return_code
 
-    def _warn_of_host(self, server: str) -> None:
+    def _warn_of_host(self, server: Any) -> None:
         """Warn where the host of the server is known not to obey the request."""
+        if not server.hypervisor_hostname:
+            LOG.warning(
+                "This user cannot see whether the server's host obeys it. Where the guest has"
+                " another serial number than its UUID after that, the host does not."
+            )
+            return
         # Only this request needs the client.
         from osc_uniqserial import pipelines
-        from osc_uniqserial.api.rest import CloudError
+        from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
 
+        connection = self._clients.sdk_connection
+        query = {"name": server.hypervisor_hostname, "required": TRAIT_SERVER_MAY_ASK}
         try:
-            found = pipelines.explain(self._clients.sdk_connection, server).explanation
+            obeying = Rest(connection).get("placement", "/resource_providers", query, "1.18")
+            if obeying["resource_providers"]:
+                return
+        except Unreadable as error:
+            # Placement answers 400 where no host has the trait.
+            LOG.debug("Not known by one request: %s", safe_text(str(error)))
+        try:
+            found = pipelines.explain(connection, server.id).explanation
         except CloudError as error:
             LOG.warning("Whether the host obeys it was not checked: %s.", safe_text(str(error)))
             return
@@ -520,36 +547,89 @@ class SetServer(_WatchHook, CreateServer):
             LOG.warning("%s", safe_text(found.why))
 
 
-class UnsetServer(_UnsetHook):
-    """Hook of ``server unset``; Nova answers 404 to the removal of a missing key."""
+class UnsetServer(_WatchHook, _UnsetHook):
+    """Hook of ``server unset``: a missing key is no error."""
 
     resource = SERVER
+    sender = "delete_server_metadata"
 
-    _removes = False
+    def concerns_ours(self, parsed_args: argparse.Namespace) -> bool:
+        """Whether the request may be removed."""
+        return parsed_args.all_properties or super().concerns_ours(parsed_args)
 
     def before(self, parsed_args: argparse.Namespace) -> argparse.Namespace:
         """Add the key, unless all properties are removed."""
-        everything = parsed_args.all_properties
-        if (
-            everything
-            or parsed_args.unique_serial
-            or self.resource.has_ours(parsed_args.properties)
-        ):
-            self._removes = self.resource.has_ours(self.stored(parsed_args))
-        return parsed_args if everything else super().before(parsed_args)
+        parsed_args.unique_serial &= not parsed_args.all_properties
+        return super().before(parsed_args)
 
-    def stored(self, parsed_args: argparse.Namespace) -> Mapping[str, str]:
-        """Return the metadata."""
-        compute = self._clients.compute
-        server = compute.find_server(parsed_args.server, ignore_missing=True)
-        # The command reports a missing server.
-        return (server and compute.get_server_metadata(server).metadata) or {}
+    def send(
+        self,
+        send: Callable[..., Any],
+        parsed_args: argparse.Namespace,
+        resource: Any,
+        /,
+        *properties: Any,
+        **named: str,
+    ) -> Any:
+        """Remove the keys that the server has.
+
+        The command has read the server, with its metadata.
+        """
+        (keys,), stored = properties, resource.metadata
+        had_ours = self.resource.has_ours(stored)
+        if keys and stored is not None and not had_ours:
+            keys = [key for key in keys if key not in self.resource.keys]
+            if not keys:
+                return None
+        result = super().send(send, parsed_args, resource, keys, **named)
+        if not had_ours:
+            self.written = None
+        return result
+
+    def explained(
+        self, error: Exception, parsed_args: argparse.Namespace, resource: Any
+    ) -> Exception:
+        """Return the error with when the metadata can be removed."""
+        keys, of = parsed_args.properties, f"metadata of server {parsed_args.server!r}"
+        if len(keys) > 1:
+            text = f"Not all of these were removed from the {of} ({', '.join(keys)})"
+        else:
+            text = (
+                f"{keys[0]} was not removed from the {of}" if keys else f"The {of} were not removed"
+            )
+        return exceptions.CommandError(safe_text(text + _why_not(error, resource)))
 
     def after(self, parsed_args: argparse.Namespace, return_code: Any) -> Any:
         """Report when the removal counts."""
-        if self._removes:
+        if self.written:
             LOG.warning(_COUNTS, "The removal")
         return return_code
+
+
+def _why_not(error: Exception, server: Any) -> str:
+    """Return why a request did not change the metadata of a server, and when it can.
+
+    :param server: as the command read it
+    """
+    status = getattr(error, "status_code", None)
+    reason = " ".join(str(getattr(error, "details", None) or error).split()).rstrip(".")
+    text = f": {reason}."
+    if server.status == "UNKNOWN":
+        return f"{text} The cell of the server is down: repeat the command when it is up again."
+    if status is None or status >= 500:
+        return f", as far as is known{text} To check: openstack server show {server.id}"
+    if status != 409:
+        return text
+    text += (
+        " Nova changes metadata only while the server is not locked, and is ACTIVE, PAUSED,"
+        " SUSPENDED or SHUTOFF."
+    )
+    if server.status in _ENDS:
+        text += (
+            f" Its status is {server.status}: before that, use"
+            f" 'openstack server {_ENDS[server.status]} {server.id}'."
+        )
+    return text
 
 
 class CheckRebuild(_Hook):

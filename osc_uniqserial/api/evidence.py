@@ -34,6 +34,7 @@ from osc_uniqserial.model.cloud import (
     joined_needs,
     needs_of,
     requires_unique,
+    wrong_key_of_server,
 )
 from osc_uniqserial.policy import Evidence, HostInput, HostMode, SettingInput, Value
 
@@ -53,8 +54,9 @@ _FIRST_DISK = re.compile(r"/dev/[a-z]+da")
 _NO_FLAVOR = FlavorCopy()
 #: The most combinations of host, flavor and image that are kept.
 _KEPT = 20_000
-#: What decides the case of a server: host, node, flavor part, image part, request, flags.
-_Key = tuple[str | None, str | None, int, int, int, bool, bool, bool, bool]
+#: What decides the case of a server: host, node, parts, request, wrong key, flags.
+_Key = tuple[str | None, str | None, int, int, int, str | None, bool, bool, bool, bool]
+_ASKS_NOTHING = SettingInput(policy.UNSET, Evidence.SERVER_METADATA)
 
 
 def flavor_part(specs: Mapping[str, str] | None, now: Value | None) -> FlavorPart:
@@ -342,7 +344,7 @@ class ServerEvidence:
         self._parts: dict[object, Any] = {}
         self._flavor_parts: dict[object, FlavorPart] = {}
         self._image_parts: dict[object, ImagePart] = {}
-        self._requests: dict[str | None, SettingInput] = {}
+        self._requests: dict[str, SettingInput] = {}
         self._inputs: dict[object, HostInput] = {}
         self._by_parts: dict[object, Case] = {}
         self._cases: dict[_Key, tuple[Host | None, Case]] = {}
@@ -358,10 +360,10 @@ class ServerEvidence:
         if flavor is None:
             flavor = self._flavor(flavor_key, specs)
         image_id, image = self._image(record)
-        metadata = record.metadata
-        request = UNREADABLE
-        if metadata is not None:
-            request = self._requests.get(metadata.request) or self._request(metadata.request)
+        metadata = record.metadata_like_ours
+        request, wrong_key = UNREADABLE if metadata is None else _ASKS_NOTHING, None
+        if metadata:
+            request, wrong_key = self._request(metadata), wrong_key_of_server(metadata)
         placed = visible = True
         if host is None:
             placed, visible = record.has_host, record.shows_host
@@ -371,6 +373,7 @@ class ServerEvidence:
             id(flavor),
             id(image),
             id(request),
+            wrong_key,
             placed,
             visible,
             record.is_reachable,
@@ -442,8 +445,13 @@ class ServerEvidence:
             part = self._image_parts[key] = self._shared(volume_part(volume, source))
         return part
 
-    def _request(self, raw: str | None) -> SettingInput:
-        """Return the request of a server by the text in its metadata."""
+    def _request(self, metadata: Mapping[str, str]) -> SettingInput:
+        """Return the request of a server by its metadata."""
+        raw = metadata.get(policy.IMAGE_KEY)
+        if raw is None:
+            return _ASKS_NOTHING
+        if known := self._requests.get(raw):
+            return known
         if len(self._requests) >= _KEPT:
             # Tenants choose the texts. Cases refer to what is forgotten here.
             self._requests.clear()
@@ -455,7 +463,7 @@ class ServerEvidence:
     def _case(
         self, key: _Key, flavor: FlavorPart, image: ImagePart, request: SettingInput
     ) -> tuple[Host | None, Case]:
-        host, node, _flavor, _image, _request, placed, visible, reachable, pinned = key
+        host, node, _flavor, _image, _request, wrong_key, placed, visible, reachable, pinned = key
         on = self._hosts.get((host, node))
         required = placed and requires_unique(joined_needs(flavor, image))
         where = (host, node, image.architecture, required, visible)
@@ -464,10 +472,11 @@ class ServerEvidence:
             known = self._host_input(host, node, on, image.architecture, required, visible)
             known = self._inputs[where] = self._shared(known)
         flags = (visible, reachable, pinned, placed)
-        same = (id(flavor), id(image), id(request), id(known), flags)
+        same = (id(flavor), id(image), id(request), id(known), wrong_key, flags)
         case = self._by_parts.get(same)
         if case is None:
-            case = self._by_parts.setdefault(same, Case(flavor, image, known, *flags, request))
+            case = Case(flavor, image, known, *flags, request, wrong_key)
+            self._by_parts[same] = case
         if len(self._cases) >= _KEPT:
             self._cases.clear()
         self._cases[key] = (on, case)

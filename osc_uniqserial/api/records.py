@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -34,17 +35,6 @@ class AttachedVolume(msgspec.Struct, gc=False):
     id: str
 
 
-class ServerMetadata(msgspec.Struct, gc=False):
-    """The metadata of a server that are a request, or look like one.
-
-    :ivar request: of the server itself
-    :ivar misplaced: the extra spec of flavors, which does nothing here
-    """
-
-    request: str | None = msgspec.field(default=None, name="hw_unique_serial")
-    misplaced: str | None = msgspec.field(default=None, name="hw:unique_serial")
-
-
 class ServerRecord(msgspec.Struct, gc=False):
     """A server as Nova returns it, with or without details.
 
@@ -52,7 +42,7 @@ class ServerRecord(msgspec.Struct, gc=False):
     :ivar host_id: visible to all users; empty without a host
     :ivar host: None without a host; UNSET when it is hidden from this user
     :ivar image: empty text when the server was booted from a volume
-    :ivar metadata: None in the minimal record of a server whose cell is down
+    :ivar metadata: as JSON; empty in the minimal record of a server whose cell is down
     :ivar zone: the availability zone that pins the server; None without one; UNSET before 2.96
     """
 
@@ -68,7 +58,7 @@ class ServerRecord(msgspec.Struct, gc=False):
     node: str | None = msgspec.field(default=None, name="OS-EXT-SRV-ATTR:hypervisor_hostname")
     flavor: FlavorCopy | None = None
     image: ImageRef | str | None = None
-    metadata: ServerMetadata | None = None
+    metadata: msgspec.Raw = msgspec.Raw()
     zone: str | msgspec.UnsetType | None = msgspec.field(
         default=msgspec.UNSET, name="pinned_availability_zone"
     )
@@ -98,9 +88,30 @@ class ServerRecord(msgspec.Struct, gc=False):
         return bool(self.host or self.host_id)
 
     @property
+    def metadata_like_ours(self) -> Mapping[str, str] | None:
+        """The metadata where a key may be ours or close to it, else nothing; None: unreadable.
+
+        Users store up to 128 items, and nearly none of them matters. Ours and those close to it
+        have a ``q``: all others need no decoding.
+        """
+        text = bytes(self.metadata)
+        if text == b"{}":
+            return _NO_METADATA
+        if b"q" not in text and b"Q" not in text:
+            return _NO_METADATA if text.startswith(b"{") else None
+        try:
+            return _METADATA.decode(text)
+        except msgspec.ValidationError:
+            return None
+
+    @property
     def is_pinned(self) -> bool:
         """Whether an availability zone may exclude hosts."""
         return self.zone is not None
+
+
+_METADATA = msgspec.json.Decoder(dict[str, str])
+_NO_METADATA: Mapping[str, str] = {}
 
 
 class Link(msgspec.Struct, gc=False):

@@ -375,7 +375,9 @@ def _decoded(text: bytes, kind: type[_Kind]) -> _Kind:
     except msgspec.DecodeError:
         # OpenStack services may write NaN or lone surrogates, which Python's json accepts: such
         # a value in a field that is not read must not fail the whole page.
-        return msgspec.convert(json.loads(text), kind)
+        document = json.loads(text, parse_constant=lambda _name: None)
+        repaired = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+        return msgspec.json.decode(repaired, type=kind)
 
 
 def _is_debugging() -> bool:

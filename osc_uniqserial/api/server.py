@@ -60,7 +60,7 @@ def find_server(rest: Rest, name_or_id: str, all_projects: bool = False) -> Serv
     with parsing("compute"):
         items = rest.pages("compute", "/servers/detail", "servers", params, microversion)
         named = [item for item in items if item.get("name") == name_or_id]
-        found = msgspec.convert(named, list[ServerRecord])
+        found = msgspec.json.decode(msgspec.json.encode(named), type=list[ServerRecord])
     if len(found) == 1:
         return found[0]
     if found:

@@ -151,6 +151,25 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     )
 
 
+@Check("server-key-without-effect", Severity.MEDIUM, Shared.CLOUD, rests_on=_POLICIES)
+def server_key_without_effect(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
+    """Servers with a key in their metadata that is close to ours, and has no effect."""
+    if server.case.wrong_key is not None:
+        yield Detail(example=server.case.wrong_key)
+
+
+@server_key_without_effect.explained_by
+def _(group: Group, _cloud: Cloud) -> Problem:
+    return Problem(
+        f"{group.clause('have')} a key in their metadata that is close to hw_unique_serial, and has"
+        f" no effect: {group.example!r}{', for example' if len(group.servers) > 1 else ''}",
+        run(
+            "openstack server unset --property KEY SERVER",
+            ", and openstack server set --unique-serial SERVER",
+        ),
+    )
+
+
 @Check("changes-on-move", Severity.MEDIUM, Shared.FLAVOR, rests_on=_MOVES | {Part.HOSTS})
 def changes_on_move(server: Assessment, cloud: Cloud) -> Iterator[Detail]:
     """Servers that have their UUID as serial, and another serial on a possible target host."""

@@ -252,8 +252,19 @@ class Volume(Request):
     @property
     def misspelt(self) -> Iterator[str]:
         """Yield all keys without effect: misplaced ones are misspelt too."""
-        wrong = {*self.misplaced, *(key for key in self.stored if policy.is_misspelt(key))}
-        return iter(sorted(wrong))
+        return filter(_is_wrong, sorted(self.stored))
+
+
+# Users choose the keys of metadata, and choose the same ones again.
+@functools.lru_cache(maxsize=4096)
+def _is_wrong(key: str) -> bool:
+    """Whether a key is misplaced or misspelt where the right one is that of images."""
+    return key == FLAVOR_KEY or policy.is_near_miss(key) or policy.is_misspelt(key)
+
+
+def wrong_key_of_server(metadata: Mapping[str, str]) -> str | None:
+    """Return the first key in the metadata of a server that is misplaced or misspelt."""
+    return next(filter(_is_wrong, sorted(metadata)), None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -456,6 +467,7 @@ class Case:
     """The inputs that decide a serial, shared by many servers; two cases are never equal.
 
     :ivar server: the request of the server itself, in its metadata
+    :ivar wrong_key: the first key there that is close to the right one, and has no effect
     :ivar host: facts about the host, for guests of this architecture
     :ivar host_visible: False when the host is hidden from this user
     :ivar reachable: False when the server's cell is down and Nova returned a minimal record
@@ -471,6 +483,7 @@ class Case:
     pinned: bool
     placed: bool
     server: SettingInput = NOTHING_SAID
+    wrong_key: str | None = None
 
     def resolve(self, host: policy.HostInput | None = None) -> policy.EffectivePolicy:
         """Return the effective policy on a host, by default on its own."""

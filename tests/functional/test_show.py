@@ -253,6 +253,14 @@ def broken_cell(cloud: Cloud) -> Iterator[None]:
         path.write_bytes(good)
 
 
+def wait_for_cell(cloud: Cloud, server: str) -> None:
+    """Wait until the cell of a server answers again."""
+    deadline = time.monotonic() + 60
+    while cloud.get("nova", f"/v2.1/servers/{server}")["server"]["status"] == "UNKNOWN":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
 def test_a_cell_that_is_down(cloud: Cloud, unique_name: Names, gold: str, plain_image: str) -> None:
     name = unique_name("server")
     server = cloud.boot(name, gold, plain_image, "cell2-1")
@@ -264,10 +272,7 @@ def test_a_cell_that_is_down(cloud: Cloud, unique_name: Names, gold: str, plain_
     assert "cell is down" in shown["why"]
     assert run.returncode == 1
     assert "found by its ID only" in run.stderr
-    deadline = time.monotonic() + 60
-    while cloud.get("nova", f"/v2.1/servers/{server}")["server"]["status"] == "UNKNOWN":
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_for_cell(cloud, server)
 
 
 def test_declared_by_an_aggregate_and_given_by_the_user(

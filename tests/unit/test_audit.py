@@ -869,6 +869,40 @@ def test_findings_are_sorted_by_severity(faulty: AuditCloud) -> None:
     assert faulty.notes == "2 of 2 servers checked\n"
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hw:unique_serial",
+        "hw-unique-serial",
+        "Unique Serial",
+        "UNIQUE_SERIAL",
+        "hw_unqiue_serial",
+        "hw_unique_serial_number",
+    ],
+)
+def test_a_key_in_metadata_that_is_close(cloud: AuditCloud, key: str) -> None:
+    others = {f"item-{number}": "sequence" for number in range(127)}
+    for number in (1, 2):
+        cloud.server(number, metadata={**others, key: "true"})
+    for number, metadata in enumerate(
+        ({}, {"a": "b"}, {"request": "hw:unique_serial"}, {"hw_unique_serial": "true"}), 3
+    ):
+        cloud.server(number, metadata=metadata)
+    (row,) = cloud.findings(code=3)
+    assert (row["id"], row["severity"]) == ("server-key-without-effect", "medium")
+    assert row["server_ids"] == [server_id(1), server_id(2)]
+    assert f"{key!r}, for example" in row["evidence"]
+    assert "openstack server unset --property KEY SERVER" in row["remedy"]
+
+
+def test_the_key_and_one_that_is_close(cloud: AuditCloud) -> None:
+    cloud.server(1, metadata={"hw_unique_serial": "banana", "hw:unique_serial": "true"})
+    assert {row["id"] for row in cloud.findings(code=3)} == {
+        "server-key-without-effect",
+        "server-value-without-effect",
+    }
+
+
 def test_a_finding_in_full(faulty: AuditCloud) -> None:
     row = faulty.findings()[0]
     assert row["servers"] == 1

@@ -278,6 +278,7 @@ def test_servers_that_are_missing_take_away_all_that_is_about_servers() -> None:
         "image-changed",
         "invalid-value-in-use",
         "serial-shared",
+        "server-key-without-effect",
         "server-request-not-obeyed",
         "server-value-without-effect",
         "setting-conflict",

@@ -303,7 +303,7 @@ class TestCommands:
 NAMESPACE = json.loads(seed.NAMESPACE.read_text())
 
 
-def make_plan(number: int = 1, servers: int = 300, hosts: int = 12) -> seed_plan.Plan:
+def make_plan(number: int = 1, servers: int = 300, hosts: int = 13) -> seed_plan.Plan:
     return seed_scenarios.make_plan(number, servers, hosts, NAMESPACE)
 
 
@@ -312,7 +312,7 @@ class TestSeed:
         assert make_plan(5) == make_plan(5)
         assert make_plan(5) != make_plan(6)
 
-    @pytest.mark.parametrize("wanted", [12, 13, 19, 40])
+    @pytest.mark.parametrize("wanted", [13, 14, 20, 40])
     def test_there_are_as_many_as_asked_for(self, wanted: int) -> None:
         plan = make_plan(servers=200, hosts=wanted)
         assert (len(plan.servers), len(plan.hosts)) == (200, wanted)
@@ -320,7 +320,7 @@ class TestSeed:
         assert len({*names, *hosts.BY_NAME}) == wanted + len(hosts.HOSTS)
         assert {host.cell for host in plan.hosts} <= set(hosts.CELLS)
 
-    @pytest.mark.parametrize(("servers", "wanted"), [(1, 12), (300, 11)])
+    @pytest.mark.parametrize(("servers", "wanted"), [(1, 13), (300, 12)])
     def test_too_few_are_refused(self, servers: int, wanted: int) -> None:
         with pytest.raises(DevcloudError, match="or more"):
             make_plan(servers=servers, hosts=wanted)
@@ -328,7 +328,7 @@ class TestSeed:
     def test_every_finding_of_the_table_is_planted(self) -> None:
         assert {row.id for row in make_plan().findings} == set(seed_plan.SEVERITIES)
 
-    @pytest.mark.parametrize("wanted", [12, 40])
+    @pytest.mark.parametrize("wanted", [13, 40])
     def test_two_traits_are_as_rare_as_the_scenarios_want(self, wanted: int) -> None:
         plan = make_plan(hosts=wanted)
         enabled = [host.traits for host in hosts.HOSTS if host.name not in plan.disabled]
@@ -392,7 +392,7 @@ class TestSeed:
         assert (seed_plan.FLAVOR_KEY, seed_plan.IMAGE_KEY) == (policy.FLAVOR_KEY, policy.IMAGE_KEY)
         used = {trait for host in make_plan(hosts=30).hosts for trait in host.traits}
         assert used <= set(policy.TRAITS)
-        assert {seed_plan.KEYS, seed_plan.MAY_SHOW} <= used
+        assert {seed_plan.KEYS, seed_plan.MAY_SHOW, seed_plan.MAY_ASK} <= used
         sources = {server.source for server in make_plan().servers}
         assert sources == {source.value for source in policy.SerialSource}
 

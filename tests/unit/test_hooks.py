@@ -595,7 +595,6 @@ def server(fake: FakeCloud) -> FakeCloud:
     url = f"{NOVA}/servers/{SERVER_ID}/metadata"
     fake.http.get(f"{NOVA}/servers/web", status_code=404)
     fake.http.post(url, json={"metadata": {}})
-    fake.http.get(url, json={"metadata": {"hw_unique_serial": "true", "other": "x"}})
     fake.http.delete(re.compile(f"{url}/"), status_code=204)
     fake.http.put(f"{NOVA}/servers/{SERVER_ID}", json={"server": {"id": SERVER_ID}})
     return fake
@@ -613,7 +612,11 @@ def test_a_server_asks_for_a_serial_number_of_its_own(
     assert result.code == 0, result.err
     assert written(server, METADATA) == {"metadata": {"hw_unique_serial": "true", "a": "b"}}
     assert COUNTS in result.err
+    assert "obey" not in result.err
     assert len(server.writes()) == 1
+    # Nothing else is read where the host obeys.
+    (last,) = [read for read in server.reads() if "/resource_providers" in read]
+    assert server.reads()[-1] == last
 
 
 @pytest.mark.parametrize("command", ["create", "set", "rebuild"])
@@ -685,7 +688,7 @@ def test_all_properties_of_a_server_are_removed(server: FakeCloud) -> None:
 
 
 def test_a_request_that_is_not_there_is_no_error_to_withdraw(server: FakeCloud) -> None:
-    server.http.get(f"{NOVA}/servers/{SERVER_ID}/metadata", json={"metadata": {}})
+    server.server(changes={"metadata": {"other": "x"}})
     result = server.openstack("server", "unset", "--unique-serial", "web")
     assert (result.code, server.sent("DELETE"), COUNTS in result.err) == (0, [], False)
 

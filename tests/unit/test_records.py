@@ -33,7 +33,7 @@ from tests.unit.builders import HOST
 
 
 def record(**fields: Any) -> ServerRecord:
-    return msgspec.convert({"id": "a", **fields}, ServerRecord)
+    return msgspec.json.decode(json.dumps({"id": "a", **fields}), type=ServerRecord)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,31 @@ def test_what_a_server_of_a_down_cell_looks_like(fields: dict[str, Any], reachab
     made = record(**fields)
     assert made.is_reachable is reachable
     assert (made.name or None) == (fields.get("name") or None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "read"),
+    [
+        ("{}", {}),
+        (' { "a" : "b" } ', {}),
+        ('{"hw_unique_serial": "x", "a": "b"}', {"hw_unique_serial": "x", "a": "b"}),
+        ('{"UNIQUE": ""}', {"UNIQUE": ""}),
+        # Of another form than Nova's.
+        ("null", None),
+        ('["q"]', None),
+        ('{"q": 1}', None),
+        ("7", None),
+    ],
+)
+def test_metadata_is_decoded_where_it_may_matter(
+    metadata: str, read: dict[str, str] | None
+) -> None:
+    made = msgspec.json.decode(f'{{"id": "a", "metadata": {metadata}}}', type=ServerRecord)
+    assert made.metadata_like_ours == read
+
+
+def test_the_record_of_a_down_cell_has_no_metadata() -> None:
+    assert msgspec.json.decode('{"id": "a"}', type=ServerRecord).metadata_like_ours is None
 
 
 @pytest.mark.parametrize(
