@@ -39,8 +39,8 @@ _PROMISES: dict[Evidence | None, str] = {
 _DEAF = "its driver is older, or has [unique_serial] server_may_ask = false"
 #: Nova changes no time of a server with its metadata.
 _SINCE_WHEN = (
-    "The guest has that serial since it was last started, if the request was made before: Nova does"
-    " not return when (openstack unique serial verify compares the guest)."
+    "If the request is newer than the last start of the guest, it counts from the next start on:"
+    " Nova does not return when it was made (openstack unique serial verify reads the guest)."
 )
 
 
