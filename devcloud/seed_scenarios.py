@@ -694,7 +694,7 @@ def _server_metadata_without_effect(make: Builder, kit: Kit) -> None:
     ]
     make.found_of_all("server-key-without-effect", keys)
     others = {"request": FLAVOR_KEY, "team": ESCAPE, "q" * 255: LONG}
-    make.server(kit.at["keys-auto"], kit.small, kit.debian, metadata=others, **plain)
+    make.server(kit.at["keys-auto"], kit.small, kit.debian, metadata=others, name=ESCAPE, **plain)
 
 
 SCENARIOS = (

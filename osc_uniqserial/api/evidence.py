@@ -16,7 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from osc_uniqserial import policy
-from osc_uniqserial.api.records import FlavorCopy, ImageRef, ServerRecord
+from osc_uniqserial.api.records import (
+    FlavorCopy,
+    ImageRef,
+    ServerRecord,
+    may_be_of_interest,
+    read_metadata,
+)
 from osc_uniqserial.model.cloud import (
     UNREADABLE,
     Aggregate,
@@ -360,10 +366,10 @@ class ServerEvidence:
         if flavor is None:
             flavor = self._flavor(flavor_key, specs)
         image_id, image = self._image(record)
-        metadata = record.metadata_like_ours
-        request, wrong_key = UNREADABLE if metadata is None else _ASKS_NOTHING, None
-        if metadata:
-            request, wrong_key = self._request(metadata), wrong_key_of_server(metadata)
+        metadata = bytes(record.metadata)
+        request, wrong_key = _ASKS_NOTHING, None
+        if metadata != b"{}" and may_be_of_interest(metadata):
+            request, wrong_key = self._request(metadata)
         placed = visible = True
         if host is None:
             placed, visible = record.has_host, record.shows_host
@@ -445,20 +451,24 @@ class ServerEvidence:
             part = self._image_parts[key] = self._shared(volume_part(volume, source))
         return part
 
-    def _request(self, metadata: Mapping[str, str]) -> SettingInput:
-        """Return the request of a server by its metadata."""
-        raw = metadata.get(policy.IMAGE_KEY)
+    def _request(self, text: bytes) -> tuple[SettingInput, str | None]:
+        """Return the request of a server by its metadata, and a key there that is close to it."""
+        metadata = read_metadata(text)
+        if metadata is None:
+            return UNREADABLE, None
+        raw, others = metadata
+        wrong_key = wrong_key_of_server(others) if others else None
         if raw is None:
-            return _ASKS_NOTHING
+            return _ASKS_NOTHING, wrong_key
         if known := self._requests.get(raw):
-            return known
+            return known, wrong_key
         if len(self._requests) >= _KEPT:
             # Tenants choose the texts. Cases refer to what is forgotten here.
             self._requests.clear()
             self._cases.clear()
         read = self._shared(SettingInput(policy.parse(raw), Evidence.SERVER_METADATA))
         self._requests[raw] = read
-        return read
+        return read, wrong_key
 
     def _case(
         self, key: _Key, flavor: FlavorPart, image: ImagePart, request: SettingInput

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Set
+from typing import Any, NamedTuple
 
 import msgspec
+
+from osc_uniqserial.policy import IMAGE_KEY
 
 
 class FlavorCopy(msgspec.Struct, gc=False):
@@ -88,30 +90,66 @@ class ServerRecord(msgspec.Struct, gc=False):
         return bool(self.host or self.host_id)
 
     @property
-    def metadata_like_ours(self) -> Mapping[str, str] | None:
-        """The metadata where a key may be ours or close to it, else nothing; None: unreadable.
-
-        Users store up to 128 items, and nearly none of them matters. Ours and those close to it
-        have a ``q``: all others need no decoding.
-        """
-        text = bytes(self.metadata)
-        if text == b"{}":
-            return _NO_METADATA
-        if b"q" not in text and b"Q" not in text:
-            return _NO_METADATA if text.startswith(b"{") else None
-        try:
-            return _METADATA.decode(text)
-        except msgspec.ValidationError:
-            return None
-
-    @property
     def is_pinned(self) -> bool:
         """Whether an availability zone may exclude hosts."""
         return self.zone is not None
 
 
-_METADATA = msgspec.json.Decoder(dict[str, str])
-_NO_METADATA: Mapping[str, str] = {}
+class _OwnRequest(msgspec.Struct, gc=False):
+    raw: str | None = msgspec.field(default=None, name=IMAGE_KEY)
+
+
+_OWN_REQUEST = msgspec.json.Decoder(_OwnRequest)
+
+
+class Metadata(NamedTuple):
+    """The metadata of a server that are a request, or may look like one.
+
+    :ivar request: the text of the request; None without one
+    :ivar others: other keys that have a ``q``, as every key close to the right one
+    """
+
+    request: str | None = None
+    others: Set[str] = frozenset()
+
+
+def may_be_of_interest(text: bytes) -> bool:
+    """Whether the metadata of a server may be a request, look like one, or be unreadable."""
+    return b"q" in text or b"Q" in text or text[:1] != b"{"
+
+
+def read_metadata(text: bytes) -> Metadata | None:
+    """Return what is of interest in the metadata of a server; None: they are unreadable.
+
+    Users store up to 128 items, and nearly none is of interest: no others are decoded.
+    """
+    if not text.startswith(b"{"):
+        return None
+    keys = _keys_with(b"q", text) | _keys_with(b"Q", text)
+    if IMAGE_KEY not in keys:
+        return Metadata(None, keys)
+    keys.remove(IMAGE_KEY)
+    try:
+        return Metadata(_OWN_REQUEST.decode(text).raw, keys)
+    except msgspec.ValidationError:
+        return None
+
+
+def _keys_with(letter: bytes, text: bytes) -> set[str]:
+    """Return the keys of a JSON object that have a letter.
+
+    A key of metadata has neither quotes nor backslashes (nova/api/validation/parameter_types.py).
+    In a value there is a backslash before each quote.
+    """
+    keys = set()
+    at = text.find(letter)
+    while at >= 0:
+        end = text.find(b'"', at)
+        key = text[text.rfind(b'"', 0, at) + 1 : end]
+        if b"\\" not in key and text[end + 1 : end + 9].lstrip().startswith(b":"):
+            keys.add(key.decode())
+        at = text.find(letter, end)
+    return keys
 
 
 class Link(msgspec.Struct, gc=False):

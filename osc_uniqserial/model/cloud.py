@@ -11,7 +11,7 @@ import dataclasses
 import enum
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from osc_uniqserial import policy
@@ -262,9 +262,9 @@ def _is_wrong(key: str) -> bool:
     return key == FLAVOR_KEY or policy.is_near_miss(key) or policy.is_misspelt(key)
 
 
-def wrong_key_of_server(metadata: Mapping[str, str]) -> str | None:
+def wrong_key_of_server(keys: Iterable[str]) -> str | None:
     """Return the first key in the metadata of a server that is misplaced or misspelt."""
-    return next(filter(_is_wrong, sorted(metadata)), None)
+    return min(filter(_is_wrong, keys), default=None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def test_each_host_is_told_as_it_is(
     (row,) = rows(cloud, "--host", host).values()
     assert (row["host_mode"], row["host_honours"], row["meets_unique"]) == (mode, honours, meets)
     assert row["image_may_show_host"] is may_show
+    assert row["server_may_ask"] is (host == "keys-1")
     assert row["smbios"] is (host != "plain-fake-1")
     assert tuple(row["evidence"].values()) == evidence
     contradiction = "contradicting traits: CUSTOM_SYSINFO_SERIAL_AUTO, CUSTOM_SYSINFO_SERIAL_UNIQUE"
@@ -176,8 +177,8 @@ def test_a_few_requests_that_write_nothing(cloud: Cloud, proxy: Proxy) -> None:
     rows(cloud, clouds_yaml=proxy.clouds_yaml)
     requests = proxy.api_requests()
     print(*requests, sep="\n")
-    # Hypervisors, the traits that exist, each of at most 8, all providers, aggregates.
-    assert len(requests) <= 1 + 1 + 8 + 1 + 1
+    # Hypervisors, the traits that exist, each of at most 9, all providers, aggregates.
+    assert len(requests) <= 1 + 1 + 9 + 1 + 1
     assert {line.split()[1] for line in requests} == {"GET"}
 
 

@@ -77,6 +77,7 @@ def test_every_server_as_it_is(seeded: SeededCloud, whole: Run) -> None:
         assert row["expected_serial"] == own
         if server["host"] is not None:
             assert row["flavor_value"] == server["extra_specs"].get("hw:unique_serial")
+            assert row["server_value"] == server["metadata"].get("hw_unique_serial")
 
 
 def test_brief(seeded: SeededCloud, whole: Run) -> None:

@@ -53,28 +53,42 @@ def test_what_a_server_of_a_down_cell_looks_like(fields: dict[str, Any], reachab
 
 
 @pytest.mark.parametrize(
-    ("metadata", "read"),
+    ("metadata", "request_", "others"),
     [
-        ("{}", {}),
-        (' { "a" : "b" } ', {}),
-        ('{"hw_unique_serial": "x", "a": "b"}', {"hw_unique_serial": "x", "a": "b"}),
-        ('{"UNIQUE": ""}', {"UNIQUE": ""}),
-        # Of another form than Nova's.
-        ("null", None),
-        ('["q"]', None),
-        ('{"q": 1}', None),
-        ("7", None),
+        ("{}", None, ()),
+        ('{ "a" : "b" }', None, ()),
+        ('{"hw_unique_serial": "x", "a": "b"}', "x", ()),
+        ('{"hw_unique_serial" :"\\u00e9", "Q": "", "a": "hw:unique_serial"}', "\u00e9", ("Q",)),
+        ('{"a": "b", "hw:unique_serial": "q"}', None, ("hw:unique_serial",)),
+        # Text in a value that looks like an item.
+        (json.dumps({"a": '"hw:unique_serial": "true", "hw_unique_serial": "true"'}), None, ()),
+        (json.dumps({"a": 'q": ', "b": '\\"q":'}), None, ()),
     ],
 )
-def test_metadata_is_decoded_where_it_may_matter(
-    metadata: str, read: dict[str, str] | None
-) -> None:
+def test_metadata_of_interest(metadata: str, request_: str | None, others: tuple[str, ...]) -> None:
     made = msgspec.json.decode(f'{{"id": "a", "metadata": {metadata}}}', type=ServerRecord)
-    assert made.metadata_like_ours == read
+    assert records.read_metadata(bytes(made.metadata)) == (request_, {*others})
 
 
-def test_the_record_of_a_down_cell_has_no_metadata() -> None:
-    assert msgspec.json.decode('{"id": "a"}', type=ServerRecord).metadata_like_ours is None
+@given(
+    st.dictionaries(
+        st.sampled_from(["hw_unique_serial", "quota", "a"])
+        | st.text("abqQ_:. -", min_size=1, max_size=8),
+        st.text() | st.text('q":\\ {},', max_size=12),
+        max_size=8,
+    )
+)
+def test_metadata_are_read_as_json_reads_them(items: dict[str, str]) -> None:
+    request = items.get("hw_unique_serial")
+    others = {key for key in items if "q" in key.lower()} - {"hw_unique_serial"}
+    for text in (json.dumps(items), json.dumps(items, ensure_ascii=False, separators=(",", ":"))):
+        assert records.read_metadata(text.encode()) == (request, others)
+
+
+@pytest.mark.parametrize("metadata", ["", "null", '["q"]', "7", '{"hw_unique_serial": 1}'])
+def test_metadata_of_another_form(metadata: str) -> None:
+    """The record of a server whose cell is down has none."""
+    assert records.read_metadata(metadata.encode()) is None
 
 
 @pytest.mark.parametrize(
