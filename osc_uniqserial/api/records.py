@@ -131,7 +131,7 @@ def read_metadata(text: bytes) -> Metadata | None:
     keys.remove(IMAGE_KEY)
     try:
         return Metadata(_OWN_REQUEST.decode(text).raw, keys)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeDecodeError):
         return None
 
 
@@ -147,7 +147,7 @@ def _keys_with(letter: bytes, text: bytes) -> set[str]:
         end = text.find(b'"', at)
         key = text[text.rfind(b'"', 0, at) + 1 : end]
         if b"\\" not in key and text[end + 1 : end + 9].lstrip().startswith(b":"):
-            keys.add(key.decode())
+            keys.add(key.decode(errors="replace"))
         at = text.find(letter, end)
     return keys
 

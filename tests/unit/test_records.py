@@ -85,6 +85,12 @@ def test_metadata_are_read_as_json_reads_them(items: dict[str, str]) -> None:
         assert records.read_metadata(text.encode()) == (request, others)
 
 
+def test_metadata_that_are_no_utf_8() -> None:
+    """msgspec checks this only where it decodes a text."""
+    assert records.read_metadata(b'{"q\xff": "x"}') == (None, {"q\ufffd"})
+    assert records.read_metadata(b'{"hw_unique_serial": "\xff"}') is None
+
+
 @pytest.mark.parametrize("metadata", ["", "null", '["q"]', "7", '{"hw_unique_serial": 1}'])
 def test_metadata_of_another_form(metadata: str) -> None:
     """The record of a server whose cell is down has none."""
