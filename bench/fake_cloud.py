@@ -78,7 +78,7 @@ _TRAIT_REQUIRED = "trait:CUSTOM_UNIQUE_SERIAL"
 class Size:
     """How much there is of everything, and what makes two clouds of one size differ.
 
-    :ivar metadata: items of each server; one of them is its request on every tenth server
+    :ivar metadata: items of each server; none is a request
     """
 
     servers: int = 1000
@@ -476,11 +476,9 @@ class Cloud:
         return text.encode()
 
     def _metadata(self, position: int) -> str:
-        items = {f"item-{number}": f"{position:08x}-{number:08x}" for number in self._items}
-        if items and position % 10 == 0:
-            items.popitem()
-            items["hw_unique_serial"] = "true"
-        return _dump(items).decode()
+        return _dump(
+            {f"item-{number}": f"{position:08x}-{number:08x}" for number in self._items}
+        ).decode()
 
     def _render_volumes(self) -> Table:
         """Render the root volumes, newest first, and index them by project."""

@@ -20,7 +20,6 @@ from osc_uniqserial.api.records import (
     FlavorCopy,
     ImageRef,
     ServerRecord,
-    may_be_of_interest,
     read_metadata,
 )
 from osc_uniqserial.model.cloud import (
@@ -62,6 +61,8 @@ _NO_FLAVOR = FlavorCopy()
 _KEPT = 20_000
 #: What decides the case of a server: host, node, parts, request, wrong key, flags.
 _Key = tuple[str | None, str | None, int, int, int, str | None, bool, bool, bool, bool]
+#: As numbers: bytes are searched for them eight times faster than for text.
+_SMALL_Q, _LARGE_Q = b"qQ"
 _ASKS_NOTHING = SettingInput(policy.UNSET, Evidence.SERVER_METADATA)
 
 
@@ -368,7 +369,10 @@ class ServerEvidence:
         image_id, image = self._image(record)
         metadata = bytes(record.metadata)
         request, wrong_key = _ASKS_NOTHING, None
-        if metadata != b"{}" and may_be_of_interest(metadata):
+        # Our key, and all that are close to it, have a q: nearly no metadata need to be parsed.
+        if metadata != b"{}" and (
+            _SMALL_Q in metadata or _LARGE_Q in metadata or not metadata.startswith(b"{")
+        ):
             request, wrong_key = self._request(metadata)
         placed = visible = True
         if host is None:

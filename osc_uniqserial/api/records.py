@@ -113,11 +113,6 @@ class Metadata(NamedTuple):
     others: Set[str] = frozenset()
 
 
-def may_be_of_interest(text: bytes) -> bool:
-    """Whether the metadata of a server may be a request, look like one, or be unreadable."""
-    return b"q" in text or b"Q" in text or text[:1] != b"{"
-
-
 def read_metadata(text: bytes) -> Metadata | None:
     """Return what is of interest in the metadata of a server; None: they are unreadable.
 
