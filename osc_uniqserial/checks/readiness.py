@@ -167,12 +167,13 @@ def _all_hosts(fleet: Fleet) -> Iterator[Row]:
 
 def _drivers_and_modes(hosts: Sequence[Host], unread: str | None) -> Iterator[Row]:
     """Yield the drivers and modes of hosts; :func:`_states` covers contradicting traits."""
-    for (honours, mode, given), group in sorted(
+    for (honours, mode, given, obeys), group in sorted(
         _groups(hosts, _driver_and_mode), key=lambda entry: _rank(*entry[0])
     ):
         known = f"mode {mode.value}{', as given' if given else ''}" if mode else "mode unknown"
         if honours:
-            yield _row(HOSTS, "honours-keys", group, guests=_PLAIN_GUESTS[mode], mode=known)
+            guests, also = _PLAIN_GUESTS[mode], "and" if obeys else "but not"
+            yield _row(HOSTS, "honours-keys", group, guests=guests, mode=known, also=also)
         elif honours is False and mode:
             yield _row(HOSTS, "ignores-keys", group, guests=_EVERY_GUEST[mode], mode=known)
     undeclared = [
@@ -190,14 +191,17 @@ def _drivers_and_modes(hosts: Sequence[Host], unread: str | None) -> Iterator[Ro
     yield from _if_any(HOSTS, key, without_traits, reason=unread)
 
 
-def _driver_and_mode(host: Host) -> tuple[bool | None, HostMode | None, bool]:
+def _driver_and_mode(host: Host) -> tuple[bool | None, HostMode | None, bool, bool]:
     known = host.input
-    return known.honours, known.mode, known.mode_evidence is Evidence.GIVEN
+    obeys = bool(known.honours and known.server_may_ask)
+    return known.honours, known.mode, known.mode_evidence is Evidence.GIVEN, obeys
 
 
-def _rank(honours: bool | None, mode: HostMode | None, given: bool) -> tuple[bool, int, bool]:
+def _rank(
+    honours: bool | None, mode: HostMode | None, given: bool, obeys: bool
+) -> tuple[bool, int, bool, bool]:
     """Return a sort key: hosts that honour the keys first, then by mode."""
-    return not honours, [None, *HostMode].index(mode), given
+    return not honours, [None, *HostMode].index(mode), given, not obeys
 
 
 def _states(hosts: Sequence[Host]) -> Iterator[Row]:

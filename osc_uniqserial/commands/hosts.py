@@ -56,7 +56,9 @@ COLUMNS: dict[str, Callable[[_Node], Any]] = {
     "image_may_show_host": lambda about: (
         about.host.input.image_may_show_host if about.host.input.honours else None
     ),
-    "server_may_ask": lambda about: about.host.input.server_may_ask,
+    "server_may_ask": lambda about: (
+        about.host.input.server_may_ask if about.host.input.honours else None
+    ),
     "smbios": lambda about: about.host.writes_serials,
     "evidence": _evidence,
     "aggregates": lambda about: (

@@ -180,7 +180,7 @@ def test_hosts_by_driver_and_mode(well: StatusCloud) -> None:
         d=Node((M_OS,)),
         c=Node((TRAIT_UNIQUE, M_UNIQUE)),
         b=Node((TRAIT_UNIQUE, TRAIT_KEYS, OPEN, M_AUTO)),
-        a=Node(DRIVER),
+        a=Node((*DRIVER, policy.TRAIT_SERVER_MAY_ASK)),
         e=Node((TRAIT_UNIQUE, TRAIT_KEYS, M_NONE)),
     )
     rows = [row for row in well.rows(code=0) if row["Check"] == readiness.HOSTS]
@@ -190,18 +190,21 @@ def test_hosts_by_driver_and_mode(well: StatusCloud) -> None:
         (
             "honours-keys",
             ["a"],
-            "They honour the keys. A server that asks for nothing gets its own UUID (mode unique)",
+            "They honour the keys, and the requests of servers. A server that asks for nothing gets"
+            " its own UUID (mode unique)",
         ),
         (
             "honours-keys",
             ["b"],
-            "They honour the keys. A server that asks for nothing shows the host's identity"
+            "They honour the keys, but not the requests of servers. A server that asks for nothing"
+            " shows the host's identity"
             " (mode auto)",
         ),
         (
             "honours-keys",
             ["e"],
-            "They honour the keys. A server that asks for nothing has no serial number (mode none)",
+            "They honour the keys, but not the requests of servers. A server that asks for nothing"
+            " has no serial number (mode none)",
         ),
         (
             "ignores-keys",
@@ -511,7 +514,7 @@ def test_people_see_a_few_hosts_and_machines_all(well: StatusCloud) -> None:
     assert "- h11" in yaml
     csv = well.fake.openstack("unique", "serial", "status", "-f", "csv").out
     assert len(csv.splitlines()) == 1 + 5
-    assert '"12 hosts: h00, h01, h02 and 9 more. They honour the keys.' in csv
+    assert '"12 hosts: h00, h01, h02 and 9 more. They honour the keys, ' in csv
 
 
 def test_what_hosts_are_called_cannot_hurt(well: StatusCloud) -> None:
