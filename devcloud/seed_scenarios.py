@@ -83,7 +83,7 @@ _CORE: tuple[tuple[str, tuple[str, ...], Mapping[str, Any]], ...] = (
         {"hypervisor_type": "VMware vCenter Server"},
     ),
     # Its driver is older, or does not let servers ask.
-    ("keys-deaf", (UNIQUE_SERIAL, KEYS, MODE_AUTO, MAY_SHOW), {}),
+    ("keys-older", (UNIQUE_SERIAL, KEYS, MODE_AUTO, MAY_SHOW), {}),
 )
 #: More of them, in this order, where more are asked for.
 _MORE: tuple[tuple[str, tuple[str, ...], Mapping[str, Any]], ...] = (
@@ -639,7 +639,7 @@ def _server_requests(make: Builder, kit: Kit) -> None:
         make.server(at["keys-auto"], kit.hostly, kit.debian, **asks, source=UUID, survives=False)
     ]
     for kind, source in (
-        ("keys-deaf", "host-auto"),
+        ("keys-older", "host-auto"),
         ("auto", "host-auto"),
         ("os", "host-os"),
         ("hardware", "host-hardware"),

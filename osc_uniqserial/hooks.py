@@ -25,6 +25,7 @@ from osc_uniqserial import policy
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
+    TRAIT_KEYS,
     TRAIT_SERVER_MAY_ASK,
     TRAIT_UNIQUE,
     SerialSource,
@@ -73,11 +74,11 @@ _COUNTS = (
 #: Commands that end a status in which Nova does not change metadata (nova/compute/api.py,
 #: update_instance_metadata).
 _ENDS = {
-    "ERROR": "reboot --hard",
-    "RESCUE": "unrescue",
-    "SHELVED": "unshelve",
-    "SHELVED_OFFLOADED": "unshelve",
-    "VERIFY_RESIZE": "resize confirm",
+    "ERROR": ("reboot --hard",),
+    "RESCUE": ("unrescue",),
+    "SHELVED": ("unshelve",),
+    "SHELVED_OFFLOADED": ("unshelve",),
+    "VERIFY_RESIZE": ("resize confirm", "resize revert"),
 }
 #: The options that ``server set`` carries out before it writes metadata, and after that.
 _AROUND_METADATA = {
@@ -530,7 +531,10 @@ class SetServer(_WatchHook, CreateServer):
         from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
 
         connection = self._clients.sdk_connection
-        query = {"name": server.hypervisor_hostname, "required": TRAIT_SERVER_MAY_ASK}
+        query = {
+            "name": server.hypervisor_hostname,
+            "required": f"{TRAIT_KEYS},{TRAIT_SERVER_MAY_ASK}",
+        }
         try:
             obeying = Rest(connection).get("placement", "/resource_providers", query, "1.18")
             if obeying["resource_providers"]:
@@ -543,7 +547,7 @@ class SetServer(_WatchHook, CreateServer):
         except CloudError as error:
             LOG.warning("Whether the host obeys it was not checked: %s.", safe_text(str(error)))
             return
-        if found.policy.source not in (SerialSource.INSTANCE_UUID, SerialSource.UNKNOWN):
+        if found.policy.source is not SerialSource.INSTANCE_UUID:
             LOG.warning("%s", safe_text(found.why))
 
 
@@ -581,8 +585,10 @@ class UnsetServer(_WatchHook, _UnsetHook):
             keys = [key for key in keys if key not in self.resource.keys]
             if not keys:
                 return None
+        # The client changes what is stored with the resource.
+        asked = stored is None or parse(stored.get(IMAGE_KEY)).setting is Setting.UNIQUE
         result = super().send(send, parsed_args, resource, keys, **named)
-        if not had_ours:
+        if not asked:
             self.written = None
         return result
 
@@ -625,10 +631,8 @@ def _why_not(error: Exception, server: Any) -> str:
         " SUSPENDED or SHUTOFF."
     )
     if server.status in _ENDS:
-        text += (
-            f" Its status is {server.status}: before that, use"
-            f" 'openstack server {_ENDS[server.status]} {server.id}'."
-        )
+        commands = (f"'openstack server {each} {server.id}'" for each in _ENDS[server.status])
+        text += f" Its status is {server.status}: before that, use {' or '.join(commands)}."
     return text
 
 
@@ -743,9 +747,10 @@ def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str
                 f" number of its own. To withdraw the request, use 'openstack server unset"
                 f" --unique-serial <server>'"
             )
+        valid = " or ".join(f"{key}={text}" for text in resource.keys[key].values())
         if setting not in _LOWER:
             raise refusal(
-                f"{key}={properties[key]!r} is no boolean: write {key}=true or {key}=false"
+                f"{key}={properties[key]!r} is no boolean: write {valid}"
                 f" on {there} ({resource.remedy})"
             )
         result[key] = resource.keys[key][setting]

@@ -95,11 +95,7 @@ class ServerRecord(msgspec.Struct, gc=False):
         return self.zone is not None
 
 
-class _OwnRequest(msgspec.Struct, gc=False):
-    raw: str | None = msgspec.field(default=None, name=IMAGE_KEY)
-
-
-_OWN_REQUEST = msgspec.json.Decoder(_OwnRequest)
+_METADATA = msgspec.json.Decoder(dict[str, str])
 
 
 class Metadata(NamedTuple):
@@ -114,37 +110,13 @@ class Metadata(NamedTuple):
 
 
 def read_metadata(text: bytes) -> Metadata | None:
-    """Return what is of interest in the metadata of a server; None: they are unreadable.
-
-    Users store up to 128 items, and nearly none is of interest: no others are decoded.
-    """
-    if not text.startswith(b"{"):
-        return None
-    keys = _keys_with(b"q", text) | _keys_with(b"Q", text)
-    if IMAGE_KEY not in keys:
-        return Metadata(None, keys)
-    keys.remove(IMAGE_KEY)
+    """Return what is of interest in the metadata of a server; None: they are unreadable."""
     try:
-        return Metadata(_OWN_REQUEST.decode(text).raw, keys)
-    except (msgspec.ValidationError, UnicodeDecodeError):
+        items = _METADATA.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-def _keys_with(letter: bytes, text: bytes) -> set[str]:
-    """Return the keys of a JSON object that have a letter.
-
-    A key of metadata has neither quotes nor backslashes (nova/api/validation/parameter_types.py).
-    In a value there is a backslash before each quote.
-    """
-    keys = set()
-    at = text.find(letter)
-    while at >= 0:
-        end = text.find(b'"', at)
-        key = text[text.rfind(b'"', 0, at) + 1 : end]
-        if b"\\" not in key and text[end + 1 : end + 9].lstrip().startswith(b":"):
-            keys.add(key.decode(errors="replace"))
-        at = text.find(letter, end)
-    return keys
+    request = items.pop(IMAGE_KEY, None)
+    return Metadata(request, {key for key in items if "q" in key or "Q" in key})
 
 
 class Link(msgspec.Struct, gc=False):

@@ -136,13 +136,6 @@ class Assessment:
         return self.case.server.value
 
     @property
-    def asks_by_itself(self) -> bool:
-        """Whether the server asks for unique, and neither flavor nor image do."""
-        others = {value.setting for value in (self.flavor, self.image) if value}
-        asks = self.server is not None and self.server.setting is Setting.UNIQUE
-        return asks and Setting.UNIQUE not in others
-
-    @property
     def required(self) -> Needs:
         """The traits of this project that flavor and image require."""
         return tuple(each for each in self.case.needs if each[1] == "required")

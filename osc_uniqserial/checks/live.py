@@ -21,7 +21,8 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from osc_uniqserial.effective.explanation import HOST_SOURCES, is_changed_by_request
+from osc_uniqserial.checks.servers import OBEY
+from osc_uniqserial.effective.explanation import HOST_SOURCES, NOT_OBEYED, is_changed_by_request
 from osc_uniqserial.model.cloud import Case, ServerFacts
 from osc_uniqserial.model.finding import Remedy
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
@@ -182,7 +183,7 @@ class Compared:
 
     @property
     def ignores_request(self) -> bool:
-        """Whether flavor or image request unique and the guest does not have its UUID."""
+        """Whether unique is requested and the guest does not have its UUID."""
         return self.expected.requested is Setting.UNIQUE and self.kind is not Kind.OWN
 
 
@@ -696,12 +697,15 @@ def _pending(about: Compared, what: str, since: str = "") -> Verdict:
 
 
 def _may_be_new(about: Compared) -> bool:
-    """Whether the server's own request may have been set or unset since the guest was defined."""
+    """Whether a change of the server's own request may be newer than the guest, and explains it."""
     case = about.server.case
-    if is_changed_by_request(case, about.expected):
-        return True
-    # Unset: the guest may have its UUID by a request that is no longer there.
-    return about.kind is Kind.OWN and case.host.server_may_ask is not False
+    if about.kind is Kind.OWN:
+        # By a request that was removed, or that the host no longer obeys.
+        return case.asks or case.host.server_may_ask is not False
+    if not is_changed_by_request(case, about.expected):
+        return False
+    before = case.without_request.source
+    return before is SerialSource.UNKNOWN or about.kind in _FITTING[before]
 
 
 def _unproven(about: Compared, should: str) -> Verdict:
@@ -754,16 +758,21 @@ def _by_hand(about: Compared) -> Verdict:
 
 
 def _ignored(about: Compared) -> Verdict:
+    case = about.server.case
+    asker = "the server asks" if case.asks_alone else "flavor or image ask"
     reason = "does not honour the keys" if about.fits else "declares neither mode nor driver"
+    remedy = Remedy(
+        "Install nova-uniqserial's compute driver on the host, or move the servers to hosts"
+        " that have it (openstack unique serial host list)"
+    )
+    if case.host.honours and case.asks_alone:
+        reason, remedy = f"does not obey the requests of servers: {NOT_OBEYED}", OBEY
     return Verdict(
         about.server,
         Cause.KEY_IGNORED,
-        f"flavor or image ask for {_EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
+        f"{asker} for {_EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
         f" {_LIVE[about.kind]}: the host {reason}",
-        Remedy(
-            "Install nova-uniqserial's compute driver on the host, or move the servers to hosts"
-            " that have it (openstack unique serial host list)"
-        ),
+        remedy,
     )
 
 

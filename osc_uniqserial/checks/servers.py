@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Shared, run
 from osc_uniqserial.checks.cloud import Assessment, Cloud
-from osc_uniqserial.effective.explanation import HOST_SOURCES, pending_changes
+from osc_uniqserial.effective.explanation import HOST_SOURCES, NOT_OBEYED, pending_changes
 from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Severity
 from osc_uniqserial.policy import SerialSource, Setting
@@ -16,6 +16,11 @@ from osc_uniqserial.text import quoted, some
 _RESIZE = "openstack server resize --flavor FLAVOR SERVER"
 _ASK = "openstack server set --unique-serial SERVER"
 _RESTART = "openstack server reboot --hard SERVER"
+#: What makes a host obey the requests of servers.
+OBEY = Remedy(
+    "Upgrade nova-uniqserial on the host, or set [unique_serial] server_may_ask = true there;"
+    " restart nova-compute and hard reboot the servers"
+)
 #: Servers with all inputs of their policies; an unreadable input takes SERVERS away.
 _POLICIES = frozenset({Part.SERVERS})
 _MOVES = frozenset({Part.SERVERS, Part.TRAITS})
@@ -79,7 +84,7 @@ def _own_serial(group: Group, cloud: Cloud) -> Remedy:
 @Check("unique-not-effective", Severity.HIGH, Shared.HOST, rests_on=_POLICIES)
 def unique_not_effective(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that request a unique serial and do not get it on their host."""
-    if server.case.placed and server.is_lost and not server.asks_by_itself:
+    if server.case.placed and server.is_lost and not server.case.asks_alone:
         has_serial = server.effective.source is not SerialSource.ABSENT
         mode = server.host.mode.value if server.host.mode else ""
         yield Detail((server.host.smbios, mode, has_serial))
@@ -105,7 +110,7 @@ def _(group: Group, _cloud: Cloud) -> Problem:
 @Check("server-request-not-obeyed", Severity.HIGH, Shared.HOST, rests_on=_POLICIES)
 def server_request_not_obeyed(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     """Servers that request a unique serial in their metadata and do not get it on their host."""
-    if server.case.placed and server.is_lost and server.asks_by_itself:
+    if server.case.placed and server.is_lost and server.case.asks_alone:
         yield Detail((server.host.smbios, server.host.honours))
 
 
@@ -118,18 +123,15 @@ def _(group: Group, _cloud: Cloud) -> Problem:
             "Move them to hosts with libvirt and KVM or QEMU on x86",
         )
     elif honours:
-        why = (
-            "does not obey the requests of servers: its driver is older, or has [unique_serial]"
-            " server_may_ask = false"
-        )
-        remedy = "Upgrade nova-uniqserial on the host, or set server_may_ask = true there"
+        why = f"does not obey the requests of servers: {NOT_OBEYED}"
+        remedy = OBEY.text
     else:
         why = "does not honour the keys"
         remedy = (
             "Install nova-uniqserial on the host, or set [libvirt]sysinfo_serial = unique there;"
             " restart nova-compute and hard reboot the servers"
         )
-    text = f"{group.clause('ask')} for a unique serial in their metadata, but the host {why}"
+    text = f"{group.clause('ask')} for a unique serial by metadata, but the host {why}"
     return Problem(text, Remedy(remedy))
 
 
@@ -247,7 +249,7 @@ def setting_conflict(server: Assessment, _cloud: Cloud) -> Iterator[Detail]:
     settings = {value.setting for value in (server.flavor, server.image) if value}
     if settings >= {Setting.UNIQUE, Setting.HOST}:
         yield Detail((False,))
-    elif Setting.HOST in settings and server.asks_by_itself:
+    elif Setting.HOST in settings and server.case.asks_alone:
         yield Detail((True,))
 
 
@@ -259,8 +261,10 @@ def _(group: Group, _cloud: Cloud) -> Problem:
         return Problem(
             f"{group.servers.counted}: flavor or image ask for the host's own serial number, and"
             " the servers for one of their own; true wins where the host obeys it",
-            run(
-                "openstack server unset --unique-serial SERVER", ", or correct the flavor or image"
+            # Without the request the servers would lose their serial number.
+            Remedy(
+                "Correct the flavor or the image, so that new servers get what is meant; the"
+                " request of these may stay"
             ),
         )
     return Problem(

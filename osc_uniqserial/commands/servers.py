@@ -46,7 +46,9 @@ class ListUniqueSerials(output.Lister):
             help="Servers with this source of their serial number",
         )
         parser.add_argument(
-            "--requested", choices=_REQUESTS, help="Servers whose flavor and image ask for this"
+            "--requested",
+            choices=_REQUESTS,
+            help="Servers whose flavor, image and metadata ask for this",
         )
         parser.add_argument(
             "--at-risk",

@@ -36,7 +36,7 @@ _PROMISES: dict[Evidence | None, str] = {
     ),
 }
 #: Why a host that honours the keys does not obey the request of a server.
-_DEAF = "its driver is older, or has [unique_serial] server_may_ask = false"
+NOT_OBEYED = "its driver is older, or has [unique_serial] server_may_ask = false"
 #: Nova changes no time of a server with its metadata.
 _SINCE_WHEN = (
     "If the request is newer than the last start of the guest, it counts from the next start on:"
@@ -132,10 +132,11 @@ def needs_other_hosts(case: Case, effective: EffectivePolicy) -> bool:
 
 def is_changed_by_request(case: Case, effective: EffectivePolicy) -> bool:
     """Whether the server would have another serial without its own request."""
-    if effective.decided_by is not DecidedBy.SERVER:
-        return False
-    without = dataclasses.replace(case, server=policy.NOTHING_SAID).resolve()
-    return without.source is not effective.source
+    return (
+        case.asks
+        and effective.source is SerialSource.INSTANCE_UUID
+        and case.without_request.source is not SerialSource.INSTANCE_UUID
+    )
 
 
 def build(server: ServerFacts, moves: Moves | None) -> Explanation:
@@ -187,17 +188,19 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
         DecidedBy.SERVER: case.server.value,
     }.get(effective.decided_by)
     if deciding:
-        own_mode = unheard = ""
+        own_mode = ignored = ""
         if deciding.setting is Setting.HOST:
             wish = "the host's own serial"
             if host.mode is not None:
                 mode = policy.HostMode.AUTO if host.mode is policy.HostMode.UNIQUE else host.mode
                 own_mode = f" (mode {mode.value})"
             if asks_unique:
-                unheard = f", and does not obey the server, which asks for a unique one ({_DEAF})"
+                ignored = (
+                    f", and does not obey the server, which asks for a unique one ({NOT_OBEYED})"
+                )
         return (
             f"The {effective.decided_by.value} asks for {wish} and {where} honours the keys"
-            f"{unheard}, so {shows}{own_mode}."
+            f"{ignored}, so {shows}{own_mode}."
         )
     if asks_unique and host.meets_unique_evidence in _PROMISES:
         promise = _PROMISES[host.meets_unique_evidence]
@@ -217,13 +220,18 @@ def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
             f" decides: {shows}."
         )
     upper = f"{where[0].upper()}{where[1:]}"
+    if effective.requested is None and host.honours:
+        return (
+            f"{upper} ({mode_text}) does not obey the requests of servers ({NOT_OBEYED}), so it"
+            f" decides: {shows}."
+        )
     if effective.requested is None:
         return f"{upper} ({mode_text}) does not honour the keys, so it decides: {shows}."
     asker = _askers(case, effective.requested)
     if host.honours:
         return (
             f"The {asker} for {wish}, but {where} ({mode_text}) does not obey the requests of"
-            f" servers ({_DEAF}), so it decides: {shows}."
+            f" servers ({NOT_OBEYED}), so it decides: {shows}."
         )
     if asks_unique and effective.source is SerialSource.INSTANCE_UUID:
         return (

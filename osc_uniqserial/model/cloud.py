@@ -492,6 +492,23 @@ class Case:
         )
 
     @property
+    def asks(self) -> bool:
+        """Whether the server asks for unique in its metadata."""
+        value = self.server.value
+        return value is not None and value.setting is Setting.UNIQUE
+
+    @property
+    def asks_alone(self) -> bool:
+        """Whether the server asks for unique, and neither flavor nor image do."""
+        others = (self.flavor.used.value, self.image.used.value)
+        return self.asks and not any(each and each.setting is Setting.UNIQUE for each in others)
+
+    @property
+    def without_request(self) -> policy.EffectivePolicy:
+        """The effective policy without the server's own request."""
+        return dataclasses.replace(self, server=NOTHING_SAID).resolve()
+
+    @property
     def is_bound_to_unique(self) -> bool:
         """Whether flavor or image ask for unique, and keep the server on hosts that give it.
 

@@ -107,6 +107,8 @@ def test_the_request_of_a_server_that_boots_from_a_volume(
     # Whatever Nova took from the volume.
     shown = stack.show(server)
     assert (shown["image_value"], shown["expected_serial"]) == (None, server)
+    assert shown["pending"] is None
+    assert findings(stack).split() == ["pending-restart"]
     boot, serial = restart(stack, server, boot)
     assert serial == server
     assert findings(stack).split() == []

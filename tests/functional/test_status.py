@@ -89,7 +89,7 @@ def test_a_few_requests_that_write_nothing(cloud: Cloud, proxy: Proxy) -> None:
     rows(cloud, clouds_yaml=proxy.clouds_yaml)
     requests = proxy.api_requests()
     print(*requests, sep="\n")
-    assert len(requests) <= 3 + 1 + 3 + 9 + 1
+    assert len(requests) <= 3 + 1 + 4 + 9 + 1
     writes = [line for line in requests if line.split()[1] != "GET"]
     (probe,) = writes
     assert probe.endswith("/os-extra_specs")

@@ -13,7 +13,14 @@ from osc_uniqserial.api import evidence
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import guest_findings
 from osc_uniqserial.checks.live import LiveSerial, Readings, Verification, of_one
-from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ImagePart, ServerFacts
+from osc_uniqserial.model.cloud import (
+    UNREADABLE,
+    Configuration,
+    Fleet,
+    Host,
+    ImagePart,
+    ServerFacts,
+)
 from osc_uniqserial.model.finding import Finding
 from osc_uniqserial.model.guest import HostSeen, Reading, Seen, Unread
 from osc_uniqserial.policy import (
@@ -195,6 +202,46 @@ def test_the_request_of_a_server_has_no_time(when: str, asks: bool, count: int) 
         rows = found([*beside, *seen_with(wrong, serials[1], when)])
         ids_found = {row.id for row in rows} - {"live-serial-shared"}
         assert ids_found == {"pending-restart"}
+
+
+MAY_ASK = host("m", TRAIT_UNIQUE, TRAIT_KEYS, TRAIT_SERVER_MAY_ASK, mode_trait(HostMode.AUTO))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_new_request_beside_an_unreadable_image(count: int) -> None:
+    """The request decides, but whether it changes anything is unknown."""
+    right, *wrong = (
+        server_facts(MAY_ASK, None, ImagePart(UNREADABLE), metadata="true")
+        for _ in range(1 + count)
+    )
+    rows = found([*seen_with([right], "own", EARLY), *seen_with(wrong, MACHINE_ID, NOON)])
+    assert {row.id for row in rows} - {"live-serial-shared"} == {"pending-restart"}
+
+
+def test_a_guest_with_its_uuid_where_requests_count_no_more() -> None:
+    """The option was turned off after its last start."""
+    host_now = host("m", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.AUTO))
+    plain, asking = server(host_now), server(host_now, metadata="true")
+    guests = [*seen_with([plain], MACHINE_ID, NOON), *seen_with([asking], "own", LATE)]
+    row = only(guests)
+    assert (row.id, list(row.servers or ())) == ("pending-restart", [asking.id])
+
+
+def test_a_request_that_a_host_does_not_obey() -> None:
+    older = host("m", TRAIT_UNIQUE, TRAIT_KEYS, mode_trait(HostMode.AUTO))
+    asking = server(older, metadata="true")
+    row = only(seen_with([asking], MACHINE_ID))
+    assert row.id == "key-ignored"
+    assert "the server asks for its server's UUID" in row.evidence
+    assert "does not obey the requests of servers" in row.evidence
+    assert str(row.remedy).startswith("Upgrade nova-uniqserial on the host, or set")
+
+
+def test_a_new_request_explains_no_serial_that_the_host_never_gave() -> None:
+    read = ((None, NOON), ("own", EARLY), ("own", LATE))
+    asking = [server(MAY_ASK, metadata="true") for _ in read]
+    guests = [(each, reading(each, *what)) for each, what in zip(asking, read, strict=True)]
+    assert ids(guests) == ["changed-by-hand"]
 
 
 def test_a_request_that_changes_nothing_explains_nothing() -> None:
