@@ -24,8 +24,8 @@ from tests.functional.warm import WarmShell
 #: The modules whose tests need a seeded cloud, for each of two such clouds. The tests of all
 #: other modules need the plain one.
 SEEDED = (
-    ("audit", "reports"),
-    ("auditor", "faults", "list", "nightly", "python_api", "verify", "warm"),
+    ("audit", "nightly", "reports", "verify"),
+    ("auditor", "faults", "list", "python_api", "warm"),
 )
 
 
