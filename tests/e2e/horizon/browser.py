@@ -193,7 +193,10 @@ class Tree:
         return None
 
     def available(self) -> list[str]:
-        """Return the labels on the left."""
+        """Return the labels on the left; the steps of wizards are drawn before they come."""
+        return self._browser.until(self._labels)
+
+    def _labels(self) -> list[str]:
         items = self._browser.all("li:not(.disabled)", self._available)
         return [item.text.strip() for item in items][1:]  # the first is for custom keys
 
