@@ -14,6 +14,8 @@ from tests.e2e.stack import control
 from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.stack import Stack
 from tests.functional.conftest import unique_name as unique_name  # the fixture
+from tests.functional.conftest import warm as warm  # the fixture
+from tests.functional.warm import WarmShell
 
 
 def progress_line(request: pytest.FixtureRequest, what: str) -> Callable[[str], None]:
@@ -28,13 +30,13 @@ def progress_line(request: pytest.FixtureRequest, what: str) -> Callable[[str], 
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, warm: WarmShell) -> Iterator[Stack]:
     """The stack that is up in E2E_STACK; without that one that is started and ended here."""
     if "E2E_STACK" in os.environ:
         layout = Layout.of()
         if not control.running(layout):
             pytest.exit(f"no stack is up in {layout.root} (E2E_STACK)", returncode=1)
-        yield Stack(layout)
+        yield Stack(layout, warm)
         return
     with tempfile.TemporaryDirectory(prefix="e2e-", ignore_cleanup_errors=True) as folder:
         layout = Layout.of(folder)
@@ -44,7 +46,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
             # Nothing could be tested: that is a failure, and the same one for every test.
             pytest.exit(f"the stack did not start: {error}\n{error.detail}", returncode=1)
         with session:
-            yield Stack(layout)
+            yield Stack(layout, warm)
 
 
 @pytest.fixture

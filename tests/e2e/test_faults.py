@@ -25,6 +25,7 @@ REPORTED = {
     "CUSTOM_UNIQUE_SERIAL",
     "CUSTOM_UNIQUE_SERIAL_KEYS",
     "CUSTOM_UNIQUE_SERIAL_IMAGE_MAY_SHOW_HOST",
+    "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK",
     "CUSTOM_SYSINFO_SERIAL_OS",
 }
 
@@ -170,11 +171,12 @@ def test_status(stack: Stack) -> None:
         details = row["Details"]
         found.setdefault((row["Result"], details["id"]), []).append(details["hosts"])
     honouring = sorted(name for name in BY_NAME if name != "stock-1")
-    modes = [["guarded-1", "unique-1"], ["os-1"], ["hardware-1"], ["auto-1", "auto-2"], ["none-1"]]
+    modes = [["os-1"], ["hardware-1"], ["auto-1", "auto-2"], ["none-1"]]
     assert found == {
         ("Success", "metadefs-current"): [[]],
         ("Success", "validator-loaded"): [[]],
-        ("Success", "honours-keys"): modes,
+        # guarded-1 obeys no requests of servers.
+        ("Success", "honours-keys"): [["unique-1"], ["guarded-1"], *modes],
         ("Warning", "unknown-mode"): [["stock-1"]],
         ("Warning", "image-may-show-host"): [["unique-1"]],
         ("Success", "supported-hosts"): [honouring],

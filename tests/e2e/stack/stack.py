@@ -22,6 +22,7 @@ from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.machine import kernels
 from tests.e2e.stack.remote import RemoteHost
 from tests.functional.cloud import Cloud, Json
+from tests.functional.warm import WarmShell
 
 #: Emulated guests on a busy machine are slow.
 TIMEOUT = 180.0
@@ -45,8 +46,8 @@ class GuestImages:
 class Stack(Cloud):
     """A running stack."""
 
-    def __init__(self, layout: Layout) -> None:
-        super().__init__(layout.cloud.root)
+    def __init__(self, layout: Layout, warm: WarmShell | None = None) -> None:
+        super().__init__(layout.cloud.root, warm)
         self.layout = layout
         # Not a service of the embedded cloud here, but at the port that it reserved.
         port = self.state["ports"]["nova"]
