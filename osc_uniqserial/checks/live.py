@@ -21,7 +21,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
-from osc_uniqserial.checks.servers import OBEY
+from osc_uniqserial.checks.servers import ASK, OBEY
 from osc_uniqserial.effective.explanation import HOST_SOURCES, NOT_OBEYED, is_changed_by_request
 from osc_uniqserial.model.cloud import Case, ServerFacts
 from osc_uniqserial.model.finding import Remedy
@@ -43,8 +43,6 @@ _MOVING = frozenset({"MIGRATING", "RESIZE", "VERIFY_RESIZE", "REVERT_RESIZE"})
 _RESTART = Remedy(
     "openstack server reboot --hard SERVER", ("openstack server reboot --hard SERVER",)
 )
-
-_ASK = "openstack server set --unique-serial SERVER"
 
 _READ_IT = Remedy("Read the serial number in the guest as root, or in libvirt (--libvirt-uri)")
 
@@ -678,7 +676,7 @@ def _keep(about: Compared) -> Remedy:
     )
     host = about.server.case.host
     if host.server_may_ask:
-        return Remedy(f"To keep the UUID, run {_ASK} {otherwise}", (_ASK,))
+        return Remedy(f"To keep the UUID, run {ASK} {otherwise}", (ASK,))
     resize = "resize it to another flavor made with --unique-serial (openstack server resize)"
     mode = "set [libvirt]sysinfo_serial = unique on the host and restart nova-compute"
     if about.expected.decided_by is not DecidedBy.HOST:

@@ -14,7 +14,8 @@ from osc_uniqserial.policy import SerialSource, Setting
 from osc_uniqserial.text import quoted, some
 
 _RESIZE = "openstack server resize --flavor FLAVOR SERVER"
-_ASK = "openstack server set --unique-serial SERVER"
+#: The command by which a server asks for a serial number of its own.
+ASK = "openstack server set --unique-serial SERVER"
 _RESTART = "openstack server reboot --hard SERVER"
 #: What makes a host obey the requests of servers.
 OBEY = Remedy(
@@ -63,9 +64,9 @@ def _(group: Group, cloud: Cloud) -> Problem:
 def _own_serial(group: Group, cloud: Cloud) -> Remedy:
     if group.name in cloud.servers_may_ask:
         return Remedy(
-            f"{_ASK}, then {_RESTART}; to change all servers of a host in another mode: set"
+            f"{ASK}, then {_RESTART}; to change all servers of a host in another mode: set"
             " [libvirt]sysinfo_serial = unique there",
-            (_ASK, _RESTART),
+            (ASK, _RESTART),
         )
     if group.name in cloud.unique_by_mode:
         return Remedy(
