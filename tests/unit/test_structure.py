@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "effective": {"model", "policy", "text"},
     "metadefs": {"policy"},
     "checks": {"effective", "metadefs", "model", "policy", "text"},
+    "desired": {"effective", "model", "policy", "strict_yaml", "text"},
     "reports": {"checks", "effective", "model", "policy", "strict_yaml", "text"},
     "pipelines": {"api", "checks", "effective", "guests", "metadefs", "model", "policy"},
     "commands": {"masking", "policy", "reports", "text"},
@@ -60,6 +61,7 @@ PURE: dict[str, set[str]] = {
     "effective": set(),
     "checks": set(),
     "metadefs": {"jsonschema"},
+    "desired": {"jsonschema"},
 }
 #: Files of other rooms that are pure too, and files of pure rooms that are not.
 PURE_FILES: dict[str, set[str]] = {
