@@ -3,15 +3,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osc_uniqserial.desired import document
+from osc_uniqserial import policy
+from osc_uniqserial.desired import changes, document, effects
+from osc_uniqserial.desired.changes import Change, Problem
 from osc_uniqserial.desired.document import BadDocument, Desired, Entry, HostEntry, Selector
-from osc_uniqserial.policy import HostMode, Setting
+from osc_uniqserial.desired.effects import When
+from osc_uniqserial.model.cloud import Aggregate, Configuration, Flavor, Fleet, Image, Unchecked
+from osc_uniqserial.model.finding import Resource
+from osc_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    HostMode,
+    SerialSource,
+    Setting,
+    SettingInput,
+)
+from tests.unit.builders import M_AUTO, built_from, host, server_facts
+
+TRAIT = f"trait:{TRAIT_UNIQUE}"
+AGGREGATE = f"aggregate_instance_extra_specs:{FLAVOR_KEY}"
+UNREAD = Unchecked("no answer")
 
 CAMPAIGN = """\
 # All images of Windows.
@@ -137,3 +158,233 @@ def test_what_a_selector_selects(name: str, pattern: str, owner: str | None) -> 
     assert Selector(id="1", owner=owner).fits("1", name, "p") is of_owner
     # A server of a cell that is down has no name.
     assert not Selector(glob="*").fits("1", None, "p")
+
+
+# --- changes --------------------------------------------------------------------
+
+
+def parsed(text: str) -> Desired:
+    return document.parse(text)
+
+
+def changes_of(text: str, cloud: Configuration) -> tuple[list[tuple[Any, ...]], list[Problem]]:
+    found = list(changes.of_configuration(parsed(text), cloud))
+    made = [
+        (each.resource.name, each.key, each.now, each.then)
+        for each in found
+        if isinstance(each, Change)
+    ]
+    return made, [each for each in found if isinstance(each, Problem)]
+
+
+def cloud_of(
+    flavors: dict[str, dict[str, str]] | Unchecked,
+    images: dict[str, dict[str, str]] | Unchecked = UNREAD,
+    aggregates: dict[str, dict[str, str]] | None = None,
+) -> Configuration:
+    made = [
+        Aggregate(name, name, None, metadata, frozenset())
+        for name, metadata in (aggregates or {}).items()
+    ]
+    return Configuration(
+        Fleet((), tuple(made)),
+        flavors
+        if isinstance(flavors, Unchecked)
+        else tuple(Flavor(f"id-{name}", name, specs) for name, specs in flavors.items()),
+        images
+        if isinstance(images, Unchecked)
+        else {
+            f"id-{name}": Image(
+                f"id-{name}", name.partition("/")[2], stored, name.partition("/")[0]
+            )
+            for name, stored in images.items()
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stored", "then"),
+    [
+        ("true", None, "true"),
+        ("true", "false", "true"),
+        ("true", "banana", "true"),
+        ("false", None, "false"),
+        ("unset", "false", None),
+        ("unset", "banana", None),
+        # The same meaning.
+        ("true", "Yes", "Yes"),
+        ("unset", None, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["flavor", "image"])
+def test_a_setting(kind: str, wanted: str, stored: str | None, then: str | None) -> None:
+    key = FLAVOR_KEY if kind == "flavor" else IMAGE_KEY
+    properties = {"other": "x"} if stored is None else {"other": "x", key: stored}
+    if kind == "flavor":
+        text, cloud = f"flavors: [{{name: a, unique_serial: {wanted}}}]", {"a": properties}
+        made, problems = changes_of(text, cloud_of(cloud))
+    else:
+        text = f"images: [{{name: a, owner: p, unique_serial: {wanted}}}]"
+        made, problems = changes_of(text, cloud_of({}, {"p/a": properties, "q/a": {}}))
+    assert problems == []
+    assert made == ([] if then == stored else [("a", key, stored, then)])
+
+
+def test_an_aggregate_has_both_keys_as_nova_compares_them() -> None:
+    text = "aggregates: [{name: a, unique_serial: true}]"
+    stored = {FLAVOR_KEY: "true", IMAGE_KEY: "true"}
+    assert changes_of(text, cloud_of({}, {}, {"a": stored}))[0] == [
+        ("a", IMAGE_KEY, "true", "True")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "specs"),
+    [
+        ("supported", {TRAIT: "required"}),
+        ("aggregate", {AGGREGATE: "<or> true <or> True"}),
+        ("any", {}),
+    ],
+)
+def test_hosts_of_a_flavor(wanted: str, specs: dict[str, str]) -> None:
+    for stored in ({}, {TRAIT: "required"}, {TRAIT: "forbidden", AGGREGATE: "true"}, specs):
+        found = changes.of_configuration(
+            parsed(f"flavors: [{{glob: '*', hosts: {wanted}}}]"), cloud_of({"a": stored})
+        )
+        applied = dict(stored)
+        for change in found:
+            assert isinstance(change, Change)
+            assert change.now == applied.pop(change.key, None) != change.then
+            if change.then is not None:
+                applied[change.key] = change.then
+        assert applied == specs
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "is_wrong"),
+    [
+        ("flavors: [{name: b, hosts: any}]", "no flavor fits name 'b'", False),
+        (
+            "images: [{name: a, any_owner: true, unique_serial: true}]",
+            "2 images have the name 'a' (id-p/a, id-q/a): write the id, or glob",
+            True,
+        ),
+        (
+            "flavors:\n- {name: a, unique_serial: true}\n- {glob: 'a*', unique_serial: unset}",
+            "flavor 'a' (id-a): hw:unique_serial unset, but line 2 wants hw:unique_serial=true",
+            True,
+        ),
+        ("flavors: [{name: hidden, hosts: any}]", "its properties are hidden", False),
+    ],
+)
+def test_an_entry_that_cannot_be_carried_out(text: str, problem: str, is_wrong: bool) -> None:
+    cloud = cloud_of({"a": {}}, {"p/a": {}, "q/a": {}})
+    assert isinstance(cloud.flavors, tuple)
+    hidden = Flavor("id-hidden", "hidden", None)
+    cloud = dataclasses.replace(cloud, flavors=(*cloud.flavors, hidden))
+    (found,) = changes_of(text, cloud)[1]
+    assert problem in found.text
+    assert found.is_wrong is is_wrong
+
+
+def test_what_could_not_be_read() -> None:
+    text = "flavors: [{name: a, hosts: any}]\nimages: [{id: a, hosts: any}]"
+    found = changes_of(text, cloud_of(UNREAD))
+    assert found[0] == []
+    assert [(each.line, each.text) for each in found[1]] == [
+        (1, "the flavors could not be read: no answer"),
+        (2, "the images could not be read: no answer"),
+    ]
+
+
+# --- effects --------------------------------------------------------------------
+
+VALUES = st.sampled_from([None, "true", "false", "banana"])
+TRAIT_SETS = st.sets(st.sampled_from(policy.TRAITS)).map(tuple)
+BOOLEANS = st.sampled_from([None, True, False])
+
+
+@given(
+    st.tuples(VALUES, VALUES, VALUES),
+    st.tuples(VALUES, VALUES, VALUES),
+    TRAIT_SETS,
+    st.sampled_from([None, *HostMode]),
+    st.tuples(BOOLEANS, BOOLEANS, BOOLEANS),
+)
+def test_effects_are_the_policy_of_the_changed_inputs(
+    now: tuple[str | None, str | None, str | None],
+    then: tuple[str | None, str | None, str | None],
+    traits: tuple[str, ...],
+    mode: HostMode | None,
+    options: tuple[bool | None, bool | None, bool | None],
+) -> None:
+    def policies(
+        texts: tuple[str | None, str | None, str | None], on: policy.HostInput
+    ) -> policy.EffectivePolicy:
+        flavor, image, request = (SettingInput(policy.parse(text)) for text in texts)
+        return policy.resolve(flavor, image, on, request)
+
+    on = host("a", *traits)
+    image_part = dataclasses.replace(built_from(None), used=SettingInput(policy.parse(now[1])))
+    specs = {} if now[0] is None else {FLAVOR_KEY: now[0]}
+    about = server_facts(on, specs, image_part, metadata=now[2])
+    about.flavor, about.image = "gold", "image-1"
+    entry = HostEntry(1, Selector(), None, mode, *options)
+    host_then = effects.planned(on, entry)
+    planned = [
+        Change(Resource("flavor", "f", "gold"), FLAVOR_KEY, now[0], then[0], 1),
+        Change(Resource("image", "image-1"), IMAGE_KEY, now[1], then[1], 1),
+    ]
+    request = Change(Resource("server", about.id), IMAGE_KEY, now[2], then[2], 1)
+    found = effects.Effects(planned, {on.name: host_then}).of(about, [request])
+    before = policies(now, on.input)
+    rebooted = policies((now[0], now[1], then[2]), host_then)
+    expected = {
+        When.NOVA_COMPUTE: (before, rebooted),
+        When.RESIZE: (rebooted, policies((then[0], now[1], then[2]), host_then)),
+        When.REBUILD: (rebooted, policies((now[0], then[1], then[2]), host_then)),
+    }
+    changed = {
+        when: pair
+        for when, pair in expected.items()
+        if pair[0].source is not pair[1].source
+        or SerialSource.UNKNOWN in (pair[0].source, pair[1].source)
+    }
+    assert {each.when: (each.now, each.then) for each in found} == changed
+
+
+def test_servers_that_nothing_reaches() -> None:
+    about = server_facts(host("a", M_AUTO))
+    other = Change(Resource("flavor", "f", "other"), FLAVOR_KEY, None, "true", 1)
+    assert effects.Effects([other], {"b": about.case.host}).of(about) == ()
+
+
+@pytest.mark.parametrize(
+    ("traits", "entry", "expected"),
+    [
+        # A new driver has its default options.
+        ((M_AUTO,), {"driver": True}, (HostMode.AUTO, True, True, True)),
+        ((M_AUTO,), {"mode": HostMode.UNIQUE}, (HostMode.UNIQUE, False, True, False)),
+        (
+            (M_AUTO, TRAIT_UNIQUE, TRAIT_KEYS),
+            {"mode": HostMode.NONE},
+            (HostMode.NONE, True, False, False),
+        ),
+        (
+            (M_AUTO, TRAIT_UNIQUE, TRAIT_KEYS),
+            {"server_may_ask": True},
+            (HostMode.AUTO, True, False, True),
+        ),
+        (
+            (M_AUTO, TRAIT_UNIQUE, TRAIT_KEYS),
+            {"driver": False},
+            (HostMode.AUTO, False, True, False),
+        ),
+    ],
+)
+def test_what_a_host_would_be(
+    traits: tuple[str, ...], entry: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    then = effects.planned(host("a", *traits), HostEntry(1, Selector(), **entry))
+    assert (then.mode, then.honours, then.image_may_show_host, then.server_may_ask) == expected
+    assert then.contradiction == ()

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The changes of flavors, images, aggregates and servers that a desired state needs. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from osc_uniqserial import policy
+from osc_uniqserial.desired.document import Desired, Entry
+from osc_uniqserial.model.cloud import Aggregate, Configuration, Request, ServerFacts, Unchecked
+from osc_uniqserial.model.finding import Resource
+from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, Setting, parse
+from osc_uniqserial.text import counted, quoted, some
+
+_LOWER = {Setting.UNIQUE: "true", Setting.HOST: "false", Setting.UNSET: None}
+#: What Nova's AggregateImagePropertiesIsolation compares with.
+_TITLE = {Setting.UNIQUE: "True", Setting.HOST: "False", Setting.UNSET: None}
+_TRAIT = f"trait:{policy.TRAIT_UNIQUE}"
+_AGGREGATE = f"aggregate_instance_extra_specs:{FLAVOR_KEY}"
+#: What is stored for each value of ``hosts``.
+_HOSTS: Mapping[str, Mapping[str, str | None]] = {
+    "supported": {_TRAIT: "required", _AGGREGATE: None},
+    "aggregate": {_TRAIT: None, _AGGREGATE: "<or> true <or> True"},
+    "any": {_TRAIT: None, _AGGREGATE: None},
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Change:
+    """A key of a resource that gets another value.
+
+    :ivar now: the stored text; None: the key is not set
+    :ivar then: the text to store; None: the key is removed
+    :ivar line: the line of the entry that asks for it
+    """
+
+    resource: Resource
+    key: str
+    now: str | None
+    then: str | None
+    line: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """An entry that cannot be carried out as it is written.
+
+    :ivar is_wrong: nothing may be applied: the entry contradicts another one, or is ambiguous.
+        Otherwise it selects nothing, or what it selects could not be read
+    """
+
+    line: int
+    text: str
+    is_wrong: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subject:
+    """A resource as an entry sees it.
+
+    :ivar stored: its extra specs, properties or metadata; None when they are hidden
+    :ivar canonical: keys whose stored text is compared, not its meaning
+    """
+
+    resource: Resource
+    stored: Mapping[str, str] | None
+    canonical: frozenset[str] = frozenset()
+
+
+class Selection:
+    """The entries of one kind, and what they select."""
+
+    def __init__(self, kind: str, entries: Sequence[Entry]) -> None:
+        self._kind = kind
+        self._entries = entries
+        #: What each entry with a name selected.
+        self._selected: dict[int, list[str]] = defaultdict(list)
+
+    def changes(self, subject: Subject) -> Iterator[Change | Problem]:
+        """Yield the changes of a resource, and contradictions about it."""
+        about = subject.resource
+        wanted: dict[str, tuple[str | None, int]] = {}
+        for entry in self._entries:
+            if not entry.selector.fits(about.id or "", about.name, about.project_id):
+                continue
+            self._selected[entry.line].append(about.id or "")
+            for key, text in _texts(about.type, entry):
+                first, line = wanted.setdefault(key, (text, entry.line))
+                if first != text:
+                    yield Problem(
+                        entry.line,
+                        f"{about.type} {_named(about)}: {_value(key, text)}, but line {line} wants"
+                        f" {_value(key, first)}: keep one of them",
+                        is_wrong=True,
+                    )
+        if wanted and subject.stored is None:
+            line = min(line for _text, line in wanted.values())
+            yield Problem(
+                line, f"{about.type} {_named(about)}: its properties are hidden", is_wrong=False
+            )
+            return
+        stored = subject.stored or {}
+        for key, (text, line) in wanted.items():
+            if not _is_so(stored.get(key), text, exactly=key in subject.canonical):
+                yield Change(about, key, stored.get(key), text, line)
+
+    def problems(self, *, complete: bool) -> Iterator[Problem]:
+        """Yield the entries that selected nothing, and names that several resources have.
+
+        :param complete: all resources were read
+        """
+        for entry in self._entries:
+            found = self._selected.get(entry.line, [])
+            if not found and complete:
+                yield Problem(
+                    entry.line,
+                    f"no {self._kind} fits {entry.selector or 'the entry'}",
+                    is_wrong=False,
+                )
+            elif entry.selector.name is not None and len(found) > 1:
+                many = counted(len(found), self._kind)
+                yield Problem(
+                    entry.line,
+                    f"{many} have the name {quoted(entry.selector.name)} ({some(found)}): write the"
+                    " id, or glob if all are meant",
+                    is_wrong=True,
+                )
+
+
+def of_configuration(desired: Desired, configuration: Configuration) -> Iterator[Change | Problem]:
+    """Yield the changes of flavors, images and aggregates, and what is wrong with the entries."""
+    fleet, images = configuration.fleet, configuration.images
+    aggregates: Iterable[Aggregate] | Unchecked
+    if isinstance(fleet, Unchecked):
+        aggregates = fleet
+    elif fleet.aggregates_unread is not None:
+        aggregates = Unchecked(fleet.aggregates_unread)
+    else:
+        aggregates = fleet.aggregates
+    parts: tuple[tuple[str, Sequence[Entry], Iterable[Any] | Unchecked], ...] = (
+        ("flavor", desired.flavors, configuration.flavors),
+        ("image", desired.images, images if isinstance(images, Unchecked) else images.values()),
+        ("aggregate", desired.aggregates, aggregates),
+    )
+    for kind, entries, resources in parts:
+        if not entries:
+            continue
+        if isinstance(resources, Unchecked):
+            lines = (entry.line for entry in entries)
+            yield from (
+                Problem(line, f"the {kind}s could not be read: {resources.reason}", is_wrong=False)
+                for line in lines
+            )
+            continue
+        selection = Selection(kind, entries)
+        for each in resources:
+            yield from selection.changes(_subject(each))
+        yield from selection.problems(complete=True)
+
+
+def subject_of_server(server: ServerFacts) -> Subject:
+    """Return a server as its entries see it."""
+    value = server.case.server.value
+    raw = None if value is None else value.raw
+    stored = None if value is None else ({} if raw is None else {IMAGE_KEY: raw})
+    return Subject(Resource("server", server.id, server.name, server.project_id), stored)
+
+
+def _subject(each: Request | Aggregate) -> Subject:
+    if isinstance(each, Aggregate):
+        return Subject(each.resource, each.metadata, frozenset({FLAVOR_KEY, IMAGE_KEY}))
+    return Subject(each.resource, each.properties, frozenset({_TRAIT, _AGGREGATE}))
+
+
+def _texts(kind: str, entry: Entry) -> Iterator[tuple[str, str | None]]:
+    """Yield the keys of an entry with the texts to store."""
+    if entry.setting is not None:
+        if kind in ("flavor", "aggregate"):
+            yield FLAVOR_KEY, _LOWER[entry.setting]
+        if kind == "aggregate":
+            yield IMAGE_KEY, _TITLE[entry.setting]
+        if kind in ("image", "server"):
+            yield IMAGE_KEY, _LOWER[entry.setting]
+    if entry.hosts is not None:
+        for key, text in _HOSTS[entry.hosts].items():
+            if key == _TRAIT or kind == "flavor":
+                yield key, text
+
+
+def _is_so(now: str | None, then: str | None, *, exactly: bool) -> bool:
+    """Whether a stored text needs no change."""
+    if exactly or now is None or then is None:
+        return now == then
+    return parse(now).setting is parse(then).setting
+
+
+def _named(about: Resource) -> str:
+    return f"{quoted(about.name)} ({about.id})" if about.name else f"{about.id}"
+
+
+def _value(key: str, text: str | None) -> str:
+    return f"{key} unset" if text is None else f"{key}={text}"
