@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -76,17 +75,19 @@ class Selection:
     def __init__(self, kind: str, entries: Sequence[Entry]) -> None:
         self._kind = kind
         self._entries = entries
-        #: What each entry with a name selected.
-        self._selected: dict[int, list[str]] = defaultdict(list)
+        #: The IDs that each entry selected: of an entry with a name all, of others the last one.
+        self._selected: list[list[str]] = [[] for _entry in entries]
 
     def changes(self, subject: Subject) -> Iterator[Change | Problem]:
         """Yield the changes of a resource, and contradictions about it."""
         about = subject.resource
         wanted: dict[str, tuple[str | None, int]] = {}
-        for entry in self._entries:
+        for entry, selected in zip(self._entries, self._selected, strict=True):
             if not entry.selector.fits(about.id or "", about.name, about.project_id):
                 continue
-            self._selected[entry.line].append(about.id or "")
+            if entry.selector.name is None:
+                selected.clear()
+            selected.append(about.id or "")
             for key, text in _texts(about.type, entry):
                 first, line = wanted.setdefault(key, (text, entry.line))
                 if first != text:
@@ -112,8 +113,7 @@ class Selection:
 
         :param complete: all resources were read
         """
-        for entry in self._entries:
-            found = self._selected.get(entry.line, [])
+        for entry, found in zip(self._entries, self._selected, strict=True):
             if not found and complete:
                 yield Problem(
                     entry.line,

@@ -16,7 +16,16 @@ from osc_uniqserial.desired import changes, document, effects
 from osc_uniqserial.desired.changes import Change, Problem
 from osc_uniqserial.desired.document import BadDocument, Desired, Entry, HostEntry, Selector
 from osc_uniqserial.desired.effects import When
-from osc_uniqserial.model.cloud import Aggregate, Configuration, Flavor, Fleet, Image, Unchecked
+from osc_uniqserial.desired.plan import Plan
+from osc_uniqserial.model.cloud import (
+    Aggregate,
+    Configuration,
+    Flavor,
+    Fleet,
+    Host,
+    Image,
+    Unchecked,
+)
 from osc_uniqserial.model.finding import Resource
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
@@ -388,3 +397,76 @@ def test_what_a_host_would_be(
     then = effects.planned(host("a", *traits), HostEntry(1, Selector(), **entry))
     assert (then.mode, then.honours, then.image_may_show_host, then.server_may_ask) == expected
     assert then.contradiction == ()
+
+
+# --- a plan ---------------------------------------------------------------------
+
+RACK = Aggregate("1", "rack-1", None, {}, frozenset({"a"}))
+
+
+def fleet() -> tuple[Host, Host]:
+    driver = (TRAIT_UNIQUE, TRAIT_KEYS, policy.TRAIT_SERVER_MAY_ASK, M_AUTO)
+    return dataclasses.replace(host("a", M_AUTO), aggregates=(RACK,)), host("b", *driver)
+
+
+def test_a_plan() -> None:
+    stock, honouring = fleet()
+    cloud = cloud_of({"gold": {}, "other": {}}, {})
+    cloud = dataclasses.replace(cloud, fleet=Fleet((stock, honouring), (RACK,)))
+    made = Plan(
+        parsed(
+            "flavors: [{name: gold, unique_serial: true}]\n"
+            "servers: [{owner: p, unique_serial: true}, {id: gone, unique_serial: unset}]\n"
+            "hosts: [{aggregate: rack-1, mode: unique}, {name: c, mode: os}]\n"
+        ),
+        cloud,
+    )
+    on_stock, asking, moving = server_facts(stock), server_facts(honouring), server_facts(honouring)
+    asking.flavor, moving.project_id = "other", "q"
+    reached = list(made.add([on_stock, asking, moving]))
+    made.end(complete=True)
+    assert [
+        (each.server.id, [(one.when, one.then.source) for one in each.effects]) for each in reached
+    ] == [
+        (on_stock.id, [(When.NOVA_COMPUTE, SerialSource.INSTANCE_UUID)]),
+        (asking.id, [(When.HARD_REBOOT, SerialSource.INSTANCE_UUID)]),
+        (moving.id, [(When.RESIZE, SerialSource.INSTANCE_UUID)]),
+    ]
+    rows = [
+        (each.resource.type, each.resource.name, each.key, each.now, each.then, made.servers(each))
+        for each in made.changes
+    ]
+    assert rows == [
+        ("flavor", "gold", FLAVOR_KEY, None, "true", 1),
+        ("host", "a", "mode", "auto", "unique", 1),
+        ("server", on_stock.name, IMAGE_KEY, None, "true", 0),
+        ("server", asking.name, IMAGE_KEY, None, "true", 1),
+    ]
+    assert [(each.line, each.text) for each in made.problems] == [
+        (3, "no host fits name 'c'"),
+        (2, "no server fits id 'gone'"),
+    ]
+    assert not made.is_wrong
+
+
+def test_entries_of_one_host_are_joined_or_contradict_each_other() -> None:
+    cloud = dataclasses.replace(cloud_of({}, {}), fleet=Fleet(fleet()))
+    text = "hosts:\n- {name: a, driver: true}\n- {glob: '*', server_may_ask: false}"
+    made = Plan(parsed(text), cloud)
+    assert [(each.resource.name, each.key, each.then) for each in made.changes] == [
+        ("a", "driver", "true"),
+        ("b", "server_may_ask", "false"),
+    ]
+    assert made.problems == []
+    wrong = Plan(parsed(f"{text}\n- {{aggregate: rack-1, driver: false}}"), cloud)
+    assert [(each.text, each.is_wrong) for each in wrong.problems] == [
+        ("host 'a': driver false, but line 2 wants true: keep one of them", True)
+    ]
+    assert wrong.is_wrong
+
+
+def test_hosts_that_could_not_be_read() -> None:
+    cloud = dataclasses.replace(cloud_of({}, {}), fleet=UNREAD)
+    made = Plan(parsed("hosts: [{name: a, mode: os}]"), cloud)
+    assert [each.text for each in made.problems] == ["the hosts could not be read: no answer"]
+    assert made.changes == []

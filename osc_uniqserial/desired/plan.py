@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan: the changes that a desired state needs, and the servers that they reach. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from osc_uniqserial.desired.changes import (
+    Change,
+    Problem,
+    Selection,
+    of_configuration,
+    subject_of_server,
+)
+from osc_uniqserial.desired.document import Desired, HostEntry
+from osc_uniqserial.desired.effects import Effect, Effects, When, planned
+from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ServerFacts, Unchecked
+from osc_uniqserial.model.finding import Resource
+from osc_uniqserial.policy import HostInput
+from osc_uniqserial.text import quoted
+
+#: The kind of resource whose change a server meets at an operation.
+_CAUSES = {
+    When.HARD_REBOOT: "server",
+    When.NOVA_COMPUTE: "host",
+    When.RESIZE: "flavor",
+    When.REBUILD: "image",
+}
+_HOST_KEYS = ("mode", "driver", "server_may_ask", "image_may_show_host")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reached:
+    """A server whose serial number changes, or may change."""
+
+    server: ServerFacts
+    effects: Sequence[Effect]
+
+
+class Plan:
+    """The changes that a desired state needs; add all servers for their effects.
+
+    :ivar changes: of flavors, images, aggregates and, as what-if, hosts; then those of the servers
+        that were added
+    :ivar problems: entries that cannot be carried out as they are written, so far
+    """
+
+    def __init__(self, desired: Desired, configuration: Configuration) -> None:
+        """Compare the configuration of a cloud with the desired state."""
+        self.changes: list[Change] = []
+        self.problems: list[Problem] = []
+        for found in of_configuration(desired, configuration):
+            if isinstance(found, Change):
+                self.changes.append(found)
+            else:
+                self.problems.append(found)
+        hosts = self._of_hosts(desired.hosts, configuration.fleet)
+        self._effects = Effects(self.changes, hosts)
+        self._selection = Selection("server", desired.servers)
+        self._reached: Counter[tuple[str, str | None]] = Counter()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether entries contradict each other or are ambiguous: nothing may be applied."""
+        return any(each.is_wrong for each in self.problems)
+
+    def add(self, servers: Iterable[ServerFacts]) -> Iterator[Reached]:
+        """Yield the servers whose serial number changes, or may change."""
+        for server in servers:
+            requests: list[Change] = []
+            for found in self._selection.changes(subject_of_server(server)):
+                if isinstance(found, Change):
+                    requests.append(found)
+                else:
+                    self.problems.append(found)
+            self.changes += requests
+            if effects := self._effects.of(server, requests):
+                causes = {"server": server.id, "host": server.host, "flavor": server.flavor}
+                causes["image"] = server.image
+                self._reached.update(
+                    (kind, causes[kind]) for kind in {_CAUSES[each.when] for each in effects}
+                )
+                yield Reached(server, effects)
+
+    def end(self, *, complete: bool) -> None:
+        """Find the entries that selected no server.
+
+        :param complete: all servers were added
+        """
+        self.problems += self._selection.problems(complete=complete)
+
+    def servers(self, change: Change) -> int:
+        """Return the number of added servers whose serial number a change may change."""
+        about = change.resource
+        by_name = about.type in ("flavor", "host")
+        return self._reached[about.type, about.name if by_name else about.id]
+
+    def _of_hosts(
+        self, entries: Sequence[HostEntry], fleet: Fleet | Unchecked
+    ) -> Mapping[str, HostInput]:
+        """Return what hosts would be, and add what is different."""
+        if isinstance(fleet, Unchecked):
+            self.problems += (
+                Problem(each.line, f"the hosts could not be read: {fleet.reason}", is_wrong=False)
+                for each in entries
+            )
+            return {}
+        left = list(entries)
+        then = {}
+        for host in fleet.hosts:
+            entry = None
+            for each in entries:
+                if _fits(each, host):
+                    if each in left:
+                        left.remove(each)
+                    entry = each if entry is None else self._joined(host, entry, each)
+            if entry is not None:
+                then[host.name] = planned(host, entry)
+                self.changes += _differences(host, then[host.name], entry.line)
+        self.problems += (
+            Problem(each.line, f"no host fits {_selected_by(each)}", is_wrong=False)
+            for each in left
+        )
+        return then
+
+    def _joined(self, host: Host, first: HostEntry, second: HostEntry) -> HostEntry:
+        """Return two entries about a host as one, and report where they contradict each other."""
+        for key in _HOST_KEYS:
+            said, also = getattr(first, key), getattr(second, key)
+            if None not in (said, also) and said != also:
+                self.problems.append(
+                    Problem(
+                        second.line,
+                        f"host {quoted(host.name)}: {key} {_text(also)}, but line {first.line}"
+                        f" wants {_text(said)}: keep one of them",
+                        is_wrong=True,
+                    )
+                )
+        more = {key: getattr(second, key) for key in _HOST_KEYS if getattr(first, key) is None}
+        return dataclasses.replace(first, **more)
+
+
+def _fits(entry: HostEntry, host: Host) -> bool:
+    if entry.aggregate is not None:
+        return any(each.name == entry.aggregate for each in host.aggregates)
+    return entry.selector.fits("", host.name, None)
+
+
+def _selected_by(entry: HostEntry) -> str:
+    return f"aggregate {quoted(entry.aggregate)}" if entry.aggregate else str(entry.selector)
+
+
+def _differences(host: Host, then: HostInput, line: int) -> Iterator[Change]:
+    """Yield what would be different on a host."""
+    now = host.input
+    about = Resource("host", host.hypervisor.id, host.name)
+    for key, before, after in (
+        ("mode", now.mode, then.mode),
+        ("driver", now.honours, then.honours),
+        ("server_may_ask", now.server_may_ask, then.server_may_ask),
+        ("image_may_show_host", now.image_may_show_host, then.image_may_show_host),
+    ):
+        if before is not after:
+            yield Change(about, key, _text(before), _text(after), line)
+
+
+def _text(value: object) -> str | None:
+    """Return a value as the file has it; None: unknown."""
+    if value is None:
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(getattr(value, "value", value))
