@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions of the Python API: audit, verify and explain. Commands call them too."""
+"""The functions of the Python API: audit, verify, explain and plan. Commands call them too."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import Audit, guest_findings
 from osc_uniqserial.checks.live import Readings, Verification
 from osc_uniqserial.checks.unread import ServersRead
+from osc_uniqserial.desired.document import Desired
+from osc_uniqserial.desired.plan import Plan, Reached
 from osc_uniqserial.effective.counts import ServerCounts
 from osc_uniqserial.effective.explanation import Explanation, Explanations
 from osc_uniqserial.guests.options import CannotOpen, GuestSources
@@ -229,6 +231,44 @@ class VerifyRun(_CloudRun):
         )
 
 
+class PlanRun:
+    """A plan for a cloud; iterate once for the servers whose serial number changes.
+
+    :ivar plan: the changes; complete after the iteration
+    :ivar scope: which servers are read; empty: all servers of the cloud
+    :ivar unread: why servers or their root volumes could not be read, so far
+    """
+
+    def __init__(
+        self,
+        reader: CloudReader,
+        desired: Desired,
+        which: Scope,
+        workers: int,
+        progress: Progress | None,
+    ) -> None:
+        self._filters, self.scope = which.filters(reader)
+        self._progress = progress
+        self.plan = Plan(desired, reader.configuration)
+        self._servers = reader.servers(self._filters, workers)
+        self.unread: list[str] = []
+
+    def __iter__(self) -> Iterator[Reached]:
+        """Yield the servers whose serial number changes, or may change, while they are read."""
+        servers, read = self._servers, 0
+        for page in servers:
+            yield from self.plan.add(page)
+            read += len(page)
+            if self._progress:
+                self._progress(read, servers.expected)
+        self.unread += [f"some servers could not be read: {gap.reason}" for gap in servers.gaps]
+        if servers.unlisted_cells:
+            self.unread.append("a cell is down, and Nova omits its servers from a long list")
+        if servers.volumes_unread:
+            self.unread.append(f"the volumes could not be read: {servers.volumes_unread}")
+        self.plan.end(complete=not self.unread)
+
+
 def audit_checks(sources: GuestSources) -> Mapping[str, Check]:
     """Return the checks of an audit; those of guests only with a source."""
     guests = verify_checks(sources)
@@ -296,3 +336,22 @@ def verify(
         raise ValueError("there is no source of live serial numbers to compare with")
     reader = CloudReader(Rest(connection), GivenModes(host_modes or {}))
     return VerifyRun(reader, scope or Scope(), verify_checks(sources), sources, workers, progress)
+
+
+def plan(
+    connection: Connection,
+    desired: Desired,
+    *,
+    scope: Scope | None = None,
+    host_modes: Mapping[str, HostMode] | None = None,
+    workers: int = WORKERS,
+    progress: Progress | None = None,
+) -> PlanRun:
+    """Start a plan: what a desired state changes, and on which servers; nothing is changed.
+
+    The parameters are those of :func:`audit`.
+
+    :raises CloudError: when a required service does not answer; the message names the service
+    """
+    reader = CloudReader(Rest(connection), GivenModes(host_modes or {}))
+    return PlanRun(reader, desired, scope or Scope(), workers, progress)

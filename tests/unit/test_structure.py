@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "checks": {"effective", "metadefs", "model", "policy", "text"},
     "desired": {"effective", "model", "policy", "strict_yaml", "text"},
     "reports": {"checks", "effective", "model", "policy", "strict_yaml", "text"},
-    "pipelines": {"api", "checks", "effective", "guests", "metadefs", "model", "policy"},
+    "pipelines": {"api", "checks", "desired", "effective", "guests", "metadefs", "model", "policy"},
     "commands": {"masking", "policy", "reports", "text"},
     "hooks": {"policy", "text"},
 }
@@ -42,6 +42,7 @@ LATER: dict[str, set[str]] = {
     "commands": {
         "api",
         "checks",
+        "desired",
         "effective",
         "guests",
         "metadefs",

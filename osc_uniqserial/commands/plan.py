@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial plan``: what a desired state would change, and on which servers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from osc_uniqserial.commands import options, output
+from osc_uniqserial.commands.output import word
+
+if TYPE_CHECKING:
+    from osc_uniqserial.desired.changes import Change, Problem
+    from osc_uniqserial.desired.document import Desired
+    from osc_uniqserial.desired.effects import Effect
+    from osc_uniqserial.desired.plan import Plan
+    from osc_uniqserial.model.cloud import ServerFacts
+    from osc_uniqserial.pipelines import PlanRun
+
+#: When a change reaches servers that exist, by the kind of resource.
+_WHEN = {
+    "flavor": "resize",
+    "image": "rebuild",
+    "server": "hard reboot",
+    "host": "restart of nova-compute, then hard reboot",
+}
+_NEW_ONLY = "new servers only"
+
+#: Keys and getters of the columns of changes. The keys are an interface: scripts read them.
+COLUMNS: dict[str, Callable[[Change, int], Any]] = {
+    "kind": lambda change, _servers: change.resource.type,
+    "id": lambda change, _servers: change.resource.id,
+    "name": lambda change, _servers: change.resource.name,
+    "project_id": lambda change, _servers: change.resource.project_id,
+    "key": lambda change, _servers: change.key,
+    "now": lambda change, _servers: change.now,
+    "planned": lambda change, _servers: change.then,
+    "servers": lambda _change, servers: servers,
+    "when": lambda change, servers: _when(change, servers),
+    "line": lambda change, _servers: change.line,
+    "details": lambda _change, _servers: None,
+}
+_LONG = frozenset({"id", "project_id", "line"})
+
+#: The same for the servers of ``--servers``.
+SERVER_COLUMNS: dict[str, Callable[[ServerFacts, Effect], Any]] = {
+    "id": lambda server, _effect: server.id,
+    "name": lambda server, _effect: server.name,
+    "project_id": lambda server, _effect: server.project_id,
+    "host": lambda server, _effect: server.host,
+    "now": lambda _server, effect: word(effect.now.source),
+    "planned": lambda _server, effect: word(effect.then.source),
+    "when": lambda _server, effect: effect.when.value,
+    "decided_by": lambda _server, effect: word(effect.then.decided_by),
+}
+
+
+class PlanUniqueSerials(output.Lister):
+    """Show what a file with the desired state would change, and on which servers.
+
+    Changes nothing. Each row is a change: of a flavor, image, host aggregate or server, or of a
+    host, which is only shown: change nova.conf there. With --servers, each row is a server whose
+    serial number would change, with the operation that changes it. Exit code 3: there are changes;
+    4: there are none, but something could not be read.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the file and the options for the servers."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("file", metavar="<file>", help="YAML file with the desired state")
+        parser.add_argument(
+            "--servers",
+            action="store_true",
+            help="Show the servers whose serial number would change, not the changes",
+        )
+        parser.add_argument(
+            "--long", action="store_true", help="Also show IDs, projects and lines of the file"
+        )
+        options.add_servers(parser)
+        options.add_host_modes(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Plan; servers are read while rows are made."""
+        # The shell imports the modules of all commands at every start.
+        from osc_uniqserial import pipelines
+
+        desired = read_file(parsed_args.file)
+        modes = options.host_modes(parsed_args).by_host
+        project = options.project_id(self.app.client_manager, parsed_args)
+        progress = output.Progress(
+            among_rows=parsed_args.servers and parsed_args.formatter in ("csv", "value")
+        )
+        run = pipelines.plan(
+            self.app.client_manager.sdk_connection,
+            desired,
+            scope=pipelines.Scope(project, parsed_args.all_projects or None),
+            host_modes=modes,
+            workers=parsed_args.max_workers,
+            progress=progress.update,
+        )
+        _refuse(run.plan, parsed_args.file)
+        if parsed_args.servers:
+            columns = SERVER_COLUMNS
+            return tuple(columns), self._servers(parsed_args, run, progress)
+        try:
+            for _reached in run:
+                pass
+        finally:
+            progress.end()
+        self._end(parsed_args, run)
+        named = output.column_names(parsed_args.columns)
+        chosen = {
+            key: get
+            for key, get in COLUMNS.items()
+            if parsed_args.long or key in named or key not in _LONG
+        }
+        rows = [
+            [get(change, run.plan.servers(change)) for get in chosen.values()]
+            for change in run.plan.changes
+        ]
+        rows += [_unknown(chosen, line, text) for line, text in _not_known(run)]
+        return tuple(chosen), rows
+
+    def _servers(
+        self, parsed_args: argparse.Namespace, run: PlanRun, progress: output.Progress
+    ) -> Iterator[list[Any]]:
+        try:
+            for reached in run:
+                for effect in reached.effects:
+                    yield [get(reached.server, effect) for get in SERVER_COLUMNS.values()]
+        finally:
+            progress.end()
+        self._end(parsed_args, run)
+        output.warn(f"line {line}: {text}" if line else text for line, text in _not_known(run))
+
+    def _end(self, parsed_args: argparse.Namespace, run: PlanRun) -> None:
+        """Set the exit code, and report on standard error what was planned."""
+        _refuse(run.plan, parsed_args.file)
+        number = len(run.plan.changes)
+        self.set_exit_code(bool(number), bool([*_not_known(run)]))
+        changes = f"{number:,} change{'' if number == 1 else 's'}" if number else "No change"
+        output.print_to_stderr(f"{changes}{f' ({run.scope})' if run.scope else ''}")
+
+
+def read_file(path: str) -> Desired:
+    """Return the desired state in a file.
+
+    :raises CommandError: when it cannot be read, or is no desired state
+    """
+    from osc_uniqserial import strict_yaml
+    from osc_uniqserial.desired import document
+
+    try:
+        return document.parse(strict_yaml.read(path))
+    except OSError as error:
+        reason = f"{path} cannot be read: {error.strerror}"
+    except (strict_yaml.BadYaml, document.BadDocument) as error:
+        reason = f"{path}: {error}"
+    raise output.error(f"{reason}. {output.NOTHING}")
+
+
+def _refuse(plan: Plan, path: str) -> None:
+    wrong = [each for each in plan.problems if each.is_wrong]
+    if wrong:
+        texts = "; ".join(f"line {each.line}: {each.text}" for each in wrong)
+        raise output.error(f"{path}: {texts}. Nothing was planned.")
+
+
+def _not_known(run: PlanRun) -> Iterator[tuple[int | None, str]]:
+    """Yield what could not be planned, each with its line."""
+    problems: Sequence[Problem] = run.plan.problems
+    yield from ((each.line, each.text) for each in problems)
+    yield from ((None, reason) for reason in run.unread)
+
+
+def _unknown(columns: Iterable[str], line: int | None, text: str) -> list[Any]:
+    """Return the row of something that could not be planned."""
+    known = {"kind": "unknown", "line": line, "details": text}
+    return [known.get(key) for key in columns]
+
+
+def _when(change: Change, servers: int) -> str:
+    kind = change.resource.type
+    return _WHEN[kind] if servers or kind in ("server", "host") else _NEW_ONLY

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial plan`` through the real shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.builders import GOLD, M_AUTO, PLAIN, TRAIT_KEYS, TRAIT_UNIQUE, server_id
+from tests.unit.clouds import Estate, Node
+from tests.unit.fake_cloud import FakeCloud
+
+MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
+
+
+@pytest.fixture
+def cloud(fake: FakeCloud) -> Estate:
+    """A stock host and one with the driver; three servers."""
+    estate = Estate(fake)
+    estate.hosts(a=Node((M_AUTO,)), b=Node((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO)))
+    estate.server(1, flavor=PLAIN, host="a")
+    estate.server(2, flavor=PLAIN, host="b")
+    estate.server(3, flavor=GOLD, host="b")
+    return estate
+
+
+def plan(
+    cloud: Estate, tmp_path: Path, text: str, *options: str, code: int
+) -> tuple[list[dict[str, Any]], str]:
+    file = tmp_path / "desired.yaml"
+    file.write_text(text)
+    run = cloud.fake.openstack("unique", "serial", "plan", "-f", "json", *options, str(file))
+    assert run.code == code, run.out + run.err
+    return json.loads(run.out) if run.out.strip() else [], run.err
+
+
+def test_nothing_to_do(cloud: Estate, tmp_path: Path) -> None:
+    rows, said = plan(cloud, tmp_path, f"flavors: [{{name: {GOLD}, unique_serial: true}}]", code=0)
+    assert rows == []
+    assert said.endswith("No change\n")
+
+
+def test_changes_and_the_servers_that_they_reach(cloud: Estate, tmp_path: Path) -> None:
+    text = (
+        f"flavors: [{{name: {PLAIN}, unique_serial: true, hosts: supported}}]\n"
+        f"servers: [{{id: {server_id(2)}, unique_serial: true}}]\n"
+        "hosts: [{name: a, mode: unique}]\n"
+    )
+    rows, said = plan(cloud, tmp_path, text, code=3)
+    assert [
+        (row["kind"], row["name"], row["key"], row["now"], row["planned"], row["servers"])
+        for row in rows
+    ] == [
+        ("flavor", PLAIN, "hw:unique_serial", None, "true", 0),
+        ("flavor", PLAIN, "trait:CUSTOM_UNIQUE_SERIAL", None, "required", 0),
+        ("host", "a", "mode", "auto", "unique", 1),
+        ("server", "web-2", "hw_unique_serial", None, "true", 1),
+    ]
+    assert said.endswith("4 changes\n")
+    servers, _said = plan(cloud, tmp_path, text, "--servers", code=3)
+    assert [(row["id"], row["now"], row["planned"], row["when"]) for row in servers] == [
+        (
+            server_id(1),
+            "host-auto",
+            "instance-uuid",
+            "restart of nova-compute, then hard reboot",
+        ),
+        (server_id(2), "host-auto", "instance-uuid", "hard reboot"),
+    ]
+
+
+def test_what_cannot_be_planned_is_a_row(cloud: Estate, tmp_path: Path) -> None:
+    rows, _said = plan(cloud, tmp_path, "flavors: [{name: none, hosts: any}]", code=4)
+    (row,) = rows
+    assert (row["kind"], row["details"]) == ("unknown", "no flavor fits name 'none'")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("flavors: [{}]", "desired.yaml: line 1: flavors, entry 1: write exactly one of id"),
+        (
+            f"flavors: [{{name: {PLAIN}, hosts: any}}, {{glob: '*', hosts: supported}}]",
+            "keep one of them",
+        ),
+    ],
+)
+def test_a_file_that_is_refused(cloud: Estate, tmp_path: Path, text: str, error: str) -> None:
+    rows, said = plan(cloud, tmp_path, text, code=1)
+    assert rows == []
+    assert error in said
+    assert "Nothing was" in said
+
+
+def test_a_file_that_is_missing(cloud: Estate) -> None:
+    run = cloud.fake.openstack("unique", "serial", "plan", "/nowhere/desired.yaml")
+    assert run.code == 1
+    assert "/nowhere/desired.yaml cannot be read: No such file or directory" in run.err
