@@ -228,10 +228,11 @@ class Rest:
     def send(
         self,
         service: Service,
-        method: Literal["POST", "PUT", "DELETE"],
+        method: Literal["POST", "PUT", "PATCH", "DELETE"],
         path: str,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         microversion: str | None = None,
+        media_type: str = "application/json",
     ) -> None:
         """Send one request that writes, once.
 
@@ -247,6 +248,7 @@ class Rest:
                 path,
                 method,
                 json=body,
+                headers={"Content-Type": media_type} if body is not None else None,
                 microversion=microversion,
                 raise_exc=False,
                 connect_retries=0,
