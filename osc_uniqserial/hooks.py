@@ -22,6 +22,7 @@ from cliff import hooks
 from osc_lib import exceptions
 
 from osc_uniqserial import policy
+from osc_uniqserial.keys import LOWER, SETTINGS, STEERED, STEERING, TRAIT_SPEC
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -36,34 +37,13 @@ from osc_uniqserial.text import safe_text
 
 LOG = logging.getLogger(__name__)
 
-_LOWER = {Setting.UNIQUE: "true", Setting.HOST: "false"}
-#: The values that Nova's image isolation filter compares with those of an aggregate: str(bool)
-#: (nova/scheduler/filters/aggregate_image_properties_isolation.py).
-_TITLE = {Setting.UNIQUE: "True", Setting.HOST: "False"}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Steering:
-    """A property that restricts scheduling, as a value of ``--unique-serial-hosts`` sets it."""
-
-    key: str
-    value: str
-    help: str
-
-
-_STEERING = {
-    "supported": _Steering(
-        f"trait:{TRAIT_UNIQUE}", "required", f"'supported' requires trait {TRAIT_UNIQUE}"
-    ),
-    "aggregate": _Steering(
-        f"aggregate_instance_extra_specs:{FLAVOR_KEY}",
-        # Matches an aggregate whose hw:unique_serial is true, as either key writes it.
-        "<or> true <or> True",
+_STEERING_HELP = {
+    "supported": f"'supported' requires trait {TRAIT_UNIQUE}",
+    "aggregate": (
         "'aggregate' requires a host aggregate with --unique-serial"
-        " (needs AggregateInstanceExtraSpecsFilter)",
+        " (needs AggregateInstanceExtraSpecsFilter)"
     ),
 }
-_TRAIT_SPEC = _STEERING["supported"].key
 
 #: When a change of a server's metadata counts. Nova makes the guest's XML then.
 _COUNTS = (
@@ -112,15 +92,15 @@ class _Resource:
     @property
     def steering(self) -> tuple[str, ...]:
         """The keys of the properties that restrict scheduling."""
-        return tuple(_STEERING[way].key for way in self.hosts)
+        return tuple(STEERING[way].key for way in self.hosts)
 
     def has_ours(self, properties: Iterable[str] | None) -> bool:
         """Whether any of the properties is one that the options set."""
         return not {*self.keys, *self.steering}.isdisjoint(properties or ())
 
 
-FLAVOR = _Resource("flavor", {FLAVOR_KEY: _LOWER}, ("supported", "aggregate"))
-IMAGE = _Resource("image", {IMAGE_KEY: _LOWER}, ("supported",))
+FLAVOR = _Resource("flavor", SETTINGS["flavor"], STEERED["flavor"])
+IMAGE = _Resource("image", SETTINGS["image"], STEERED["image"])
 SERVER_IMAGE = _Resource(
     "image", IMAGE.keys, IMAGE.hosts, remedy=f"use --property {IMAGE_KEY}=true or {IMAGE_KEY}=false"
 )
@@ -130,9 +110,8 @@ VOLUME_IMAGE = _Resource(
     IMAGE.hosts,
     remedy=f"use --image-property {IMAGE_KEY}=true or {IMAGE_KEY}=false",
 )
-AGGREGATE = _Resource("aggregate", {FLAVOR_KEY: _LOWER, IMAGE_KEY: _TITLE})
-#: Only true has a meaning: no tenant can show a host by the metadata of a server.
-SERVER = _Resource("server", {IMAGE_KEY: {Setting.UNIQUE: "true"}}, remedy="use --unique-serial")
+AGGREGATE = _Resource("aggregate", SETTINGS["aggregate"])
+SERVER = _Resource("server", SETTINGS["server"], remedy="use --unique-serial")
 REBUILT_SERVER = dataclasses.replace(SERVER, remedy=f"use --property {IMAGE_KEY}=true")
 
 
@@ -186,7 +165,7 @@ class _SetHook(_Hook):
                 dest="unique_serial",
                 action="store_const",
                 const=setting,
-                help=f"{text} (sets {keys} to {_LOWER[setting]})",
+                help=f"{text} (sets {keys} to {LOWER[setting]})",
             )
         if hosts:
             parser.add_argument(
@@ -194,7 +173,7 @@ class _SetHook(_Hook):
                 metavar=f"<{'|'.join(hosts)}>",
                 choices=hosts,
                 help=f"Schedule servers of this {noun} only to hosts that give them a serial number"
-                f" of their own: {'; '.join(_STEERING[way].help for way in hosts)}",
+                f" of their own: {'; '.join(_STEERING_HELP[way] for way in hosts)}",
             )
         return parser
 
@@ -206,7 +185,7 @@ class _SetHook(_Hook):
         if parsed_args.unique_serial:
             wanted = {key: text[parsed_args.unique_serial] for key, text in resource.keys.items()}
         if way := getattr(parsed_args, "unique_serial_hosts", None):
-            wanted[_STEERING[way].key] = _STEERING[way].value
+            wanted[STEERING[way].key] = STEERING[way].value
         for key, value in wanted.items():
             if properties.get(key, value) != value:
                 raise refusal(
@@ -748,7 +727,7 @@ def checked(resource: _Resource, properties: Mapping[str, str]) -> dict[str, str
                 f" --unique-serial <server>'"
             )
         valid = " or ".join(f"{key}={text}" for text in resource.keys[key].values())
-        if setting not in _LOWER:
+        if setting not in LOWER:
             raise refusal(
                 f"{key}={properties[key]!r} is no boolean: write {valid}"
                 f" on {there} ({resource.remedy})"
@@ -791,9 +770,9 @@ def _refuse_contradiction(resource: _Resource, properties: Mapping[str, str]) ->
             f"{steering[0]} reserves hosts for unique serial numbers, but this"
             f" {resource.noun} would refuse one ({next(iter(settings))}=false)"
         )
-    if properties.get(_TRAIT_SPEC) == "forbidden" and Setting.UNIQUE in settings.values():
+    if properties.get(TRAIT_SPEC) == "forbidden" and Setting.UNIQUE in settings.values():
         raise refusal(
-            f"{next(iter(settings))}=true and {_TRAIT_SPEC}=forbidden contradict each other:"
+            f"{next(iter(settings))}=true and {TRAIT_SPEC}=forbidden contradict each other:"
             " no host that gives a unique serial number would be allowed"
         )
 
@@ -804,6 +783,6 @@ def _reserves(key: str, text: str) -> bool:
     An aggregate extra spec is one value, or ``<or>`` before each of several
     (nova/scheduler/filters/extra_specs_ops.py).
     """
-    if key == _TRAIT_SPEC:
+    if key == TRAIT_SPEC:
         return text == "required"
     return any(parse(word).setting is Setting.UNIQUE for word in text.split("<or>"))

@@ -7,14 +7,12 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osc_uniqserial.commands import options, output
+from osc_uniqserial.commands import options, output, planning
 from osc_uniqserial.commands.output import word
 
 if TYPE_CHECKING:
-    from osc_uniqserial.desired.changes import Change, Problem
-    from osc_uniqserial.desired.document import Desired
+    from osc_uniqserial.desired.changes import Change
     from osc_uniqserial.desired.effects import Effect
-    from osc_uniqserial.desired.plan import Plan
     from osc_uniqserial.model.cloud import ServerFacts
     from osc_uniqserial.pipelines import PlanRun
 
@@ -86,7 +84,7 @@ class PlanUniqueSerials(output.Lister):
         # The shell imports the modules of all commands at every start.
         from osc_uniqserial import pipelines
 
-        desired = read_file(parsed_args.file)
+        desired = planning.read_file(parsed_args.file)
         modes = options.host_modes(parsed_args).by_host
         project = options.project_id(self.app.client_manager, parsed_args)
         progress = output.Progress(
@@ -100,7 +98,7 @@ class PlanUniqueSerials(output.Lister):
             workers=parsed_args.max_workers,
             progress=progress.update,
         )
-        _refuse(run.plan, parsed_args.file)
+        planning.refuse(run.plan, parsed_args.file)
         if parsed_args.servers:
             columns = SERVER_COLUMNS
             return tuple(columns), self._servers(parsed_args, run, progress)
@@ -120,7 +118,7 @@ class PlanUniqueSerials(output.Lister):
             [get(change, run.plan.servers(change)) for get in chosen.values()]
             for change in run.plan.changes
         ]
-        rows += [_unknown(chosen, line, text) for line, text in _not_known(run)]
+        rows += [_unknown(chosen, line, text) for line, text in planning.not_known(run)]
         return tuple(chosen), rows
 
     def _servers(
@@ -133,46 +131,17 @@ class PlanUniqueSerials(output.Lister):
         finally:
             progress.end()
         self._end(parsed_args, run)
-        output.warn(f"line {line}: {text}" if line else text for line, text in _not_known(run))
+        output.warn(
+            f"line {line}: {text}" if line else text for line, text in planning.not_known(run)
+        )
 
     def _end(self, parsed_args: argparse.Namespace, run: PlanRun) -> None:
         """Set the exit code, and report on standard error what was planned."""
-        _refuse(run.plan, parsed_args.file)
+        planning.refuse(run.plan, parsed_args.file)
         number = len(run.plan.changes)
-        self.set_exit_code(bool(number), bool([*_not_known(run)]))
+        self.set_exit_code(bool(number), bool([*planning.not_known(run)]))
         changes = f"{number:,} change{'' if number == 1 else 's'}" if number else "No change"
         output.print_to_stderr(f"{changes}{f' ({run.scope})' if run.scope else ''}")
-
-
-def read_file(path: str) -> Desired:
-    """Return the desired state in a file.
-
-    :raises CommandError: when it cannot be read, or is no desired state
-    """
-    from osc_uniqserial import strict_yaml
-    from osc_uniqserial.desired import document
-
-    try:
-        return document.parse(strict_yaml.read(path))
-    except OSError as error:
-        reason = f"{path} cannot be read: {error.strerror}"
-    except (strict_yaml.BadYaml, document.BadDocument) as error:
-        reason = f"{path}: {error}"
-    raise output.error(f"{reason}. {output.NOTHING}")
-
-
-def _refuse(plan: Plan, path: str) -> None:
-    wrong = [each for each in plan.problems if each.is_wrong]
-    if wrong:
-        texts = "; ".join(f"line {each.line}: {each.text}" for each in wrong)
-        raise output.error(f"{path}: {texts}. Nothing was planned.")
-
-
-def _not_known(run: PlanRun) -> Iterator[tuple[int | None, str]]:
-    """Yield what could not be planned, each with its line."""
-    problems: Sequence[Problem] = run.plan.problems
-    yield from ((each.line, each.text) for each in problems)
-    yield from ((None, reason) for reason in run.unread)
 
 
 def _unknown(columns: Iterable[str], line: int | None, text: str) -> list[Any]:

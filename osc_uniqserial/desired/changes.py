@@ -7,24 +7,14 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from osc_uniqserial import policy
 from osc_uniqserial.desired.document import Desired, Entry
+from osc_uniqserial.keys import SETTINGS, STEERED, STEERING
 from osc_uniqserial.model.cloud import Aggregate, Configuration, Request, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
-from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, Setting, parse
+from osc_uniqserial.policy import IMAGE_KEY, parse
 from osc_uniqserial.text import counted, quoted, some
 
-_LOWER = {Setting.UNIQUE: "true", Setting.HOST: "false", Setting.UNSET: None}
-#: What Nova's AggregateImagePropertiesIsolation compares with.
-_TITLE = {Setting.UNIQUE: "True", Setting.HOST: "False", Setting.UNSET: None}
-_TRAIT = f"trait:{policy.TRAIT_UNIQUE}"
-_AGGREGATE = f"aggregate_instance_extra_specs:{FLAVOR_KEY}"
-#: What is stored for each value of ``hosts``.
-_HOSTS: Mapping[str, Mapping[str, str | None]] = {
-    "supported": {_TRAIT: "required", _AGGREGATE: None},
-    "aggregate": {_TRAIT: None, _AGGREGATE: "<or> true <or> True"},
-    "any": {_TRAIT: None, _AGGREGATE: None},
-}
+_STEERING_KEYS = frozenset(each.key for each in STEERING.values())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -171,23 +161,18 @@ def subject_of_server(server: ServerFacts) -> Subject:
 
 def _subject(each: Request | Aggregate) -> Subject:
     if isinstance(each, Aggregate):
-        return Subject(each.resource, each.metadata, frozenset({FLAVOR_KEY, IMAGE_KEY}))
-    return Subject(each.resource, each.properties, frozenset({_TRAIT, _AGGREGATE}))
+        return Subject(each.resource, each.metadata, frozenset(SETTINGS["aggregate"]))
+    return Subject(each.resource, each.properties, _STEERING_KEYS)
 
 
 def _texts(kind: str, entry: Entry) -> Iterator[tuple[str, str | None]]:
     """Yield the keys of an entry with the texts to store."""
     if entry.setting is not None:
-        if kind in ("flavor", "aggregate"):
-            yield FLAVOR_KEY, _LOWER[entry.setting]
-        if kind == "aggregate":
-            yield IMAGE_KEY, _TITLE[entry.setting]
-        if kind in ("image", "server"):
-            yield IMAGE_KEY, _LOWER[entry.setting]
+        for key, texts in SETTINGS[kind].items():
+            yield key, texts.get(entry.setting)
     if entry.hosts is not None:
-        for key, text in _HOSTS[entry.hosts].items():
-            if key == _TRAIT or kind == "flavor":
-                yield key, text
+        for way in STEERED[kind]:
+            yield STEERING[way].key, STEERING[way].value if way == entry.hosts else None
 
 
 def _is_so(now: str | None, then: str | None, *, exactly: bool) -> bool:

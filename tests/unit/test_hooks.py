@@ -572,7 +572,7 @@ def test_hooks_import_nothing_that_the_shell_has_not_loaded() -> None:
         "print(*sorted(set(sys.modules) - before))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ours = [f"osc_uniqserial.{name}" for name in ("hooks", "policy", "text")]
+    ours = [f"osc_uniqserial.{name}" for name in ("hooks", "keys", "policy", "text")]
     assert run.stdout.split() == ["osc_uniqserial", *ours]
 
 
