@@ -8,13 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osc_uniqserial.desired.document import Desired, Entry
-from osc_uniqserial.keys import SETTINGS, STEERED, STEERING
+from osc_uniqserial.keys import SETTINGS, STEERED, STEERING, STEERING_KEYS
 from osc_uniqserial.model.cloud import Aggregate, Configuration, Request, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
 from osc_uniqserial.policy import IMAGE_KEY, parse
 from osc_uniqserial.text import counted, quoted, some
-
-_STEERING_KEYS = frozenset(each.key for each in STEERING.values())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +63,17 @@ class Selection:
     def __init__(self, kind: str, entries: Sequence[Entry]) -> None:
         self._kind = kind
         self._entries = entries
+        # An exported file has an entry with an ID for each server: they are looked up.
+        self._by_id: dict[str, list[int]] = {}
+        self._by_name: dict[str, list[int]] = {}
+        self._others: list[int] = []
+        for number, entry in enumerate(entries):
+            if entry.selector.id is not None:
+                self._by_id.setdefault(entry.selector.id, []).append(number)
+            elif entry.selector.name is not None:
+                self._by_name.setdefault(entry.selector.name, []).append(number)
+            else:
+                self._others.append(number)
         #: The IDs that each entry selected: of an entry with a name all, of others the last one.
         self._selected: list[list[str]] = [[] for _entry in entries]
 
@@ -72,7 +81,8 @@ class Selection:
         """Yield the changes of a resource, and contradictions about it."""
         about = subject.resource
         wanted: dict[str, tuple[str | None, int]] = {}
-        for entry, selected in zip(self._entries, self._selected, strict=True):
+        for number in self._candidates(about):
+            entry, selected = self._entries[number], self._selected[number]
             if not entry.selector.fits(about.id or "", about.name, about.project_id):
                 continue
             if entry.selector.name is None:
@@ -97,6 +107,14 @@ class Selection:
         for key, (text, line) in wanted.items():
             if not _is_so(stored.get(key), text, exactly=key in subject.canonical):
                 yield Change(about, key, stored.get(key), text, line)
+
+    def _candidates(self, about: Resource) -> Sequence[int]:
+        """Return the numbers of the entries that may fit a resource, in the order of the file."""
+        named = (
+            *self._by_id.get(about.id or "", ()),
+            *(self._by_name.get(about.name, ()) if about.name is not None else ()),
+        )
+        return sorted((*named, *self._others)) if named else self._others
 
     def problems(self, *, complete: bool) -> Iterator[Problem]:
         """Yield the entries that selected nothing, and names that several resources have.
@@ -162,7 +180,7 @@ def subject_of_server(server: ServerFacts) -> Subject:
 def _subject(each: Request | Aggregate) -> Subject:
     if isinstance(each, Aggregate):
         return Subject(each.resource, each.metadata, frozenset(SETTINGS["aggregate"]))
-    return Subject(each.resource, each.properties, _STEERING_KEYS)
+    return Subject(each.resource, each.properties, STEERING_KEYS)
 
 
 def _texts(kind: str, entry: Entry) -> Iterator[tuple[str, str | None]]:
