@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from osc_uniqserial import policy
 from osc_uniqserial.desired.changes import Change
@@ -28,6 +30,10 @@ from osc_uniqserial.policy import (
     parse,
 )
 
+_Input = TypeVar("_Input")
+
+#: What a setting that could not be read may be.
+_VALUES = (parse("true"), parse("false"), policy.UNSET)
 #: The most situations of servers whose effects are kept.
 _KEPT = 5_000
 
@@ -105,7 +111,6 @@ def _effects(
     flavor: Value | None,
     image: Value | None,
 ) -> Iterator[Effect]:
-    now = case.resolve()
     changed = case
     if asks is not None:
         said = SettingInput(asks, Evidence.SERVER_METADATA)
@@ -114,25 +119,83 @@ def _effects(
         changed = dataclasses.replace(
             changed, host=dataclasses.replace(host, smbios=case.host.smbios)
         )
-    rebooted = changed.resolve()
     when = When.HARD_REBOOT if host is None else When.NOVA_COMPUTE
-    yield from _effect(when, now, rebooted)
+    yield from _effect(when, case, changed)
     if flavor is not None:
         used = SettingInput(flavor, Evidence.EMBEDDED_FLAVOR)
-        resized = dataclasses.replace(
-            changed, flavor=dataclasses.replace(changed.flavor, used=used)
-        )
-        yield from _effect(When.RESIZE, rebooted, resized.resolve())
+        resized = dataclasses.replace(changed.flavor, used=used)
+        yield from _effect(When.RESIZE, changed, dataclasses.replace(changed, flavor=resized))
     if image is not None:
         used = SettingInput(image, Evidence.CURRENT_IMAGE)
-        rebuilt = dataclasses.replace(changed, image=dataclasses.replace(changed.image, used=used))
-        yield from _effect(When.REBUILD, rebooted, rebuilt.resolve())
+        rebuilt = dataclasses.replace(changed.image, used=used)
+        yield from _effect(When.REBUILD, changed, dataclasses.replace(changed, image=rebuilt))
 
 
-def _effect(when: When, now: EffectivePolicy, then: EffectivePolicy) -> Iterator[Effect]:
-    effect = Effect(when, now, then)
-    if now.source is not then.source or effect.is_unknown:
+def _effect(when: When, before: Case, after: Case) -> Iterator[Effect]:
+    """Yield the effect of an operation, unless the serial number is known to stay."""
+    effect = Effect(when, before.resolve(), after.resolve())
+    if effect.now.source is not effect.then.source or (
+        effect.is_unknown and _may_differ(before, after)
+    ):
         yield effect
+
+
+def _may_differ(before: Case, after: Case) -> bool:
+    """Whether two unknown policies differ for any value that the unknown inputs may have.
+
+    What is unknown before and after has the same value in both: a flavor that asks for a unique
+    serial changes nothing on a host that does not honour the keys, whatever its mode.
+    """
+    flavors = _pairs(before.flavor.used.value, after.flavor.used.value, _VALUES)
+    images = _pairs(before.image.used.value, after.image.used.value, _VALUES)
+    servers = _pairs(before.server.value, after.server.value, _VALUES)
+    hosts = [*_hosts(before.host, after.host)]
+    for flavor, image, server, host in itertools.product(flavors, images, servers, hosts):
+        sources = {
+            policy.resolve(
+                SettingInput(flavor[side], Evidence.GIVEN),
+                SettingInput(image[side], Evidence.GIVEN),
+                host[side],
+                SettingInput(server[side], Evidence.GIVEN),
+            ).source
+            for side in (0, 1)
+        }
+        if len(sources) > 1:
+            return True
+    return False
+
+
+def _hosts(before: HostInput, after: HostInput) -> Iterator[tuple[HostInput, HostInput]]:
+    """Yield what a host may be before and after, with every input known."""
+    for mode, honours, may_ask in itertools.product(
+        _pairs(before.mode, after.mode, tuple(HostMode)),
+        _pairs(before.honours, after.honours, (True, False)),
+        _pairs(before.server_may_ask, after.server_may_ask, (True, False)),
+    ):
+        both = [
+            dataclasses.replace(
+                host, mode=mode[side], honours=honours[side], server_may_ask=may_ask[side]
+            )
+            for side, host in enumerate((before, after))
+        ]
+        # A host is not of a kind that cannot give what it is known to give.
+        if all(
+            each.honours or each.mode is HostMode.UNIQUE or not each.meets_unique for each in both
+        ):
+            yield both[0], both[1]
+
+
+def _pairs(
+    before: _Input | None, after: _Input | None, values: Sequence[_Input]
+) -> Sequence[tuple[_Input, _Input]]:
+    """Return the values that an input may have before and after."""
+    if before is None and after is None:
+        return [(value, value) for value in values]
+    return [
+        (known_before, known_after)
+        for known_before in (values if before is None else (before,))
+        for known_after in (values if after is None else (after,))
+    ]
 
 
 def planned(host: Host, entry: HostEntry) -> HostInput:

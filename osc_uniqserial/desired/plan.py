@@ -16,6 +16,7 @@ from osc_uniqserial.desired.changes import (
 )
 from osc_uniqserial.desired.document import Desired, HostEntry
 from osc_uniqserial.desired.effects import Effect, Effects, When, planned
+from osc_uniqserial.keys import STEERING_KEYS
 from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
 from osc_uniqserial.policy import HostInput
@@ -94,6 +95,9 @@ class Plan:
     def servers(self, change: Change) -> int:
         """Return the number of added servers whose serial number a change may change."""
         about = change.resource
+        if change.key in STEERING_KEYS:
+            # Where servers may go changes no serial number of those that exist.
+            return 0
         by_name = about.type in ("flavor", "host")
         return self._reached[about.type, about.name if by_name else about.id]
 
