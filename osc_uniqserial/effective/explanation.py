@@ -97,7 +97,7 @@ class Explanations:
         moves = None
         if self._targets and needs_other_hosts(case, effective):
             moves = self._targets.moves(case, server.on)
-        return build(server, moves)
+        return build(server, effective, moves)
 
 
 def pending_changes(flavor: FlavorPart, image: ImagePart) -> tuple[Pending, ...]:
@@ -139,13 +139,13 @@ def is_changed_by_request(case: Case, effective: EffectivePolicy) -> bool:
     )
 
 
-def build(server: ServerFacts, moves: Moves | None) -> Explanation:
+def build(server: ServerFacts, effective: EffectivePolicy, moves: Moves | None) -> Explanation:
     """Explain one server.
 
+    :param effective: the resolved policy of its case
     :param moves: the effect of a move to the other hosts; None when it is unknown
     """
     case = server.case
-    effective = case.resolve()
     survives: bool | None = None
     if effective.source in HOST_SOURCES:
         survives = False

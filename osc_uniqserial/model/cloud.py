@@ -514,8 +514,11 @@ class Case:
 
         The trait for that proves nothing about a request of the server itself.
         """
-        wish = policy.resolve(self.flavor.used, self.image.used, policy.HostInput()).requested
-        return wish is Setting.UNIQUE and requires_unique(self.needs)
+        # Few servers have the requirement, and looking it up costs less than the request.
+        return requires_unique(self.needs) and (
+            policy.resolve(self.flavor.used, self.image.used, policy.HostInput()).requested
+            is Setting.UNIQUE
+        )
 
     @property
     def needs(self) -> Needs:

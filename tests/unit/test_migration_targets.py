@@ -206,7 +206,7 @@ def test_a_report_of_many_is_the_report_of_one(
         case = data.draw(st.sampled_from(fitting))
         about = server_facts(case, on, number, data.draw(STATUSES))
         moved = MigrationTargets(fleet).moves(case, on)
-        expected = explanation.build(about, moved)
+        expected = explanation.build(about, about.case.resolve(), moved)
         assert shown(made.of(about)) == shown(expected)
 
 
@@ -214,7 +214,7 @@ def test_reports_without_a_fleet() -> None:
     own = fleet_of(DRIVER).hosts[0]
     about = server_facts(case_of(own, flavor=flavor("true")), own)
     said = Explanations(None).of(about)
-    assert shown(said) == shown(explanation.build(about, None))
+    assert shown(said) == shown(explanation.build(about, about.case.resolve(), None))
     assert said.survives_move is None
 
 
