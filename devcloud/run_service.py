@@ -15,6 +15,9 @@ from typing import Any
 from devcloud.layout import Layout
 
 THREADS = {"nova": 12, "placement": 6, "keystone": 6}
+#: Seconds after which an idle connection is closed: a client that sends a request at that moment
+#: gets a reset. The scheduler takes that for a Placement without hosts.
+IDLE = 24 * 3600
 
 
 def keystone(layout: Layout) -> Any:
@@ -86,6 +89,7 @@ def main(service: str, root: str, fd: str) -> None:
         threads=THREADS.get(service, 4),
         # Images come in through here.
         max_request_body_size=1 << 40,
+        channel_timeout=IDLE,
         ident=service,
     )
 
