@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests to the APIs. This folder is the only importer of openstack* and keystoneauth1.
 
-Reads are retried a bounded number of times. Writes are sent once.
+Reads are retried a bounded number of times. Writes are sent once; after 429 again, because the
+service did not carry them out.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ Query = Mapping[str, str]
 Service = Literal["compute", "image", "placement", "block_storage"]
 
 #: HTTP statuses of temporary failures.
-_RETRIABLE = [429, 500, 502, 503, 504]
+_TOO_MANY = 429
+_RETRIABLE = [_TOO_MANY, 500, 502, 503, 504]
 _RETRIES = 2
 #: Seconds without an answer after which a request fails.
 _TIMEOUT = 60
@@ -55,6 +57,8 @@ _SERVICE_NAMES: Mapping[Service, str] = {
 #: override: a thread that makes the same proxy meanwhile takes that for the user's, and fails where
 #: it has no version document (openstack/service_description.py, ``_make_proxy``).
 _LOCKS = {service: threading.Lock() for service in _SERVICE_NAMES}
+#: The services whose IDs identify a cloud.
+_IDENTIFYING: tuple[Service, ...] = ("compute", "image")
 _NO_ENDPOINT = "has no usable endpoint in the service catalog (region, interface or version)"
 _NO_SCOPE = (
     "has no endpoint, because the token is unscoped and has no service catalog: select a project"
@@ -233,9 +237,10 @@ class Rest:
         body: Json | list[Json] | None = None,
         microversion: str | None = None,
         media_type: str = "application/json",
-    ) -> None:
-        """Send one request that writes, once.
+    ) -> Json | None:
+        """Send one request that writes; once, except after 429.
 
+        :returns: the JSON object of the answer; None when it has none
         :raises WriteFailed: the message has the reason
         """
 
@@ -252,10 +257,15 @@ class Rest:
                 microversion=microversion,
                 raise_exc=False,
                 connect_retries=0,
-                status_code_retries=0,
+                status_code_retries=_RETRIES,
+                retriable_status_codes=[_TOO_MANY],
             )
             if response.status_code >= 400:
                 raise ErrorAnswer(response)
+            # The request is carried out, whatever the body is.
+            with contextlib.suppress(msgspec.ValidationError, *_OTHER_FORM):
+                return _decoded(response.content, Json)
+            return None
 
     def pages(
         self, service: Service, path: str, key: str, params: Query, microversion: str | None = None
@@ -300,6 +310,31 @@ class Rest:
             return access and access(session)
         # Each request reports why there is no token.
         return None
+
+    def identity(self) -> dict[str, str | None]:
+        """Return what identifies the cloud, whichever interface and URL it is used by.
+
+        :returns: the IDs of the services ``compute`` and ``image`` in the token's catalog, or their
+            URLs where they are not in a catalog, and the ``region``; each None when unknown
+        """
+        access = self._access
+        region: str | None = None
+        found: dict[str, str | None] = {}
+        for service in _IDENTIFYING:
+            found[service] = None
+            with contextlib.suppress(CloudError), self._reading(service):
+                proxy = self._proxy(service)
+                region = region or proxy.region_name
+                endpoints = []
+                if access is not None and access.has_service_catalog():
+                    listed = access.service_catalog.get_endpoints_data(service, region_name=region)
+                    endpoints = [each for several in listed.values() for each in several]
+                if endpoints:
+                    found[service] = endpoints[0].service_id
+                    region = region or endpoints[0].region_name
+                elif url := proxy.get_endpoint():
+                    found[service] = without_secrets(url)
+        return {**found, "region": region}
 
     def compute_microversion(self, wanted: str) -> str:
         """Return the newest microversion of Nova up to ``wanted``.
