@@ -8,15 +8,25 @@ compare-and-swap: what is stored between a look and the write is replaced.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
-from osc_uniqserial.api.rest import COMPUTE_OLDEST, Rest, Unreadable, parsing
+from osc_uniqserial.api import background
+from osc_uniqserial.api.rest import COMPUTE_OLDEST, Json, Rest, Unreadable, or_unchecked, parsing
+from osc_uniqserial.model.cloud import Unchecked
 from osc_uniqserial.model.finding import Resource
+
+#: The keys of a resource with the stored texts.
+Stored = Mapping[str, str]
 
 #: Nova validates extra specs from 2.86 on, and then refuses ours without nova-uniqserial.
 _ANY_SPECS = "2.85"
 _PATCH = "application/openstack-images-v2.1-json-patch"
+#: The most resources of a project that are looked up one by one. For a page of the list of servers
+#: Nova needs about as long as for 100 of them.
+_FEW = 50
 
 
 class _Store(abc.ABC):
@@ -26,32 +36,52 @@ class _Store(abc.ABC):
         self.rest = rest
 
     @abc.abstractmethod
-    def look(self, id_: str) -> Mapping[str, str]:
+    def look(self, id_: str) -> Stored:
         """Return what is stored, with one request.
 
         :raises Unreadable: with status 404 when the resource is missing
         """
 
-    @abc.abstractmethod
-    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> None:
-        """Store a text, with one request."""
+    def listed(self, project_id: str | None) -> Iterator[tuple[str, Stored]]:
+        """Yield what is stored by ID, from a list; nothing where no list has it.
+
+        :param project_id: of the owner
+        :raises Unreadable: when the list cannot be read
+        """
+        return iter(())
 
     @abc.abstractmethod
-    def remove(self, id_: str, key: str) -> None:
-        """Remove a key that is stored, with one request."""
+    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> Stored | None:
+        """Store a text, with one request.
+
+        :returns: what is stored then, where the service answers with it
+        """
+
+    @abc.abstractmethod
+    def remove(self, id_: str, key: str) -> Stored | None:
+        """Remove a key that is stored, with one request; as :meth:`put`."""
 
 
 class _Specs(_Store):
     def _path(self, id_: str) -> str:
-        return f"/flavors/{quote(id_, safe='')}/os-extra_specs"
+        return f"/flavors/{_segment(id_)}/os-extra_specs"
 
-    def look(self, id_: str) -> Mapping[str, str]:
+    def look(self, id_: str) -> Stored:
         answer = self.rest.get("compute", self._path(id_), microversion=_ANY_SPECS)
         with parsing("compute"):
-            return {str(key): str(text) for key, text in answer["extra_specs"].items()}
+            return _texts(answer["extra_specs"])
+
+    def listed(self, project_id: str | None) -> Iterator[tuple[str, Stored]]:
+        query = {"is_public": "none"}
+        pages = self.rest.pages("compute", "/flavors/detail", "flavors", query, _ANY_SPECS)
+        with parsing("compute"):
+            for flavor in pages:
+                if "extra_specs" in flavor:
+                    yield str(flavor["id"]), _texts(flavor["extra_specs"])
 
     def put(self, id_: str, key: str, text: str, *, is_new: bool) -> None:
         body = {"extra_specs": {key: text}}
+        # Nova repeats the request as its answer (flavors_extraspecs.py, create).
         self.rest.send("compute", "POST", self._path(id_), body, _ANY_SPECS)
 
     def remove(self, id_: str, key: str) -> None:
@@ -61,17 +91,36 @@ class _Specs(_Store):
 
 class _Metadata(_Store):
     def _path(self, id_: str) -> str:
-        return f"/servers/{quote(id_, safe='')}/metadata"
+        return f"/servers/{_segment(id_)}/metadata"
 
-    def look(self, id_: str) -> Mapping[str, str]:
+    def look(self, id_: str) -> Stored:
         answer = self.rest.get("compute", self._path(id_), microversion=COMPUTE_OLDEST)
         with parsing("compute"):
-            return {str(key): str(text) for key, text in answer["metadata"].items()}
+            return _texts(answer["metadata"])
 
-    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> None:
+    def listed(self, project_id: str | None) -> Iterator[tuple[str, Stored]]:
+        # Only administrators may name a project; others list their own.
+        filters = {} if project_id is None else {"project_id": project_id}
+        try:
+            yield from self._list({"all_tenants": "true", **filters})
+        except Unreadable as error:
+            if error.status != 403:
+                raise
+            yield from self._list({})
+
+    def _list(self, query: Mapping[str, str]) -> Iterator[tuple[str, Stored]]:
+        pages = self.rest.pages("compute", "/servers/detail", "servers", query, COMPUTE_OLDEST)
+        with parsing("compute"):
+            for server in pages:
+                # Records of a cell that is down have none.
+                if "metadata" in server:
+                    yield str(server["id"]), _texts(server["metadata"])
+
+    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> Stored | None:
         # POST merges, PUT replaces all.
         body = {"metadata": {key: text}}
-        self.rest.send("compute", "POST", self._path(id_), body, COMPUTE_OLDEST)
+        answer = self.rest.send("compute", "POST", self._path(id_), body, COMPUTE_OLDEST)
+        return _texts_in(answer, "metadata")
 
     def remove(self, id_: str, key: str) -> None:
         path = f"{self._path(id_)}/{quote(key, safe='')}"
@@ -80,48 +129,75 @@ class _Metadata(_Store):
 
 class _Aggregates(_Store):
     def _path(self, id_: str) -> str:
-        return f"/os-aggregates/{quote(id_, safe='')}"
+        return f"/os-aggregates/{_segment(id_)}"
 
-    def look(self, id_: str) -> Mapping[str, str]:
+    def look(self, id_: str) -> Stored:
         answer = self.rest.get("compute", self._path(id_), microversion=COMPUTE_OLDEST)
         with parsing("compute"):
-            return {str(key): str(text) for key, text in answer["aggregate"]["metadata"].items()}
+            return _texts(answer["aggregate"]["metadata"])
 
-    def _set(self, id_: str, key: str, text: str | None) -> None:
+    def _set(self, id_: str, key: str, text: str | None) -> Stored | None:
         # None removes a key.
         body = {"set_metadata": {"metadata": {key: text}}}
-        self.rest.send("compute", "POST", f"{self._path(id_)}/action", body, COMPUTE_OLDEST)
+        path = f"{self._path(id_)}/action"
+        answer = self.rest.send("compute", "POST", path, body, COMPUTE_OLDEST)
+        return _texts_in(answer and answer.get("aggregate"), "metadata")
 
-    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> None:
-        self._set(id_, key, text)
+    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> Stored | None:
+        return self._set(id_, key, text)
 
-    def remove(self, id_: str, key: str) -> None:
-        self._set(id_, key, None)
+    def remove(self, id_: str, key: str) -> Stored | None:
+        return self._set(id_, key, None)
 
 
 class _Images(_Store):
     def _path(self, id_: str) -> str:
-        return f"/v2/images/{quote(id_, safe='')}"
+        return f"/images/{_segment(id_)}"
 
-    def look(self, id_: str) -> Mapping[str, str]:
+    def look(self, id_: str) -> Stored:
         answer = self.rest.get("image", self._path(id_))
         with parsing("image"):
-            return {key: text for key, text in answer.items() if isinstance(text, str)}
+            return _strings(answer)
 
-    def _patch(self, id_: str, operation: dict[str, str]) -> None:
-        self.rest.send("image", "PATCH", self._path(id_), [operation], media_type=_PATCH)
+    def _patch(self, id_: str, operation: dict[str, str]) -> Stored | None:
+        answer = self.rest.send("image", "PATCH", self._path(id_), [operation], media_type=_PATCH)
+        return None if answer is None or "id" not in answer else _strings(answer)
 
-    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> None:
+    def put(self, id_: str, key: str, text: str, *, is_new: bool) -> Stored | None:
         verb = "add" if is_new else "replace"
-        self._patch(id_, {"op": verb, "path": f"/{_pointer(key)}", "value": text})
+        return self._patch(id_, {"op": verb, "path": f"/{_pointer(key)}", "value": text})
 
-    def remove(self, id_: str, key: str) -> None:
-        self._patch(id_, {"op": "remove", "path": f"/{_pointer(key)}"})
+    def remove(self, id_: str, key: str) -> Stored | None:
+        return self._patch(id_, {"op": "remove", "path": f"/{_pointer(key)}"})
+
+
+def _segment(id_: str) -> str:
+    """Return an ID as one segment of a path.
+
+    :raises Unreadable: when it would be another path
+    """
+    if id_ in ("", ".", ".."):
+        raise Unreadable(f"{id_!r} is not an ID")
+    return quote(id_, safe="")
 
 
 def _pointer(key: str) -> str:
     """Return a key as part of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def _texts(document: Json) -> Stored:
+    return {str(key): str(text) for key, text in document.items()}
+
+
+def _texts_in(answer: object, key: str) -> Stored | None:
+    """Return what the answer to a write has under a key; None for another answer."""
+    found = answer.get(key) if isinstance(answer, dict) else None
+    return _texts(found) if isinstance(found, dict) else None
+
+
+def _strings(image: Json) -> Stored:
+    return {key: text for key, text in image.items() if isinstance(text, str)}
 
 
 class Settings:
@@ -135,7 +211,7 @@ class Settings:
             "server": _Metadata(rest),
         }
 
-    def look(self, resource: Resource) -> Mapping[str, str] | None:
+    def look(self, resource: Resource) -> Stored | None:
         """Return what is stored with a resource; None when the resource is missing.
 
         :raises Unreadable: when the service does not return it
@@ -147,15 +223,46 @@ class Settings:
                 return None
             raise
 
-    def write(self, resource: Resource, key: str, now: str | None, then: str | None) -> None:
+    def look_each(
+        self, resources: Iterable[Resource], at_once: int
+    ) -> dict[Resource, Stored | Unchecked | None]:
+        """Return what is stored with resources; None for those that are missing.
+
+        Many flavors, and many servers of a project, are read from lists.
+
+        :param at_once: the most concurrent requests
+        """
+        left: dict[tuple[str, str | None], dict[str, Resource]] = defaultdict(dict)
+        for each in resources:
+            project_id = each.project_id if each.type == "server" else None
+            left[each.type, project_id][each.id or ""] = each
+        found: dict[Resource, Stored | Unchecked | None] = {}
+        for (kind, project_id), by_id in left.items():
+            if len(by_id) <= _FEW:
+                continue
+            # Those that are not found in a list are looked up one by one.
+            with contextlib.suppress(Unreadable):
+                for id_, stored in self._stores[kind].listed(project_id):
+                    if id_ in by_id:
+                        found[by_id.pop(id_)] = stored
+                    if not by_id:
+                        break
+        single = [each for by_id in left.values() for each in by_id.values()]
+        found.update(background.each(lambda each: or_unchecked(self.look, each), single, at_once))
+        return found
+
+    def write(
+        self, resource: Resource, key: str, now: str | None, then: str | None
+    ) -> Stored | None:
         """Store a text, or remove a key, once.
 
         :param now: the stored text; None: the key is not set
         :param then: the text to store; None: the key is removed
+        :returns: what is stored with the resource then; None where the service does not answer
+            with it
         :raises WriteFailed: the message has the reason
         """
         store = self._stores[resource.type]
         if then is None:
-            store.remove(resource.id or "", key)
-        else:
-            store.put(resource.id or "", key, then, is_new=now is None)
+            return store.remove(resource.id or "", key)
+        return store.put(resource.id or "", key, then, is_new=now is None)
