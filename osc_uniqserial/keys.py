@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting
+from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, parse
 
 LOWER: Mapping[Setting, str] = {Setting.UNIQUE: "true", Setting.HOST: "false"}
 #: The values that Nova's image isolation filter compares with those of an aggregate: str(bool)
@@ -47,3 +47,27 @@ STEERED: Mapping[str, tuple[str, ...]] = {
     "flavor": ("supported", "aggregate"),
     "image": ("supported",),
 }
+#: The keys that restrict scheduling.
+STEERING_KEYS = frozenset(each.key for each in STEERING.values())
+#: The values of a trait that Nova accepts.
+_TRAIT_VALUES = frozenset({"required", "forbidden"})
+_LONGEST = 255
+
+
+def is_key(kind: str, key: str) -> bool:
+    """Whether a key is one of ours on a kind of resource."""
+    return key in SETTINGS.get(kind, ()) or any(
+        key == STEERING[way].key for way in STEERED.get(kind, ())
+    )
+
+
+def is_valid(key: str, text: str) -> bool:
+    """Whether a text is a valid value of a key of ours.
+
+    With the values of an aggregate, Nova's scheduler compares any text: printable ASCII is valid.
+    """
+    if key == TRAIT_SPEC:
+        return text in _TRAIT_VALUES
+    if key in STEERING_KEYS:
+        return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
+    return parse(text).setting in (Setting.UNIQUE, Setting.HOST)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from osc_uniqserial import checks, metadefs
 from osc_uniqserial.api import background
-from osc_uniqserial.api.rest import CloudError, Rest, Unreadable
+from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, or_unchecked
 from osc_uniqserial.api.server import find_server, read_server
 from osc_uniqserial.api.servers import CloudReader
 from osc_uniqserial.checks.check import Check, by_severity, found_in
@@ -269,6 +269,17 @@ class PlanRun:
         self.plan.end(complete=not self.unread)
 
 
+def our_metadefs() -> tuple[metadefs.Namespace, ...]:
+    """Return the metadata definitions of this version.
+
+    :raises CloudError: when a file of the package is not valid
+    """
+    try:
+        return metadefs.load()
+    except metadefs.Malformed as error:
+        raise CloudError(str(error)) from error
+
+
 def audit_checks(sources: GuestSources) -> Mapping[str, Check]:
     """Return the checks of an audit; those of guests only with a source."""
     guests = verify_checks(sources)
@@ -304,10 +315,7 @@ def audit(
     :raises CloudError: when a required service does not answer; the message names the service
     """
     rest, given = Rest(connection), GivenModes(host_modes or {})
-    try:
-        ours = metadefs.load()
-    except metadefs.Malformed as error:
-        raise CloudError(str(error)) from error
+    ours = our_metadefs()
     definitions = background.start(Catalog(connection).compare, ours)
     reader = CloudReader(rest, given)
     sources = sources or GuestSources()
@@ -353,5 +361,12 @@ def plan(
 
     :raises CloudError: when a required service does not answer; the message names the service
     """
-    reader = CloudReader(Rest(connection), GivenModes(host_modes or {}))
-    return PlanRun(reader, desired, scope or Scope(), workers, progress)
+    rest, given = Rest(connection), GivenModes(host_modes or {})
+    line = desired.metadefs
+    ours = our_metadefs() if line else ()
+    # Read while the rest of the configuration is read.
+    stored = line and background.start(or_unchecked, Catalog(connection).read_ours, ours)
+    run = PlanRun(CloudReader(rest, given), desired, scope or Scope(), workers, progress)
+    if line and stored:
+        run.plan.add_metadefs(line, ours, stored.result())
+    return run

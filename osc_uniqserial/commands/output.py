@@ -134,23 +134,25 @@ def print_to_stderr(line: str) -> None:
 class Progress:
     """A progress line on a terminal; without a terminal nothing is printed."""
 
-    def __init__(self, *, among_rows: bool = False) -> None:
+    def __init__(self, done: str = "servers read", *, among_rows: bool = False) -> None:
         """Prepare the line.
 
+        :param done: what is counted
         :param among_rows: rows are printed at the same time: no progress on the same terminal
         """
-        alone = _is_terminal(sys.stderr) and not (among_rows and _is_terminal(sys.stdout))
+        alone = is_terminal(sys.stderr) and not (among_rows and is_terminal(sys.stdout))
         self._stream = sys.stderr if alone else None
+        self._done = done
         self._updated = 0.0
         self._width = 0
 
     def update(self, done: int, expected: int | None) -> None:
-        """Show the number of servers that were read, at most every ``_EVERY`` seconds."""
+        """Show the number that is done, at most every ``_EVERY`` seconds."""
         now = time.monotonic()
         if self._stream is None or now - self._updated < _EVERY:
             return
         self._updated = now
-        text = f"{done:,} servers read"
+        text = f"{done:,} {self._done}"
         if expected and expected > done:
             filled = _BAR * done // expected
             text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {text} of about {expected:,}"
@@ -170,7 +172,8 @@ class Progress:
             self._width = len(text)
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal."""
     # A stream that was closed before the start is None.
     return stream is not None and stream.isatty()
 

@@ -22,6 +22,8 @@ _WHEN = {
     "image": "rebuild",
     "server": "hard reboot",
     "host": "restart of nova-compute, then hard reboot",
+    # Horizon reads them each time.
+    "metadef": "at once",
 }
 _NEW_ONLY = "new servers only"
 
@@ -39,7 +41,6 @@ COLUMNS: dict[str, Callable[[Change, int], Any]] = {
     "line": lambda change, _servers: change.line,
     "details": lambda _change, _servers: None,
 }
-_LONG = frozenset({"id", "project_id", "line"})
 
 #: The same for the servers of ``--servers``.
 SERVER_COLUMNS: dict[str, Callable[[ServerFacts, Effect], Any]] = {
@@ -81,24 +82,11 @@ class PlanUniqueSerials(output.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Plan; servers are read while rows are made."""
-        # The shell imports the modules of all commands at every start.
-        from osc_uniqserial import pipelines
-
         desired = planning.read_file(parsed_args.file)
-        modes = options.host_modes(parsed_args).by_host
-        project = options.project_id(self.app.client_manager, parsed_args)
         progress = output.Progress(
             among_rows=parsed_args.servers and parsed_args.formatter in ("csv", "value")
         )
-        run = pipelines.plan(
-            self.app.client_manager.sdk_connection,
-            desired,
-            scope=pipelines.Scope(project, parsed_args.all_projects or None),
-            host_modes=modes,
-            workers=parsed_args.max_workers,
-            progress=progress.update,
-        )
-        planning.refuse(run.plan, parsed_args.file)
+        run = planning.start(self.app.client_manager, parsed_args, desired, progress)
         if parsed_args.servers:
             columns = SERVER_COLUMNS
             return tuple(columns), self._servers(parsed_args, run, progress)
@@ -108,17 +96,12 @@ class PlanUniqueSerials(output.Lister):
         finally:
             progress.end()
         self._end(parsed_args, run)
-        named = output.column_names(parsed_args.columns)
-        chosen = {
-            key: get
-            for key, get in COLUMNS.items()
-            if parsed_args.long or key in named or key not in _LONG
-        }
+        chosen = planning.shown(COLUMNS, parsed_args)
         rows = [
             [get(change, run.plan.servers(change)) for get in chosen.values()]
             for change in run.plan.changes
         ]
-        rows += [_unknown(chosen, line, text) for line, text in planning.not_known(run)]
+        rows += [planning.unknown(chosen, *each, "details") for each in planning.not_known(run)]
         return tuple(chosen), rows
 
     def _servers(
@@ -144,12 +127,6 @@ class PlanUniqueSerials(output.Lister):
         output.print_to_stderr(f"{changes}{f' ({run.scope})' if run.scope else ''}")
 
 
-def _unknown(columns: Iterable[str], line: int | None, text: str) -> list[Any]:
-    """Return the row of something that could not be planned."""
-    known = {"kind": "unknown", "line": line, "details": text}
-    return [known.get(key) for key in columns]
-
-
 def _when(change: Change, servers: int) -> str:
     kind = change.resource.type
-    return _WHEN[kind] if servers or kind in ("server", "host") else _NEW_ONLY
+    return _WHEN[kind] if servers or kind in ("server", "host", "metadef") else _NEW_ONLY

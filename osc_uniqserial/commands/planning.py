@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from osc_uniqserial.commands import output
+from osc_uniqserial.commands import options, output
 
 if TYPE_CHECKING:
     from osc_uniqserial.desired.changes import Problem
     from osc_uniqserial.desired.document import Desired
     from osc_uniqserial.desired.plan import Plan
     from osc_uniqserial.pipelines import PlanRun
+
+_Getter = TypeVar("_Getter")
+
+#: Last sentence of an error before the first request that writes.
+NOTHING = "Nothing was changed."
+#: The columns that are shown with --long only.
+_LONG = frozenset({"id", "project_id", "line"})
 
 
 def read_file(path: str) -> Desired:
@@ -29,7 +37,32 @@ def read_file(path: str) -> Desired:
         reason = f"{path} cannot be read: {error.strerror}"
     except (strict_yaml.BadYaml, document.BadDocument) as error:
         reason = f"{path}: {error}"
-    raise output.error(f"{reason}. {output.NOTHING}")
+    raise output.error(f"{reason}. {NOTHING}")
+
+
+def start(
+    client_manager: Any,
+    parsed_args: argparse.Namespace,
+    desired: Desired,
+    progress: output.Progress,
+) -> PlanRun:
+    """Start a plan with the options for servers and for host modes.
+
+    :raises CommandError: for entries that contradict each other or are ambiguous
+    """
+    from osc_uniqserial import pipelines
+
+    project = options.project_id(client_manager, parsed_args)
+    run = pipelines.plan(
+        client_manager.sdk_connection,
+        desired,
+        scope=pipelines.Scope(project, parsed_args.all_projects or None),
+        host_modes=options.host_modes(parsed_args).by_host,
+        workers=parsed_args.max_workers,
+        progress=progress.update,
+    )
+    refuse(run.plan, parsed_args.file)
+    return run
 
 
 def refuse(plan: Plan, path: str) -> None:
@@ -40,7 +73,7 @@ def refuse(plan: Plan, path: str) -> None:
     wrong = [each for each in plan.problems if each.is_wrong]
     if wrong:
         texts = "; ".join(f"line {each.line}: {each.text}" for each in wrong)
-        raise output.error(f"{path}: {texts}. Nothing was planned.")
+        raise output.error(f"{path}: {texts}. {NOTHING}")
 
 
 def not_known(run: PlanRun) -> Iterator[tuple[int | None, str]]:
@@ -48,3 +81,22 @@ def not_known(run: PlanRun) -> Iterator[tuple[int | None, str]]:
     problems: Sequence[Problem] = run.plan.problems
     yield from ((each.line, each.text) for each in problems)
     yield from ((None, reason) for reason in run.unread)
+
+
+def shown(columns: Mapping[str, _Getter], parsed_args: argparse.Namespace) -> Mapping[str, _Getter]:
+    """Return the columns to show: those of --long with it, or where they are named."""
+    named = output.column_names(parsed_args.columns)
+    return {
+        key: get
+        for key, get in columns.items()
+        if parsed_args.long or key in named or key not in _LONG
+    }
+
+
+def unknown(columns: Iterable[str], line: int | None, text: str, details: str) -> list[Any]:
+    """Return the row of something that could not be planned.
+
+    :param details: the column of the text
+    """
+    known = {"kind": "unknown", "line": line, details: text}
+    return [known.get(key) for key in columns]

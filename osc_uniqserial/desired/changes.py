@@ -9,16 +9,29 @@ from typing import Any
 
 from osc_uniqserial.desired.document import Desired, Entry
 from osc_uniqserial.keys import SETTINGS, STEERED, STEERING, STEERING_KEYS
+from osc_uniqserial.metadefs.comparison import Result
+from osc_uniqserial.metadefs.model import Namespace
+from osc_uniqserial.metadefs.plan import Action, NotOurs, plan_install
 from osc_uniqserial.model.cloud import Aggregate, Configuration, Request, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
 from osc_uniqserial.policy import IMAGE_KEY, parse
 from osc_uniqserial.text import counted, quoted, some
+
+#: What an installation of metadata definitions does to an item, as ``metadef check`` names it
+#: before and after.
+_INSTALLED: Mapping[Action, tuple[Result, Result]] = {
+    Action.CREATED: (Result.MISSING, Result.OK),
+    Action.UPDATED: (Result.DIFFERS, Result.OK),
+    Action.REMOVED: (Result.DIFFERS, Result.MISSING),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Change:
     """A key of a resource that gets another value.
 
+    :ivar resource: of the type ``metadef``: a namespace of metadata definitions, where the key is
+        an item that is installed
     :ivar now: the stored text; None: the key is not set
     :ivar then: the text to store; None: the key is removed
     :ivar line: the line of the entry that asks for it
@@ -167,6 +180,35 @@ def of_configuration(desired: Desired, configuration: Configuration) -> Iterator
         for each in resources:
             yield from selection.changes(_subject(each))
         yield from selection.problems(complete=True)
+
+
+def of_metadefs(
+    line: int, ours: Sequence[Namespace], stored: Mapping[str, Namespace] | Unchecked
+) -> Iterator[Change | Problem]:
+    """Yield the changes of an installation of the metadata definitions.
+
+    :param line: the line that wants them
+    :param ours: the namespaces of this version
+    :param stored: those of them that Glance has
+    """
+    if isinstance(stored, Unchecked):
+        text = f"the metadata definitions could not be read: {stored.reason}"
+        yield Problem(line, text, is_wrong=False)
+        return
+    try:
+        plan = plan_install(ours, stored)
+    except NotOurs as error:
+        text = (
+            f"the metadata definitions: {error}: left from an interrupted installation: add it to"
+            " the namespace itself or remove it"
+        )
+        yield Problem(line, text, is_wrong=False)
+        return
+    for row in plan.rows:
+        if row.action in _INSTALLED:
+            now, then = _INSTALLED[row.action]
+            about = Resource("metadef", None, row.namespace)
+            yield Change(about, str(row.item), now.value, then.value, line)
 
 
 def subject_of_server(server: ServerFacts) -> Subject:

@@ -97,7 +97,8 @@ class HostEntry:
 class Desired:
     """The desired state of a cloud.
 
-    :ivar metadefs: whether the metadata definitions should be installed
+    :ivar metadefs: the line that wants the metadata definitions installed; None: they stay as they
+        are
     """
 
     flavors: tuple[Entry, ...] = ()
@@ -105,7 +106,7 @@ class Desired:
     aggregates: tuple[Entry, ...] = ()
     servers: tuple[Entry, ...] = ()
     hosts: tuple[HostEntry, ...] = ()
-    metadefs: bool = False
+    metadefs: int | None = None
 
 
 def parse(text: str) -> Desired:
@@ -241,7 +242,7 @@ def _desired(plain: dict[str, Any], lines: dict[Path_, int]) -> Desired:
         entries("aggregates"),
         entries("servers"),
         tuple(hosts),
-        "metadefs" in plain,
+        lines.get(("metadefs",)),
     )
 
 

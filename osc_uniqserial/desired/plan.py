@@ -12,11 +12,13 @@ from osc_uniqserial.desired.changes import (
     Problem,
     Selection,
     of_configuration,
+    of_metadefs,
     subject_of_server,
 )
 from osc_uniqserial.desired.document import Desired, HostEntry
 from osc_uniqserial.desired.effects import Effect, Effects, When, planned
 from osc_uniqserial.keys import STEERING_KEYS
+from osc_uniqserial.metadefs.model import Namespace
 from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
 from osc_uniqserial.policy import HostInput
@@ -84,6 +86,16 @@ class Plan:
                     (kind, causes[kind]) for kind in {_CAUSES[each.when] for each in effects}
                 )
                 yield Reached(server, effects)
+
+    def add_metadefs(
+        self, line: int, ours: Sequence[Namespace], stored: Mapping[str, Namespace] | Unchecked
+    ) -> None:
+        """Plan to install the metadata definitions; the parameters are those of of_metadefs."""
+        for found in of_metadefs(line, ours, stored):
+            if isinstance(found, Change):
+                self.changes.append(found)
+            else:
+                self.problems.append(found)
 
     def end(self, *, complete: bool) -> None:
         """Find the entries that selected no server.

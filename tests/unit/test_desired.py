@@ -95,7 +95,7 @@ def test_a_campaign() -> None:
                 server_may_ask=False,
             ),
         ),
-        metadefs=True,
+        metadefs=26,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.builders import GOLD, M_AUTO, PLAIN, TRAIT_KEYS, TRAIT_UNIQUE, server_id
 from tests.unit.clouds import Estate, Node
 from tests.unit.fake_cloud import FakeCloud
+from tests.unit.glance import MAIN, OURS, definition
 
 MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
 
@@ -99,3 +100,16 @@ def test_a_file_that_is_missing(cloud: Estate) -> None:
     run = cloud.fake.openstack("unique", "serial", "plan", "/nowhere/desired.yaml")
     assert run.code == 1
     assert "/nowhere/desired.yaml cannot be read: No such file or directory" in run.err
+
+
+def test_metadata_definitions(cloud: Estate, tmp_path: Path) -> None:
+    """Two are missing, and one differs."""
+    cloud.glance.stored.clear()
+    cloud.glance.hold(definition(title="Other"))
+    rows, _said = plan(cloud, tmp_path, "metadefs: installed", code=3)
+    assert [(row["name"], row["key"], row["now"], row["planned"], row["when"]) for row in rows] == [
+        (MAIN.name, "property unique_serial", "differs", "ok", "at once"),
+        *((each.name, "namespace", "missing", "ok", "at once") for each in OURS[1:]),
+    ]
+    cloud.glance.hold(*(each.document() for each in OURS))
+    assert plan(cloud, tmp_path, "metadefs: installed", code=0)[0] == []
