@@ -40,7 +40,6 @@ STEERING: Mapping[str, Steering] = {
     # Matches an aggregate whose hw:unique_serial is true, as either key writes it.
     "aggregate": Steering(f"aggregate_instance_extra_specs:{FLAVOR_KEY}", "<or> true <or> True"),
 }
-STEERING_KEYS = frozenset(each.key for each in STEERING.values())
 TRAIT_SPEC = STEERING["supported"].key
 #: The ways to restrict scheduling that each kind of resource has.
 STEERED: Mapping[str, tuple[str, ...]] = {

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack unique serial apply``: write what a desired state changes, or take it back."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from osc_uniqserial.commands import options, output, planning
+from osc_uniqserial.text import counted, quoted
+
+if TYPE_CHECKING:
+    from osc_uniqserial.api.settings import Settings
+    from osc_uniqserial.desired.changes import Change
+    from osc_uniqserial.desired.effects import When
+    from osc_uniqserial.desired.journal import Identity, Journal, Record
+    from osc_uniqserial.desired.outcome import Outcome
+
+#: The most changes of an undo that are listed before the question.
+_SHOWN = 20
+#: Failed changes after which nothing new is begun.
+_MAX_FAILURES = 10
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_DRIVERS = {
+    "true": "compute_driver = uniqserial.UniqueSerialLibvirtDriver (install nova-uniqserial first)",
+    "false": "compute_driver = libvirt.LibvirtDriver",
+}
+
+#: Keys and getters of the columns. The keys are an interface: scripts read them.
+COLUMNS: dict[str, Callable[[Outcome], Any]] = {
+    "kind": lambda outcome: outcome.change.resource.type,
+    "id": lambda outcome: outcome.change.resource.id,
+    "name": lambda outcome: outcome.change.resource.name,
+    "project_id": lambda outcome: outcome.change.resource.project_id,
+    "key": lambda outcome: outcome.change.key,
+    "before": lambda outcome: outcome.change.now,
+    "planned": lambda outcome: outcome.change.then,
+    "result": lambda outcome: outcome.result.value,
+    "line": lambda outcome: outcome.change.line,
+    "reason": lambda outcome: outcome.reason,
+}
+
+
+@dataclasses.dataclass(slots=True)
+class _Plan:
+    """What is to be carried out.
+
+    :ivar metadefs: changes of the metadata definitions
+    :ivar kept: changes of an undo that are not tried
+    :ivar not_known: what could not be planned, each with its line
+    """
+
+    changes: Sequence[Change]
+    metadefs: Sequence[Change] = ()
+    kept: Sequence[Outcome] = ()
+    not_known: Sequence[tuple[int | None, str]] = ()
+
+
+class ApplyUniqueSerials(output.Lister):
+    """Write what a file with the desired state changes, or undo an earlier run by its journal.
+
+    Plans again, shows the number of changes, and asks. Each value is looked up right before it is
+    written, and read back; a value that somebody else changed after planning is kept. Each row is a
+    change with its result. Hosts are not written: what to do there is printed on standard error.
+    Ctrl-C ends the run after the requests in flight. Exit code 1: something was not carried out;
+    4: all was carried out, but something could not be read.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Add the file, the options for writing, and those for the servers."""
+        parser = super().get_parser(prog_name)
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument(
+            "file", metavar="<file>", nargs="?", help="YAML file with the desired state"
+        )
+        what.add_argument(
+            "--undo",
+            metavar="<journal>",
+            help="Take back the changes of this journal, where nobody changed the value since",
+        )
+        parser.add_argument(
+            "-y", "--yes", action="store_true", help="Do not ask; needed without a terminal"
+        )
+        parser.add_argument(
+            "--journal",
+            metavar="<file>",
+            help="Record in this new file what each key was before, for --undo",
+        )
+        parser.add_argument(
+            "--max-failures",
+            metavar="<number>",
+            type=options.positive,
+            default=_MAX_FAILURES,
+            help="Begin nothing new after so many changes were not carried out"
+            f" (default: {_MAX_FAILURES})",
+        )
+        parser.add_argument(
+            "--long", action="store_true", help="Also show IDs, projects and lines of the file"
+        )
+        options.add_servers(parser)
+        options.add_host_modes(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """Plan, ask, write, and return one row for each change."""
+        # The shell imports the modules of all commands at every start.
+        from osc_uniqserial.api.rest import Rest
+        from osc_uniqserial.api.settings import Settings
+
+        if not parsed_args.yes and not output.is_terminal(sys.stdin):
+            raise output.error(
+                "standard input is not a terminal, so that nobody can be asked: give --yes to"
+                f" write without a question. {planning.NOTHING}"
+            )
+        if parsed_args.journal and os.path.lexists(parsed_args.journal):
+            raise output.error(
+                f"--journal: {parsed_args.journal} exists: give the name of a new file."
+                f" {planning.NOTHING}"
+            )
+        rest = Rest(self.app.client_manager.sdk_connection)
+        settings = Settings(rest)
+        if parsed_args.undo:
+            plan = _plan_undo(parsed_args, settings, rest.identity())
+        else:
+            plan = self._plan(parsed_args)
+        outcomes = [*plan.kept]
+        if plan.changes or plan.metadefs:
+            _ask(parsed_args)
+            with _journal(parsed_args.journal, rest.identity) as journal:
+                outcomes += self._carry_out(parsed_args, plan, settings, journal)
+        self._end(outcomes, plan)
+        columns = planning.shown(COLUMNS, parsed_args)
+        rows = [[get(outcome) for get in columns.values()] for outcome in outcomes]
+        rows += [planning.unknown(columns, *each, "reason") for each in plan.not_known]
+        return tuple(columns), rows
+
+    def _plan(self, parsed_args: argparse.Namespace) -> _Plan:
+        """Plan by a file, and print the number of changes and of servers."""
+        desired = planning.read_file(parsed_args.file)
+        progress = output.Progress()
+        run = planning.start(self.app.client_manager, parsed_args, desired, progress)
+        effects: Counter[When] = Counter()
+        unknown = 0
+        try:
+            for reached in run:
+                effects.update({each.when for each in reached.effects if not each.is_unknown})
+                unknown += all(each.is_unknown for each in reached.effects)
+        finally:
+            progress.end()
+        planning.refuse(run.plan, parsed_args.file)
+        by_kind: dict[str, list[Change]] = defaultdict(list)
+        for change in run.plan.changes:
+            by_kind[change.resource.type].append(change)
+        for line in _host_steps(by_kind.pop("host", [])):
+            output.print_to_stderr(line)
+        scope = f" ({run.scope})" if run.scope else ""
+        kinds = ", ".join(f"{kind}: {len(changes):,}" for kind, changes in by_kind.items())
+        total = sum(map(len, by_kind.values()))
+        if total:
+            output.print_to_stderr(f"{counted(total, 'change')} ({kinds}){scope}")
+            output.print_to_stderr(_affected(effects, unknown))
+        else:
+            output.print_to_stderr(f"Nothing to do{scope}")
+        metadefs = by_kind.pop("metadef", [])
+        changes = [each for several in by_kind.values() for each in several]
+        return _Plan(changes, metadefs, not_known=[*planning.not_known(run)])
+
+    def _carry_out(
+        self,
+        parsed_args: argparse.Namespace,
+        plan: _Plan,
+        settings: Settings,
+        journal: Journal | None,
+    ) -> list[Outcome]:
+        from osc_uniqserial import pipelines
+        from osc_uniqserial.desired.apply import Apply
+        from osc_uniqserial.metadefs.catalog import Catalog
+
+        stop = threading.Event()
+        progress = output.Progress("changes done")
+        run = Apply(
+            settings,
+            stop,
+            journal=journal,
+            workers=parsed_args.max_workers,
+            max_failures=parsed_args.max_failures,
+            progress=progress.update,
+        )
+        try:
+            with _interruptible(stop):
+                outcomes = run.run(plan.changes)
+                if plan.metadefs:
+                    catalog = Catalog(self.app.client_manager.sdk_connection)
+                    outcomes += run.install(catalog, pipelines.our_metadefs(), plan.metadefs)
+        finally:
+            progress.end()
+        if plan.metadefs and journal:
+            output.warn(
+                [
+                    "the journal does not have the metadata definitions: 'openstack unique serial"
+                    " metadef remove' removes them"
+                ]
+            )
+        return outcomes
+
+    def _end(self, outcomes: Sequence[Outcome], plan: _Plan) -> None:
+        """Set the exit code, and print the numbers of results."""
+        from osc_uniqserial.desired.outcome import AS_PLANNED, Result
+
+        numbers = Counter(each.result for each in outcomes)
+        if numbers.keys() - AS_PLANNED:
+            self.exit_code = 1
+        elif numbers[Result.NOT_READ_BACK] or plan.not_known:
+            self.exit_code = output.UNCHECKED
+        if outcomes:
+            text = ", ".join(f"{each.value} {numbers[each]:,}" for each in Result if numbers[each])
+            output.print_to_stderr(
+                f"{text[:1].upper()}{text[1:]} of {counted(len(outcomes), 'change')}"
+            )
+
+
+def _affected(effects: Counter[When], unknown: int) -> str:
+    """Return how many servers get another serial number, and when."""
+    from osc_uniqserial.desired.effects import When
+
+    texts = [f"{effects[when]:,} at {when.value}" for when in When if effects[when]]
+    text = "No server gets another serial number"
+    if texts:
+        text = f"Servers that get another serial number: {', '.join(texts)}"
+    if unknown:
+        text += f"; unknown for {counted(unknown, 'more server')}"
+    return text
+
+
+def _host_steps(changes: Iterable[Change]) -> Iterator[str]:
+    """Yield what to do on hosts, one line for all hosts with the same steps."""
+    by_host: dict[str, list[str]] = defaultdict(list)
+    for change in changes:
+        if change.then is not None:
+            by_host[change.resource.name or ""].append(_host_step(change.key, change.then))
+    hosts: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for host, steps in by_host.items():
+        hosts[tuple(steps)].append(host)
+    for same_steps, names in hosts.items():
+        yield (
+            f"To do on {'hosts' if len(names) > 1 else 'host'} {', '.join(names)}: in nova.conf set"
+            f" {'; '.join(same_steps)}; then restart nova-compute"
+        )
+
+
+def _host_step(key: str, text: str) -> str:
+    if key == "driver":
+        return f"[DEFAULT] {_DRIVERS[text]}"
+    return (
+        f"[libvirt] sysinfo_serial = {text}" if key == "mode" else f"[unique_serial] {key} = {text}"
+    )
+
+
+def _plan_undo(parsed_args: argparse.Namespace, settings: Settings, cloud: Identity) -> _Plan:
+    """Plan by a journal, and print the changes.
+
+    :raises CommandError: when the journal cannot be read, or is of another cloud
+    """
+    from osc_uniqserial.desired import undo
+
+    if parsed_args.all_projects or parsed_args.project or parsed_args.host_modes:
+        raise output.WrongUsage("--undo reads no servers: leave out the options that choose them")
+    record = _read_journal(parsed_args.undo)
+    if dict(record.cloud) != dict(cloud):
+        raise output.error(
+            f"{parsed_args.undo} is the journal of another cloud: of {_cloud(record.cloud)}; this"
+            f" one has {_cloud(cloud)}. {planning.NOTHING}"
+        )
+    stored = settings.look_each(undo.resources(record.entries), parsed_args.max_workers)
+    found = undo.plan(record.entries, stored)
+    notes = found.notes
+    if record.is_torn:
+        notes = ["the last line of the journal is not complete: its write was not sent", *notes]
+    output.warn(notes)
+    for change in found.changes[:_SHOWN]:
+        about = change.resource
+        output.print_to_stderr(
+            f"{about.type} {quoted(about.name)} ({about.id}): {change.key}:"
+            f" {quoted(change.now)} -> {quoted(change.then)}"
+        )
+    left = len(found.changes) - _SHOWN
+    if left > 0:
+        output.print_to_stderr(f"and {left:,} more")
+    number = len(found.changes)
+    output.print_to_stderr(counted(number, "change") if number else "Nothing to do")
+    return _Plan(found.changes, kept=found.kept)
+
+
+def _read_journal(path: str) -> Record:
+    from osc_uniqserial.desired import journal
+
+    try:
+        return journal.read(path)
+    except OSError as error:
+        reason = f"{path} cannot be read: {error.strerror}"
+    except journal.BadJournal as error:
+        reason = f"{path} is not a valid journal: {error}"
+    raise output.error(f"--undo: {reason}. {planning.NOTHING}")
+
+
+def _cloud(cloud: Identity) -> str:
+    return ", ".join(f"{key} {text or 'unknown'}" for key, text in cloud.items())
+
+
+def _ask(parsed_args: argparse.Namespace) -> None:
+    """Ask whether to write.
+
+    :raises CommandError: when the answer is not yes
+    """
+    if parsed_args.yes:
+        return
+    answer = ""
+    with contextlib.suppress(KeyboardInterrupt, OSError):
+        sys.stderr.write("Apply these changes? [y/N] ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+    if answer.strip().lower() not in ("y", "yes"):
+        raise output.error(planning.NOTHING)
+
+
+@contextlib.contextmanager
+def _journal(path: str | None, identity: Callable[[], Identity]) -> Iterator[Journal | None]:
+    """Make the journal, and close it at the end.
+
+    :raises CommandError: when it cannot be made
+    """
+    if not path:
+        yield None
+        return
+    from osc_uniqserial.desired.journal import Journal
+
+    try:
+        journal = Journal(path, identity())
+    except OSError as error:
+        raise output.error(
+            f"--journal: {path} cannot be created: {error.strerror}. {planning.NOTHING}"
+        ) from error
+    with contextlib.closing(journal):
+        yield journal
+
+
+@contextlib.contextmanager
+def _interruptible(stop: threading.Event) -> Iterator[None]:
+    """Set an event at the first signal that ends a process; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread receives signals.
+        yield
+        return
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def end(_number: int, _frame: object) -> None:
+        stop.set()
+        restore()
+        output.print_to_stderr("Interrupted: waiting for the requests in flight")
+
+    for number in _SIGNALS:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        restore()
