@@ -151,7 +151,9 @@ class ApplyUniqueSerials(output.Lister):
         unknown = 0
         try:
             for reached in run:
-                effects.update({each.when for each in reached.effects if not each.is_unknown})
+                effects.update(
+                    {each.when for each in reached.effects if each.when and not each.is_unknown}
+                )
                 unknown += all(each.is_unknown for each in reached.effects)
         finally:
             progress.end()

@@ -26,6 +26,9 @@ _WHEN = {
     "metadef": "at once",
 }
 _NEW_ONLY = "new servers only"
+#: Values of the column result: a change that apply writes; one that is only shown; a server whose
+#: serial number may change; an entry that selects nothing; what could not be read.
+CHANGE, WHAT_IF, UNKNOWN, UNMATCHED, UNREAD = "change", "what-if", "unknown", "no-match", "unread"
 
 #: Keys and getters of the columns of changes. The keys are an interface: scripts read them.
 COLUMNS: dict[str, Callable[[Change, int], Any]] = {
@@ -38,20 +41,23 @@ COLUMNS: dict[str, Callable[[Change, int], Any]] = {
     "planned": lambda change, _servers: change.then,
     "servers": lambda _change, servers: servers,
     "when": lambda change, servers: _when(change, servers),
+    "result": lambda change, _servers: WHAT_IF if change.resource.type == "host" else CHANGE,
     "line": lambda change, _servers: change.line,
     "details": lambda _change, _servers: None,
 }
 
-#: The same for the servers of ``--servers``.
-SERVER_COLUMNS: dict[str, Callable[[ServerFacts, Effect], Any]] = {
-    "id": lambda server, _effect: server.id,
-    "name": lambda server, _effect: server.name,
-    "project_id": lambda server, _effect: server.project_id,
-    "host": lambda server, _effect: server.host,
-    "now": lambda _server, effect: word(effect.now.source),
-    "planned": lambda _server, effect: word(effect.then.source),
-    "when": lambda _server, effect: effect.when.value,
-    "decided_by": lambda _server, effect: word(effect.then.decided_by),
+#: The same for the servers of ``--servers``; the last parameter is the reason.
+SERVER_COLUMNS: dict[str, Callable[[ServerFacts, Effect, str], Any]] = {
+    "id": lambda server, _effect, _why: server.id,
+    "name": lambda server, _effect, _why: server.name,
+    "project_id": lambda server, _effect, _why: server.project_id,
+    "host": lambda server, _effect, _why: server.host,
+    "now": lambda _server, effect, _why: word(effect.now.source),
+    "then": lambda _server, effect, _why: word(effect.then.source),
+    "when": lambda _server, effect, _why: word(effect.when),
+    "result": lambda _server, effect, _why: UNKNOWN if effect.is_unknown else CHANGE,
+    "decided_by": lambda _server, effect, _why: word(effect.then.decided_by),
+    "why": lambda _server, _effect, why: why,
 }
 
 
@@ -60,8 +66,9 @@ class PlanUniqueSerials(output.Lister):
 
     Changes nothing. Each row is a change: of a flavor, image, host aggregate or server, or of a
     host, which is only shown: change nova.conf there. With --servers, each row is a server whose
-    serial number would change, with the operation that changes it. Exit code 3: there are changes;
-    4: there are none, but something could not be read.
+    serial number would change, with the operation that changes it. An entry that matches nothing
+    and what could not be read are rows too. Exit code 3: there are changes; 4: there are none, but
+    something could not be read, or an entry matches nothing.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -88,8 +95,7 @@ class PlanUniqueSerials(output.Lister):
         )
         run = planning.start(self.app.client_manager, parsed_args, desired, progress)
         if parsed_args.servers:
-            columns = SERVER_COLUMNS
-            return tuple(columns), self._servers(parsed_args, run, progress)
+            return tuple(SERVER_COLUMNS), self._servers(parsed_args, run, progress)
         try:
             for _reached in run:
                 pass
@@ -101,22 +107,37 @@ class PlanUniqueSerials(output.Lister):
             [get(change, run.plan.servers(change)) for get in chosen.values()]
             for change in run.plan.changes
         ]
-        rows += [planning.unknown(chosen, *each, "details") for each in planning.not_known(run)]
+        rows += [[each.get(key) for key in chosen] for each in _not_planned(run)]
+        if parsed_args.formatter == "table":
+            # The last column.
+            for row in rows:
+                row[-1] = output.folded(row[-1] or "")
         return tuple(chosen), rows
 
     def _servers(
         self, parsed_args: argparse.Namespace, run: PlanRun, progress: output.Progress
     ) -> Iterator[list[Any]]:
+        from osc_uniqserial.desired.effects import Reasons
+
+        reasons = Reasons()
+        columns = SERVER_COLUMNS.values()
+        is_table = parsed_args.formatter == "table"
         try:
             for reached in run:
                 for effect in reached.effects:
-                    yield [get(reached.server, effect) for get in SERVER_COLUMNS.values()]
+                    why: Any = reasons.of(reached.server, effect)
+                    if is_table:
+                        why = output.folded(why)
+                    yield [get(reached.server, effect, why) for get in columns]
         finally:
             progress.end()
         self._end(parsed_args, run)
-        output.warn(
-            f"line {line}: {text}" if line else text for line, text in planning.not_known(run)
-        )
+        for each in _not_planned(run):
+            line = f"line {each['line']}: " if "line" in each else ""
+            row = {"result": each["result"], "why": f"{line}{each['details']}"}
+            if is_table:
+                row["why"] = output.folded(row["why"])
+            yield [row.get(key) for key in SERVER_COLUMNS]
 
     def _end(self, parsed_args: argparse.Namespace, run: PlanRun) -> None:
         """Set the exit code, and report on standard error what was planned."""
@@ -125,6 +146,15 @@ class PlanUniqueSerials(output.Lister):
         self.set_exit_code(bool(number), bool([*planning.not_known(run)]))
         changes = f"{number:,} change{'' if number == 1 else 's'}" if number else "No change"
         output.print_to_stderr(f"{changes}{f' ({run.scope})' if run.scope else ''}")
+
+
+def _not_planned(run: PlanRun) -> Iterator[dict[str, Any]]:
+    """Yield what could not be planned, by the keys of the columns of changes."""
+    for each in run.plan.problems:
+        result = UNMATCHED if each.is_unmatched else UNREAD
+        yield {"kind": "unknown", "result": result, "line": each.line, "details": each.text}
+    for text in run.unread:
+        yield {"kind": "unknown", "result": UNREAD, "details": text}
 
 
 def _when(change: Change, servers: int) -> str:

@@ -23,6 +23,10 @@ NOTHING = "Nothing was changed."
 _LONG = frozenset({"id", "project_id", "line"})
 
 
+#: The most contradictions that a message lists.
+_SHOWN = 20
+
+
 def read_file(path: str) -> Desired:
     """Return the desired state in a file.
 
@@ -72,8 +76,9 @@ def refuse(plan: Plan, path: str) -> None:
     """
     wrong = [each for each in plan.problems if each.is_wrong]
     if wrong:
-        texts = "; ".join(f"line {each.line}: {each.text}" for each in wrong)
-        raise output.error(f"{path}: {texts}. {NOTHING}")
+        texts = "; ".join(f"line {each.line}: {each.text}" for each in wrong[:_SHOWN])
+        more = f"; and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
+        raise output.error(f"{path}: {texts}{more}. {NOTHING}")
 
 
 def not_known(run: PlanRun) -> Iterator[tuple[int | None, str]]:

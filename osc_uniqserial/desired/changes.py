@@ -50,11 +50,13 @@ class Problem:
 
     :ivar is_wrong: nothing may be applied: the entry contradicts another one, or is ambiguous.
         Otherwise it selects nothing, or what it selects could not be read
+    :ivar is_unmatched: everything was read, and it selects nothing
     """
 
     line: int
     text: str
     is_wrong: bool
+    is_unmatched: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class Selection:
                     entry.line,
                     f"no {self._kind} fits {entry.selector or 'the entry'}",
                     is_wrong=False,
+                    is_unmatched=True,
                 )
             elif entry.selector.name is not None and len(found) > 1:
                 many = counted(len(found), self._kind)

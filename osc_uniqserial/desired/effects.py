@@ -16,6 +16,7 @@ from typing import TypeVar
 from osc_uniqserial import policy
 from osc_uniqserial.desired.changes import Change
 from osc_uniqserial.desired.document import HostEntry
+from osc_uniqserial.effective import explanation
 from osc_uniqserial.model.cloud import Case, Host, ServerFacts
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
@@ -34,7 +35,7 @@ _Input = TypeVar("_Input")
 
 #: What a setting that could not be read may be.
 _VALUES = (parse("true"), parse("false"), policy.UNSET)
-#: The most situations of servers whose effects are kept.
+#: The most situations of servers whose effects, and whose reasons, are kept.
 _KEPT = 5_000
 
 
@@ -51,11 +52,14 @@ class When(enum.Enum):
 class Effect:
     """A change of the serial number of a server.
 
-    :ivar now: the effective policy before
-    :ivar then: the effective policy after the operation
+    :ivar when: None: unknown, because Nova does not return what the server uses
+    :ivar before: the inputs before
+    :ivar after: the inputs after the operation
     """
 
-    when: When
+    when: When | None
+    before: Case
+    after: Case
     now: EffectivePolicy
     then: EffectivePolicy
 
@@ -83,6 +87,7 @@ class Effects:
             elif change.resource.type == "image" and change.key == IMAGE_KEY:
                 self._images[change.resource.id] = parse(change.then)
         self._made: dict[object, Sequence[Effect]] = {}
+        self._any = bool(self._hosts or self._flavors or self._images)
 
     def of(self, server: ServerFacts, requests: Iterable[Change] = ()) -> Sequence[Effect]:
         """Return the effects on a server.
@@ -90,6 +95,10 @@ class Effects:
         :param requests: the changes of its own metadata
         """
         case = server.case
+        if not case.reachable and self._any:
+            # A minimal record has no flavor, image and host.
+            now = case.resolve()
+            return (Effect(None, case, case, now, now),)
         asks = next((parse(each.then) for each in requests if each.key == IMAGE_KEY), None)
         host = self._hosts.get(server.host) if server.host else None
         flavor, image = self._flavors.get(server.flavor), self._images.get(server.image)
@@ -114,26 +123,29 @@ def _effects(
     changed = case
     if asks is not None:
         said = SettingInput(asks, Evidence.SERVER_METADATA)
-        changed = dataclasses.replace(changed, server=said)
+        changed = dataclasses.replace(case, server=said)
+        yield from _effect(When.HARD_REBOOT, case, changed)
     if host is not None:
+        asked = changed
         changed = dataclasses.replace(
             changed, host=dataclasses.replace(host, smbios=case.host.smbios)
         )
-    when = When.HARD_REBOOT if host is None else When.NOVA_COMPUTE
-    yield from _effect(when, case, changed)
+        yield from _effect(When.NOVA_COMPUTE, asked, changed)
     if flavor is not None:
         used = SettingInput(flavor, Evidence.EMBEDDED_FLAVOR)
-        resized = dataclasses.replace(changed.flavor, used=used)
-        yield from _effect(When.RESIZE, changed, dataclasses.replace(changed, flavor=resized))
+        resized = dataclasses.replace(
+            changed, flavor=dataclasses.replace(changed.flavor, used=used)
+        )
+        yield from _effect(When.RESIZE, changed, resized)
     if image is not None:
         used = SettingInput(image, Evidence.CURRENT_IMAGE)
-        rebuilt = dataclasses.replace(changed.image, used=used)
-        yield from _effect(When.REBUILD, changed, dataclasses.replace(changed, image=rebuilt))
+        rebuilt = dataclasses.replace(changed, image=dataclasses.replace(changed.image, used=used))
+        yield from _effect(When.REBUILD, changed, rebuilt)
 
 
 def _effect(when: When, before: Case, after: Case) -> Iterator[Effect]:
     """Yield the effect of an operation, unless the serial number is known to stay."""
-    effect = Effect(when, before.resolve(), after.resolve())
+    effect = Effect(when, before, after, before.resolve(), after.resolve())
     if effect.now.source is not effect.then.source or (
         effect.is_unknown and _may_differ(before, after)
     ):
@@ -196,6 +208,34 @@ def _pairs(
         for known_before in (values if before is None else (before,))
         for known_after in (values if after is None else (after,))
     ]
+
+
+class Reasons:
+    """Explains effects; servers in the same situation share the work."""
+
+    def __init__(self) -> None:
+        self._made: dict[object, str] = {}
+
+    def of(self, server: ServerFacts, effect: Effect) -> str:
+        """Return a sentence: why the server has the serial number of afterwards.
+
+        Where that of now or of afterwards is unknown: why that is unknown.
+        """
+        # The sentences name the host, or the status without a host.
+        key = (effect.before, effect.after, server.host or (server.status,))
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= _KEPT:
+                self._made.clear()
+            made = self._made[key] = self._make(server, effect)
+        return made
+
+    @staticmethod
+    def _make(server: ServerFacts, effect: Effect) -> str:
+        case, effective = effect.after, effect.then
+        if effective.source is not SerialSource.UNKNOWN and effect.is_unknown:
+            case, effective = effect.before, effect.now
+        return explanation.decision(dataclasses.replace(server, case=case), effective)
 
 
 def planned(host: Host, entry: HostEntry) -> HostInput:

@@ -17,7 +17,7 @@ from osc_uniqserial.desired.changes import (
 )
 from osc_uniqserial.desired.document import Desired, HostEntry
 from osc_uniqserial.desired.effects import Effect, Effects, When, planned
-from osc_uniqserial.keys import STEERING_KEYS
+from osc_uniqserial.keys import SETTINGS
 from osc_uniqserial.metadefs.model import Namespace
 from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
@@ -62,7 +62,7 @@ class Plan:
         hosts = self._of_hosts(desired.hosts, configuration.fleet)
         self._effects = Effects(self.changes, hosts)
         self._selection = Selection("server", desired.servers)
-        self._reached: Counter[tuple[str, str | None]] = Counter()
+        self._reached = {kind: Counter[str | None]() for kind in _CAUSES.values()}
 
     @property
     def is_wrong(self) -> bool:
@@ -82,9 +82,9 @@ class Plan:
             if effects := self._effects.of(server, requests):
                 causes = {"server": server.id, "host": server.host, "flavor": server.flavor}
                 causes["image"] = server.image
-                self._reached.update(
-                    (kind, causes[kind]) for kind in {_CAUSES[each.when] for each in effects}
-                )
+                kinds = {_CAUSES[each.when] for each in effects if each.when}
+                for kind in kinds:
+                    self._reached[kind][causes[kind]] += 1
                 yield Reached(server, effects)
 
     def add_metadefs(
@@ -98,20 +98,24 @@ class Plan:
                 self.problems.append(found)
 
     def end(self, *, complete: bool) -> None:
-        """Find the entries that selected no server.
+        """Find the entries that selected no server, and sort changes and problems.
 
         :param complete: all servers were added
         """
         self.problems += self._selection.problems(complete=complete)
+        self.problems.sort(key=lambda each: each.line)
+        self.changes.sort(key=_order)
 
     def servers(self, change: Change) -> int:
         """Return the number of added servers whose serial number a change may change."""
         about = change.resource
-        if change.key in STEERING_KEYS:
-            # Where servers may go changes no serial number of those that exist.
+        # The other keys of flavors and images restrict scheduling only.
+        if about.type not in self._reached or (
+            about.type != "host" and change.key not in SETTINGS[about.type]
+        ):
             return 0
         by_name = about.type in ("flavor", "host")
-        return self._reached[about.type, about.name if by_name else about.id]
+        return self._reached[about.type][about.name if by_name else about.id]
 
     def _of_hosts(
         self, entries: Sequence[HostEntry], fleet: Fleet | Unchecked
@@ -133,10 +137,17 @@ class Plan:
                         left.remove(each)
                     entry = each if entry is None else self._joined(host, entry, each)
             if entry is not None:
-                then[host.name] = planned(host, entry)
-                self.changes += _differences(host, then[host.name], entry.line)
+                planned_input = planned(host, entry)
+                if changes := [*_differences(host, planned_input, entry.line)]:
+                    then[host.name] = planned_input
+                    self.changes += changes
         self.problems += (
-            Problem(each.line, f"no host fits {_selected_by(each)}", is_wrong=False)
+            Problem(
+                each.line,
+                f"no host fits {_selected_by(each)}",
+                is_wrong=False,
+                is_unmatched=True,
+            )
             for each in left
         )
         return then
@@ -156,6 +167,11 @@ class Plan:
                 )
         more = {key: getattr(second, key) for key in _HOST_KEYS if getattr(first, key) is None}
         return dataclasses.replace(first, **more)
+
+
+def _order(change: Change) -> tuple[str, str, str, str]:
+    about = change.resource
+    return about.type, about.name or "", about.id or "", change.key
 
 
 def _fits(entry: HostEntry, host: Host) -> bool:

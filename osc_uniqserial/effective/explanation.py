@@ -155,7 +155,7 @@ def build(server: ServerFacts, effective: EffectivePolicy, moves: Moves | None) 
         elif moves:
             survives = moves.keeps
     pending = pending_changes(case.flavor, case.image)
-    sentences = [_decision(server, effective), _outlook(effective, survives, moves, pending)]
+    sentences = [decision(server, effective), _outlook(effective, survives, moves, pending)]
     asked = is_changed_by_request(case, effective)
     if asked:
         sentences.append(_SINCE_WHEN)
@@ -168,8 +168,11 @@ def build(server: ServerFacts, effective: EffectivePolicy, moves: Moves | None) 
     )
 
 
-def _decision(server: ServerFacts, effective: EffectivePolicy) -> str:
-    """Return the sentence about the source of the serial and what decided it."""
+def decision(server: ServerFacts, effective: EffectivePolicy) -> str:
+    """Return the sentence about the source of the serial and what decided it.
+
+    :param effective: the effective policy of the server's case
+    """
     case, host = server.case, server.case.host
     where = f"host {server.host}" if server.host else "the host"
     if effective.source is SerialSource.UNKNOWN:

@@ -156,7 +156,7 @@ def test_the_guests_read_what_was_planned(stack: Stack, campaign: Campaign, tmp_
     listed, _said = run(stack, 3, "plan", "--servers", str(file))
     names = {guest.id: name for name, guest in campaign.guests.items()}
     assert {
-        names[row["id"]]: (row["now"], row["planned"], row["when"])
+        names[row["id"]]: (row["now"], row["then"], row["when"])
         for row in listed
         if row["id"] in names
     } == EXPECTED

@@ -110,16 +110,16 @@ def test_a_campaign_and_its_undo(
         (row["kind"], row["id"], row["key"], row["before"], row["planned"], row["result"])
         for row in done.json
     ] == [
+        ("aggregate", "1", FLAVOR, None, "true", "done"),
+        ("aggregate", "1", IMAGE, None, "True", "done"),
         ("flavor", f"id-{PLAIN}", FLAVOR, None, "true", "done"),
         ("flavor", f"id-{PLAIN}", TRAIT, None, "required", "done"),
         ("image", image_id(1), IMAGE, None, "true", "done"),
         ("image", image_id(1), TRAIT, None, "required", "done"),
-        ("aggregate", "1", FLAVOR, None, "true", "done"),
-        ("aggregate", "1", IMAGE, None, "True", "done"),
         ("server", server_id(2), IMAGE, None, "true", "done"),
         ("server", server_id(3), IMAGE, "true", None, "done"),
     ]
-    assert "8 changes (flavor: 2, image: 2, aggregate: 2, server: 2)" in done.err
+    assert "8 changes (aggregate: 2, flavor: 2, image: 2, server: 2)" in done.err
     assert "Servers that get another serial number: 2 at " in done.err
     assert done.err.endswith("Done 8 of 8 changes\n")
     assert cloud.flavors[PLAIN]["extra_specs"] == {FLAVOR: "true", TRAIT: "required"}

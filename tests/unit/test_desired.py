@@ -347,39 +347,33 @@ def test_effects_are_the_policy_of_the_changed_inputs(
     request = Change(Resource("server", about.id), IMAGE_KEY, now[2], then[2], 1)
     found = effects.Effects(planned, {on.name: host_then}).of(about, [request])
     before = policies(now, on.input)
+    asked = policies((now[0], now[1], then[2]), on.input)
     rebooted = policies((now[0], now[1], then[2]), host_then)
     expected = {
-        When.NOVA_COMPUTE: (before, rebooted),
+        When.HARD_REBOOT: (before, asked),
+        When.NOVA_COMPUTE: (asked, rebooted),
         When.RESIZE: (rebooted, policies((then[0], now[1], then[2]), host_then)),
         When.REBUILD: (rebooted, policies((now[0], then[1], then[2]), host_then)),
-    }
-    with_modes = {
-        mode: (dataclasses.replace(on.input, mode=mode), dataclasses.replace(host_then, mode=mode))
-        for mode in HostMode
-        # The trait of the contradiction is true of a host with the driver or in mode unique.
-        if on.input.honours or mode is HostMode.UNIQUE or not on.input.meets_unique
     }
 
     def differ(when: When) -> bool:
         """Whether an effect that is unknown both times differs in any mode of the host."""
-        pairs = {
-            mode: {
-                When.NOVA_COMPUTE: (
-                    policies(now, first),
-                    policies((now[0], now[1], then[2]), second),
-                ),
-                When.RESIZE: (
-                    policies((now[0], now[1], then[2]), second),
-                    policies((then[0], now[1], then[2]), second),
-                ),
-                When.REBUILD: (
-                    policies((now[0], now[1], then[2]), second),
-                    policies((now[0], then[1], then[2]), second),
-                ),
-            }[when]
-            for mode, (first, second) in with_modes.items()
-        }
-        return any(first.source is not second.source for first, second in pairs.values())
+        texts = {
+            When.HARD_REBOOT: (now, (now[0], now[1], then[2])),
+            When.NOVA_COMPUTE: ((now[0], now[1], then[2]),) * 2,
+            When.RESIZE: ((now[0], now[1], then[2]), (then[0], now[1], then[2])),
+            When.REBUILD: ((now[0], now[1], then[2]), (now[0], then[1], then[2])),
+        }[when]
+        hosts = {When.HARD_REBOOT: (on.input,) * 2, When.NOVA_COMPUTE: (on.input, host_then)}
+        first, second = hosts.get(when, (host_then,) * 2)
+        return any(
+            policies(texts[0], dataclasses.replace(first, mode=mode)).source
+            is not policies(texts[1], dataclasses.replace(second, mode=mode)).source
+            for mode in HostMode
+            # What a host is known to meet needs the driver or mode unique.
+            if mode is HostMode.UNIQUE
+            or all(each.honours or not each.meets_unique for each in (first, second))
+        )
 
     changed = {
         when: pair
@@ -497,8 +491,8 @@ def test_a_plan() -> None:
         ("server", asking.name, IMAGE_KEY, None, "true", 1),
     ]
     assert [(each.line, each.text) for each in made.problems] == [
-        (3, "no host fits name 'c'"),
         (2, "no server fits id 'gone'"),
+        (3, "no host fits name 'c'"),
     ]
     assert not made.is_wrong
 

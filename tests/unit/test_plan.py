@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.builders import GOLD, M_AUTO, PLAIN, TRAIT_KEYS, TRAIT_UNIQUE, server_id
 from tests.unit.clouds import Estate, Node
-from tests.unit.fake_cloud import FakeCloud
+from tests.unit.fake_cloud import NOVA, PROJECT_ID, FakeCloud
 from tests.unit.glance import MAIN, OURS, definition
 
 MAY_ASK = "CUSTOM_UNIQUE_SERIAL_SERVER_MAY_ASK"
@@ -62,7 +62,7 @@ def test_changes_and_the_servers_that_they_reach(cloud: Estate, tmp_path: Path) 
     ]
     assert said.endswith("4 changes\n")
     servers, _said = plan(cloud, tmp_path, text, "--servers", code=3)
-    assert [(row["id"], row["now"], row["planned"], row["when"]) for row in servers] == [
+    assert [(row["id"], row["now"], row["then"], row["when"]) for row in servers] == [
         (
             server_id(1),
             "host-auto",
@@ -76,7 +76,80 @@ def test_changes_and_the_servers_that_they_reach(cloud: Estate, tmp_path: Path) 
 def test_what_cannot_be_planned_is_a_row(cloud: Estate, tmp_path: Path) -> None:
     rows, _said = plan(cloud, tmp_path, "flavors: [{name: none, hosts: any}]", code=4)
     (row,) = rows
-    assert (row["kind"], row["details"]) == ("unknown", "no flavor fits name 'none'")
+    assert (row["kind"], row["result"]) == ("unknown", "no-match")
+    assert row["details"] == "no flavor fits name 'none'"
+    cloud.fake.http.get(f"{NOVA}/flavors/detail", status_code=403)
+    (row,), _said = plan(cloud, tmp_path, "flavors: [{name: none, hosts: any}]", code=4)
+    assert (row["kind"], row["result"]) == ("unknown", "unread")
+    assert row["details"].startswith("the flavors could not be read: ")
+    # With --servers, the same is a row without a server.
+    (row,), _said = plan(
+        cloud, tmp_path, "flavors: [{name: none, hosts: any}]", "--servers", code=4
+    )
+    assert (row["id"], row["result"]) == (None, "unread")
+    assert row["why"].startswith("line 1: the flavors could not be read: ")
+
+
+def test_why_a_server_changes(cloud: Estate, tmp_path: Path) -> None:
+    text = (
+        f"flavors: [{{name: {PLAIN}, unique_serial: true}}]\n"
+        f"servers: [{{id: {server_id(2)}, unique_serial: true}}]\n"
+    )
+    rows, _said = plan(cloud, tmp_path, text, "--servers", code=3)
+    (row,) = rows
+    assert (row["id"], row["result"], row["decided_by"]) == (server_id(2), "change", "server")
+    assert row["why"] == (
+        "The server asks for a unique serial and host b honours the keys, so the serial is the"
+        " server's own UUID."
+    )
+
+
+def test_a_server_whose_serial_is_unknown(cloud: Estate, tmp_path: Path) -> None:
+    cloud.hosts(
+        a=Node((TRAIT_UNIQUE, TRAIT_KEYS)), b=Node((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO))
+    )
+    rows, _said = plan(
+        cloud,
+        tmp_path,
+        "flavors: [{glob: '*', unique_serial: false}]\nhosts: [{name: b, mode: auto}]",
+        "--servers",
+        code=3,
+    )
+    assert [(row["id"], row["now"], row["then"], row["when"], row["result"]) for row in rows] == [
+        (server_id(1), "unknown", "unknown", "resize", "unknown"),
+        (server_id(3), "instance-uuid", "host-auto", "resize", "change"),
+    ]
+    assert "it depends on the mode of host a" in rows[0]["why"]
+
+
+def test_servers_of_a_cell_that_is_down(cloud: Estate, tmp_path: Path) -> None:
+    cloud.down.append({"id": server_id(9), "status": "UNKNOWN", "tenant_id": PROJECT_ID})
+    cloud.hosts(a=Node((M_AUTO,)), b=Node((TRAIT_UNIQUE, TRAIT_KEYS, MAY_ASK, M_AUTO)))
+    text = f"flavors: [{{name: {PLAIN}, unique_serial: true}}]"
+    rows, _said = plan(cloud, tmp_path, text, "--servers", code=3)
+    (row,) = [row for row in rows if row["id"] == server_id(9)]
+    assert (row["when"], row["result"]) == (None, "unknown")
+    assert row["why"].startswith("The server's cell is down")
+
+
+def test_changes_are_sorted_and_say_what_is_only_shown(cloud: Estate, tmp_path: Path) -> None:
+    text = (
+        "servers: [{glob: '*', any_owner: true, unique_serial: true}]\n"
+        "hosts: [{glob: '*', mode: os}]\n"
+        "flavors: [{glob: '*', hosts: supported}]\n"
+    )
+    rows, _said = plan(cloud, tmp_path, text, "--long", code=3)
+    assert rows == sorted(rows, key=lambda row: (row["kind"], row["name"], row["key"]))
+    assert [(row["kind"], row["name"], row["result"], row["line"]) for row in rows] == [
+        ("flavor", GOLD, "change", 3),
+        ("flavor", PLAIN, "change", 3),
+        ("host", "a", "what-if", 2),
+        ("host", "b", "what-if", 2),
+        ("server", "web-1", "change", 1),
+        ("server", "web-2", "change", 1),
+        ("server", "web-3", "change", 1),
+    ]
+    assert {row["when"] for row in rows if row["kind"] == "flavor"} == {"new servers only"}
 
 
 @pytest.mark.parametrize(
