@@ -236,6 +236,7 @@ class PlanRun:
 
     :ivar plan: the changes; complete after the iteration
     :ivar scope: which servers are read; empty: all servers of the cloud
+    :ivar notes: messages about wrong options
     :ivar unread: why servers or their root volumes could not be read, so far
     """
 
@@ -250,6 +251,8 @@ class PlanRun:
         self._filters, self.scope = which.filters(reader)
         self._progress = progress
         self.plan = Plan(desired, reader.configuration)
+        fleet = reader.configuration.fleet
+        self.notes = fleet.notes if isinstance(fleet, Fleet) else ()
         self._servers = reader.servers(self._filters, workers)
         self.unread: list[str] = []
 
@@ -266,7 +269,7 @@ class PlanRun:
             self.unread.append("a cell is down, and Nova omits its servers from a long list")
         if servers.volumes_unread:
             self.unread.append(f"the volumes could not be read: {servers.volumes_unread}")
-        self.plan.end(complete=not self.unread)
+        self.plan.end(complete=not self.unread, scope=self.scope)
 
 
 def our_metadefs() -> tuple[metadefs.Namespace, ...]:

@@ -131,16 +131,18 @@ class Selection:
         )
         return sorted((*named, *self._others)) if named else self._others
 
-    def problems(self, *, complete: bool) -> Iterator[Problem]:
+    def problems(self, *, complete: bool, scope: str = "") -> Iterator[Problem]:
         """Yield the entries that selected nothing, and names that several resources have.
 
         :param complete: all resources were read
+        :param scope: which resources were read; empty: all
         """
         for entry, found in zip(self._entries, self._selected, strict=True):
             if not found and complete:
                 yield Problem(
                     entry.line,
-                    f"no {self._kind} fits {entry.selector or 'the entry'}",
+                    f"no {self._kind} fits {entry.selector or 'the entry'}"
+                    + (f" ({scope})" if scope else ""),
                     is_wrong=False,
                     is_unmatched=True,
                 )

@@ -97,12 +97,13 @@ class Plan:
             else:
                 self.problems.append(found)
 
-    def end(self, *, complete: bool) -> None:
+    def end(self, *, complete: bool, scope: str = "") -> None:
         """Find the entries that selected no server, and sort changes and problems.
 
         :param complete: all servers were added
+        :param scope: which servers were added; empty: all of the cloud
         """
-        self.problems += self._selection.problems(complete=complete)
+        self.problems += self._selection.problems(complete=complete, scope=scope)
         self.problems.sort(key=lambda each: each.line)
         self.changes.sort(key=_order)
 

@@ -24,7 +24,7 @@ from tests.functional.warm import WarmShell
 #: The modules whose tests need a seeded cloud, for each of two such clouds. The tests of all
 #: other modules need the plain one.
 SEEDED = (
-    ("audit", "nightly", "reports", "verify"),
+    ("audit", "nightly", "plan", "reports", "verify"),
     ("auditor", "faults", "list", "python_api", "warm"),
 )
 
