@@ -28,6 +28,7 @@ COMMANDS = (
     "unique serial list",
     "unique serial host list",
     "unique serial audit",
+    "unique serial plan",
     "unique serial verify",
     "unique serial status",
     "unique serial metadef install",
@@ -108,9 +109,9 @@ def main() -> None:
         run(*pip, "install", "--quiet", f"{wheel}[reports]")
         run(
             *(home / "bin" / "python", "-c"),
-            "from osc_uniqserial.reports import html, junit, prometheus; import jinja2;"
+            "from osc_uniqserial.reports import html, junit, plan, prometheus; import jinja2;"
             " loader = jinja2.PackageLoader('osc_uniqserial', 'reports');"
-            " loader.get_source(jinja2.Environment(autoescape=True), 'page.html.j2')",
+            " loader.get_source(jinja2.Environment(autoescape=True), 'skeleton.html.j2')",
             folder=home,
         )
     print("the client works in a clean environment")

@@ -6,15 +6,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import importlib.metadata
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from osc_uniqserial.commands import options, output, reporting
-from osc_uniqserial.masking import without_secrets
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.check import Check
@@ -218,23 +215,10 @@ class Lister(output.Lister):
         wanted: Mapping[str, Check],
     ) -> Run:
         from osc_uniqserial.model.finding import Covered
-        from osc_uniqserial.reports.run import ALL_PROJECTS, Run
+        from osc_uniqserial.reports.run import Run
 
-        user = self.app.client_manager.auth_ref
-        config = self.app.cloud.config
-        auth_url = (config.get("auth") or {}).get("auth_url") or ""
         return Run(
-            command=(self.cmd_name or "").split()[-1],
-            version=importlib.metadata.version("osc-uniqserial"),
-            options=self._options(),
-            began=began,
-            seconds=0.0,
-            cloud=self.app.cloud.name or "",
-            region=config.get("region_name") or "",
-            auth_url=without_secrets(auth_url),
-            user=_named(user.username, user.user_id) if user else "",
-            project=_named(user.project_name, user.project_id) if user else "",
-            scope=pipeline.scope or ALL_PROJECTS,
+            **reporting.facts(self, began, pipeline.scope),
             covered=pipeline.covered or Covered("", 0, 0, 0),
             checks=wanted,
             fatal=_fatal(parsed_args),
@@ -242,15 +226,6 @@ class Lister(output.Lister):
             hosts=pipeline.counts.by_host(pipeline.fleet),
             baseline=parsed_args.baseline,
         )
-
-    def _options(self) -> str:
-        """Return this command's options, without the shell's: these may be passwords."""
-        words = (self.cmd_name or "").split()
-        _known, rest = self.app.parser.parse_known_args(list(self.app.command_options))
-        if rest[: len(words)] == words:
-            return shlex.join(map(without_secrets, rest[len(words) :]))
-        # The interactive shell keeps no command line.
-        return "(unknown options)"
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Print the rows, then the coverage as the last line on standard error."""
@@ -265,10 +240,6 @@ class Lister(output.Lister):
 
 def _cannot_run(ids: Iterable[str]) -> str:
     return f"{', '.join(sorted(ids))} cannot be checked in this run"
-
-
-def _named(name: str | None, id_: str | None) -> str:
-    return f"{name} ({id_})" if name else id_ or ""
 
 
 def _fatal(parsed_args: argparse.Namespace) -> frozenset[Severity]:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osc_uniqserial.commands import options, output, planning
+from osc_uniqserial.commands import options, output, planning, reporting
 from osc_uniqserial.commands.output import word
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from osc_uniqserial.desired.effects import Effect
     from osc_uniqserial.model.cloud import ServerFacts
     from osc_uniqserial.pipelines import PlanRun
+    from osc_uniqserial.reports.files import Target
+    from osc_uniqserial.reports.plan import Servers
 
 #: When a change reaches servers that exist, by the kind of resource.
 _WHEN = {
@@ -83,6 +86,7 @@ class PlanUniqueSerials(output.Lister):
         parser.add_argument(
             "--long", action="store_true", help="Also show IDs, projects and lines of the file"
         )
+        reporting.add_report(parser, ("html",))
         options.add_servers(parser)
         options.add_host_modes(parser)
         return parser
@@ -90,18 +94,19 @@ class PlanUniqueSerials(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Plan; servers are read while rows are made."""
         desired = planning.read_file(parsed_args.file)
+        page = _Page(self, parsed_args) if parsed_args.reports else None
         progress = output.Progress(
             among_rows=parsed_args.servers and parsed_args.formatter in ("csv", "value")
         )
         run = planning.start(self.app.client_manager, parsed_args, desired, progress)
         if parsed_args.servers:
-            return tuple(SERVER_COLUMNS), self._servers(parsed_args, run, progress)
+            return tuple(SERVER_COLUMNS), self._servers(parsed_args, run, progress, page)
         try:
-            for _reached in run:
+            for _rows in run if page is None else _rows_of(run, page):
                 pass
         finally:
             progress.end()
-        self._end(parsed_args, run)
+        self._end(parsed_args, run, page)
         chosen = planning.shown(COLUMNS, parsed_args)
         rows = [
             [get(change, run.plan.servers(change)) for get in chosen.values()]
@@ -115,37 +120,93 @@ class PlanUniqueSerials(output.Lister):
         return tuple(chosen), rows
 
     def _servers(
-        self, parsed_args: argparse.Namespace, run: PlanRun, progress: output.Progress
+        self,
+        parsed_args: argparse.Namespace,
+        run: PlanRun,
+        progress: output.Progress,
+        page: _Page | None,
     ) -> Iterator[list[Any]]:
-        from osc_uniqserial.desired.effects import Reasons
-
-        reasons = Reasons()
-        columns = SERVER_COLUMNS.values()
         is_table = parsed_args.formatter == "table"
         try:
-            for reached in run:
-                for effect in reached.effects:
-                    why: Any = reasons.of(reached.server, effect)
+            for rows in _rows_of(run, page):
+                for row in rows:
                     if is_table:
-                        why = output.folded(why)
-                    yield [get(reached.server, effect, why) for get in columns]
+                        # The last column.
+                        row[-1] = output.folded(row[-1])
+                    yield row
         finally:
             progress.end()
-        self._end(parsed_args, run)
+        self._end(parsed_args, run, page)
         for each in _not_planned(run):
-            line = f"line {each['line']}: " if "line" in each else ""
-            row = {"result": each["result"], "why": f"{line}{each['details']}"}
-            if is_table:
-                row["why"] = output.folded(row["why"])
-            yield [row.get(key) for key in SERVER_COLUMNS]
+            line = f"line {each['line']}: " if each["line"] else ""
+            text = f"{line}{each['details']}"
+            known = {"result": each["result"], "why": output.folded(text) if is_table else text}
+            yield [known.get(key) for key in SERVER_COLUMNS]
 
-    def _end(self, parsed_args: argparse.Namespace, run: PlanRun) -> None:
-        """Set the exit code, and report on standard error what was planned."""
+    def _end(self, parsed_args: argparse.Namespace, run: PlanRun, page: _Page | None) -> None:
+        """Set the exit code, write the report, and summarise the plan on standard error."""
         planning.refuse(run.plan, parsed_args.file)
         number = len(run.plan.changes)
         self.set_exit_code(bool(number), bool([*planning.not_known(run)]))
+        if page is not None and (unwritten := page.write(run)):
+            self.exit_code = 1
+            output.print_to_stderr(unwritten)
         changes = f"{number:,} change{'' if number == 1 else 's'}" if number else "No change"
         output.print_to_stderr(f"{changes}{f' ({run.scope})' if run.scope else ''}")
+
+
+class _Page:
+    """The report of a plan.
+
+    :ivar servers: add the rows of servers here
+    """
+
+    def __init__(self, command: PlanUniqueSerials, parsed_args: argparse.Namespace) -> None:
+        """Check that the files can be written.
+
+        :raises CommandError: when one cannot, or without the libraries of the extra ``reports``
+        """
+        self._command = command
+        self._began = datetime.datetime.now(datetime.UTC)
+        render = reporting.renderer("html", "plan")
+        self._files: list[tuple[Callable[[Any], bytes], Target]] = [
+            (render, reporting.target(path)) for _kind, path in parsed_args.reports
+        ]
+        from osc_uniqserial.reports.plan import Servers
+
+        self.servers: Servers = Servers()
+
+    def write(self, run: PlanRun) -> str:
+        """Write the files; return a message about those that could not be written."""
+        from osc_uniqserial.reports import plan
+
+        facts = reporting.facts(self._command, self._began, run.scope)
+        facts["seconds"] = (datetime.datetime.now(datetime.UTC) - self._began).total_seconds()
+        changes = [
+            {key: get(change, run.plan.servers(change)) for key, get in COLUMNS.items()}
+            for change in run.plan.changes
+        ]
+        report = plan.Plan(
+            **facts, changes=changes, servers=self.servers, unplanned=[*_not_planned(run)]
+        )
+        return reporting.written(self._files, report)
+
+
+def _rows_of(run: PlanRun, page: _Page | None) -> Iterator[list[list[Any]]]:
+    """Yield the rows of each server, and add them to the report."""
+    from osc_uniqserial.desired.effects import Reasons
+
+    reasons = Reasons()
+    columns = SERVER_COLUMNS.values()
+    for reached in run:
+        server = reached.server
+        rows = [
+            [get(server, effect, reasons.of(server, effect)) for get in columns]
+            for effect in reached.effects
+        ]
+        if page is not None:
+            page.servers.add([dict(zip(SERVER_COLUMNS, row, strict=True)) for row in rows])
+        yield rows
 
 
 def _not_planned(run: PlanRun) -> Iterator[dict[str, Any]]:
@@ -154,7 +215,7 @@ def _not_planned(run: PlanRun) -> Iterator[dict[str, Any]]:
         result = UNMATCHED if each.is_unmatched else UNREAD
         yield {"kind": "unknown", "result": result, "line": each.line, "details": each.text}
     for text in run.unread:
-        yield {"kind": "unknown", "result": UNREAD, "details": text}
+        yield {"kind": "unknown", "result": UNREAD, "line": None, "details": text}
 
 
 def _when(change: Change, servers: int) -> str:

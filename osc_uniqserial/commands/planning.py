@@ -65,6 +65,7 @@ def start(
         workers=parsed_args.max_workers,
         progress=progress.update,
     )
+    output.warn(run.notes)
     refuse(run.plan, parsed_args.file)
     return run
 

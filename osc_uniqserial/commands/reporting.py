@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of audit and verify for reports, the baseline and the meaning of findings."""
+"""Options for reports, the baseline and the meaning of findings; report files."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import importlib
+import importlib.metadata
 import os
+import shlex
 import textwrap
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osc_uniqserial.commands import output
+from osc_uniqserial.masking import without_secrets
 from osc_uniqserial.reports import FORMATS
 
 if TYPE_CHECKING:
@@ -32,17 +36,8 @@ def explains(argv: Sequence[str]) -> bool:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to a command."""
-    parser.add_argument(
-        "--report",
-        metavar="<format=file>",
-        dest="reports",
-        type=_report,
-        action="append",
-        default=[],
-        help=f"Also write a report: {', '.join(FORMATS)} (repeat option to write several; needs"
-        " the extra reports)",
-    )
+    """Add the options of audit and verify to a command."""
+    add_report(parser, FORMATS)
     parser.add_argument(
         "--baseline",
         metavar="<file>",
@@ -70,6 +65,61 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_report(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    """Add --report to a command.
+
+    :param formats: the formats that the command can write
+    """
+    parser.add_argument(
+        "--report",
+        metavar="<format=file>",
+        dest="reports",
+        type=functools.partial(_report, formats),
+        action="append",
+        default=[],
+        help=f"Also write a report: {', '.join(formats)} (repeat option to write several; needs"
+        " the extra reports)",
+    )
+
+
+def facts(command: output.Lister, began: datetime.datetime, scope: str) -> dict[str, Any]:
+    """Return the fields of an ``Invocation`` (``reports.run``), without its duration.
+
+    :param scope: which servers were read; empty: those of all projects
+    """
+    from osc_uniqserial.reports.run import ALL_PROJECTS
+
+    app = command.app
+    user, config = app.client_manager.auth_ref, app.cloud.config
+    return {
+        "command": (command.cmd_name or "").split()[-1],
+        "version": importlib.metadata.version("osc-uniqserial"),
+        "options": _options(command),
+        "began": began,
+        "seconds": 0.0,
+        "cloud": app.cloud.name or "",
+        "region": config.get("region_name") or "",
+        "auth_url": without_secrets((config.get("auth") or {}).get("auth_url") or ""),
+        "user": _named(user.username, user.user_id) if user else "",
+        "project": _named(user.project_name, user.project_id) if user else "",
+        "scope": scope or ALL_PROJECTS,
+    }
+
+
+def _options(command: output.Lister) -> str:
+    """Return a command's options, without the shell's: these may be passwords."""
+    words = (command.cmd_name or "").split()
+    _known, rest = command.app.parser.parse_known_args(list(command.app.command_options))
+    if rest[: len(words)] == words:
+        return shlex.join(map(without_secrets, rest[len(words) :]))
+    # The interactive shell keeps no command line.
+    return "(unknown options)"
+
+
+def _named(name: str | None, id_: str | None) -> str:
+    return f"{name} ({id_})" if name else id_ or ""
+
+
 def _file(text: str) -> str:
     if text == "-":
         raise argparse.ArgumentTypeError("standard output has the findings; give a file")
@@ -82,11 +132,11 @@ def _reason(text: str) -> str:
     return text
 
 
-def _report(text: str) -> tuple[str, str]:
+def _report(formats: Sequence[str], text: str) -> tuple[str, str]:
     kind, _equals, path = text.partition("=")
-    if kind not in FORMATS or not path:
+    if kind not in formats or not path:
         raise argparse.ArgumentTypeError(
-            f"expected FORMAT=FILE with one of {', '.join(FORMATS)}, got {text!r}"
+            f"expected FORMAT=FILE with one of {', '.join(formats)}, got {text!r}"
         )
     return kind, _file(path)
 
@@ -136,8 +186,10 @@ class Outputs:
             raise output.WrongUsage(f"--baseline-reason needs --write-baseline. {output.NOTHING}")
         if baseline:
             self.entries = _read_baseline(baseline)
-        self._renderers = [(_renderer(kind), _target(path)) for kind, path in parsed_args.reports]
-        self._written = _target(written) if written else None
+        self._renderers = [
+            (renderer(kind, kind), target(path)) for kind, path in parsed_args.reports
+        ]
+        self._written = target(written) if written else None
         # Only the baseline may be read and written by the same path.
         baselines = {Path(os.path.realpath(path)) for path in (baseline, written) if path}
         is_other = not baseline or len(baselines) == 2
@@ -187,18 +239,31 @@ class Outputs:
             reason = self._args.baseline_reason or ""
             text = baseline.write(run.assessed, self.entries, ids, reason)
             files.append((lambda _run: text.encode(), self._written))
-        failed = []
-        for render, target in files:
-            try:
-                target.write(render(run))
-            except OSError as error:
-                failed.append(f"{target.path}: {error.strerror}")
-        if not failed:
-            return ""
-        return f"Could not write {'; '.join(failed)}. Existing files are unchanged."
+        return written(files, run)
 
 
-def _target(path: str) -> Target:
+def written(files: Iterable[tuple[Callable[[Any], bytes], Target]], run: object) -> str:
+    """Write files; return a message about those that could not be written.
+
+    :param files: the renderer of each
+    :param run: what they render
+    """
+    failed = []
+    for render, file in files:
+        try:
+            file.write(render(run))
+        except OSError as error:
+            failed.append(f"{file.path}: {error.strerror}")
+    if not failed:
+        return ""
+    return f"Could not write {'; '.join(failed)}. Existing files are unchanged."
+
+
+def target(path: str) -> Target:
+    """Return a file to write.
+
+    :raises CommandError: when it is not writable
+    """
     from osc_uniqserial.reports.files import Target
 
     try:
@@ -209,15 +274,20 @@ def _target(path: str) -> Target:
         ) from error
 
 
-def _renderer(kind: str) -> Callable[[Run], bytes]:
+def renderer(kind: str, name: str) -> Callable[[Any], bytes]:
+    """Return the function that renders a report.
+
+    :param name: of its module in ``reports``
+    :raises CommandError: without the libraries of the extra ``reports``
+    """
     try:
-        module = importlib.import_module(f"osc_uniqserial.reports.{kind}")
+        module = importlib.import_module(f"osc_uniqserial.reports.{name}")
     except ImportError as error:
         raise output.error(
             f"--report {kind} needs {error.name}: pip install 'osc-uniqserial[reports]'."
             f" {output.NOTHING}"
         ) from error
-    render: Callable[[Run], bytes] = module.render
+    render: Callable[[Any], bytes] = module.render
     return render
 
 

@@ -9,9 +9,6 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-
-import jinja2
 
 from osc_uniqserial.checks.check import Check
 from osc_uniqserial.effective.counts import HostCounts
@@ -21,15 +18,14 @@ from osc_uniqserial.policy import HostMode, SerialSource
 from osc_uniqserial.reports import baseline
 from osc_uniqserial.reports.baseline import Assessed, Standing
 from osc_uniqserial.reports.run import Run
-from osc_uniqserial.text import counted, safe_text
+from osc_uniqserial.reports.template import environment
+from osc_uniqserial.text import counted
 
 #: Limits that keep the file small: hosts on the map, rows of a table, findings of a group. The
 #: rest is counted.
 _TILES, _ROWS, _IN_GROUP = 5_000, 1_000, 100
 #: The most groups, and the most findings of all groups.
 _GROUPS, _MEMBERS = 300, 2_000
-#: The longest name and the longest text, in characters.
-_NAME, _TEXT = 80, 600
 #: Placeholders in a command.
 _PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
 _STYLES = {
@@ -78,27 +74,13 @@ class _Group:
 
 def render(run: Run) -> bytes:
     """Return the page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("osc_uniqserial", "reports"),
-        autoescape=True,
-        # Control characters in names must not hide or reorder text.
-        finalize=lambda value: safe_text(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "number": "{:,}".format,
-        "counted": counted,
-        "as_name": partial(_clip, most=_NAME),
-        "as_text": partial(_clip, most=_TEXT),
-        "parts": _parts,
-    }
+    made = environment()
+    made.filters["parts"] = _parts
     kinds = _by_kind(run.hosts)
     standings = baseline.standings(run.assessed)
     found_ids = {each.finding.id for each in run.assessed}
     return (
-        environment.get_template("page.html.j2")
+        made.get_template("page.html.j2")
         .render(
             run=run,
             cloud=run.label,
@@ -125,12 +107,6 @@ def render(run: Run) -> bytes:
         )
         .encode()
     )
-
-
-def _clip(text: str, most: int) -> str:
-    # Escaping makes the text longer.
-    shown = safe_text(text[: most + 1])
-    return shown if len(shown) <= most else f"{shown[:most]}..."
 
 
 def _parts(text: str) -> Iterator[tuple[bool, list[str]]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The input of all report formats: one run of audit or verify. Pure."""
+"""The input of all report formats: one run of a command. Pure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _API_VERSION = re.compile(r"/v[0-9.]+$")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Run:
-    """One run of a command.
+class Invocation:
+    """Who ran which command, on which cloud, and when.
 
-    :ivar command: audit or verify
+    :ivar command: audit, verify or plan
     :ivar version: version of osc-uniqserial
     :ivar options: the command's options as given on the command line
     :ivar began: start time in UTC
@@ -35,13 +35,6 @@ class Run:
     :ivar cloud: name of the cloud in clouds.yaml; without one openstacksdk's word for it
     :ivar auth_url: Keystone's URL
     :ivar scope: which servers were read
-    :ivar covered: how many servers were checked
-    :ivar checks: the checks that ran, by ID
-    :ivar fatal: severities that cause exit code 3
-    :ivar assessed: all findings, the gravest first
-    :ivar baseline: path of the baseline; None without one
-    :ivar unmet: entries of the baseline that match no finding
-    :ivar hosts: all hosts sorted by name, also those without servers
     """
 
     command: str
@@ -55,13 +48,6 @@ class Run:
     user: str
     project: str
     scope: str
-    covered: Covered
-    checks: Mapping[str, Check]
-    fatal: Collection[Severity]
-    assessed: Sequence[Assessed]
-    hosts: Sequence[HostCounts]
-    baseline: str | None = None
-    unmet: Sequence[Entry] = ()
 
     @property
     def label(self) -> str:
@@ -71,6 +57,33 @@ class Run:
         url = re.split("[?#]", self.auth_url)[0]
         address = url.rpartition("://")[2].rpartition("@")[2].rstrip("/")
         return _API_VERSION.sub("", address) or self.cloud
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the servers of all projects were read."""
+        return self.scope == ALL_PROJECTS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run(Invocation):
+    """One run of audit or verify.
+
+    :ivar covered: how many servers were checked
+    :ivar checks: the checks that ran, by ID
+    :ivar fatal: severities that cause exit code 3
+    :ivar assessed: all findings, the gravest first
+    :ivar baseline: path of the baseline; None without one
+    :ivar unmet: entries of the baseline that match no finding
+    :ivar hosts: all hosts sorted by name, also those without servers
+    """
+
+    covered: Covered
+    checks: Mapping[str, Check]
+    fatal: Collection[Severity]
+    assessed: Sequence[Assessed]
+    hosts: Sequence[HostCounts]
+    baseline: str | None = None
+    unmet: Sequence[Entry] = ()
 
     def by_id(self) -> dict[str, list[Assessed]]:
         """Return the findings of every check, by its ID."""
@@ -109,8 +122,3 @@ class Run:
     def nowhere(self) -> int:
         """Number of servers that are on no host and therefore have no serial number yet."""
         return sum(host.servers for host in self.hosts if not host.placed)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the servers of all projects were read."""
-        return self.scope == ALL_PROJECTS

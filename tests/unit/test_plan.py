@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,67 @@ def test_metadata_definitions(cloud: Estate, tmp_path: Path) -> None:
     ]
     cloud.glance.hold(*(each.document() for each in OURS))
     assert plan(cloud, tmp_path, "metadefs: installed", code=0)[0] == []
+
+
+# --- the report -------------------------------------------------------------------
+
+
+def test_the_report(cloud: Estate, tmp_path: Path) -> None:
+    cloud.flavor(EVIL_HTML)
+    cloud.server(4, flavor=PLAIN, host="a", name=EVIL_HTML, tenant_id="other")
+    text = (
+        "flavors: [{glob: '*', unique_serial: false}, {name: none, hosts: any}]\n"
+        "servers: [{glob: '*', any_owner: true, unique_serial: true}]\n"
+        "hosts: [{name: a, mode: unique}]\n"
+    )
+    page = tmp_path / "page.html"
+    report = f"--report=html={page}"
+    rows, said = plan(cloud, tmp_path, text, report, code=3)
+    first = page.read_text()
+    servers, _said = plan(cloud, tmp_path, text, report, "--servers", code=3)
+    # The same page, whatever is printed; only its own options and times differ.
+    assert _sections(page.read_text()) == _sections(first)
+    assert said.endswith("changes\n")
+    assert "<script" not in first
+    assert "&lt;script&gt;alert(1)" in first
+    assert "\x1b" not in first
+    assert "no flavor fits name" in first
+    for row in servers:
+        if row["id"] is not None:
+            assert f"<code>{row['id']}</code>" in first
+            assert html.escape(row["why"], quote=True).replace("&#x27;", "&#39;") in first
+    assert f"Project {PROJECT_ID}: 2 servers" in first
+    assert "Project other: 1 server<" in first
+    for row in rows:
+        if row["kind"] != "unknown":
+            assert f"<code>{row['key']}</code>" in first
+
+
+#: A name that is markup, and would move the cursor of a terminal.
+EVIL_HTML = "<script>alert(1)</script>\x1b[2J"
+
+
+def _sections(page: str) -> str:
+    return page.partition("<main>")[2].partition('<section aria-labelledby="about">')[0]
+
+
+def test_the_report_counts_what_it_does_not_list(cloud: Estate, tmp_path: Path) -> None:
+    for number in range(10, 160):
+        cloud.server(number, flavor=PLAIN, host="a")
+    page = tmp_path / "page.html"
+    plan(cloud, tmp_path, "hosts: [{name: a, mode: unique}]", f"--report=html={page}", code=3)
+    text = page.read_text()
+    assert f"Project {PROJECT_ID}: 151 servers" in text
+    assert text.count("<td>host-auto</td>") == 100
+    assert "And 51 more rows" in text
+
+
+def test_a_report_that_cannot_be_written(cloud: Estate, tmp_path: Path) -> None:
+    text = "hosts: [{name: a, mode: unique}]"
+    _rows, said = plan(cloud, tmp_path, text, f"--report=html={tmp_path}/no/page.html", code=1)
+    assert "No such file or directory. Nothing was checked." in said
+    assert cloud.events == []
+    _rows, said = plan(cloud, tmp_path, text, "--report=html=/dev/full", code=1)
+    assert "Could not write /dev/full: No space left on device." in said
+    _rows, said = plan(cloud, tmp_path, text, f"--report=junit={tmp_path}/x", code=2)
+    assert "expected FORMAT=FILE with one of html" in said

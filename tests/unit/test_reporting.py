@@ -317,7 +317,8 @@ def test_a_library_that_is_missing(
     cloud: AuditCloud, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"osc_uniqserial.reports.{kind}", raising=False)
+    for module in (kind, "template"):
+        monkeypatch.delitem(sys.modules, f"osc_uniqserial.reports.{module}", raising=False)
     result, urls = asked(cloud, "--report", f"{kind}={folder}/x")
     assert (result.code, result.out, urls) == (1, "", [])
     assert f"--report {kind} needs {library}: pip install 'osc-uniqserial[reports]'" in result.err
