@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from osc_uniqserial.commands.plan import COLUMNS, SERVER_COLUMNS
+from osc_uniqserial.desired import document
 from tests.unit.builders import GOLD, M_AUTO, PLAIN, TRAIT_KEYS, TRAIT_UNIQUE, server_id
 from tests.unit.clouds import Estate, Node
 from tests.unit.fake_cloud import NOVA, PROJECT_ID, FakeCloud
@@ -251,3 +257,79 @@ def test_a_report_that_cannot_be_written(cloud: Estate, tmp_path: Path) -> None:
     assert "Could not write /dev/full: No space left on device." in said
     _rows, said = plan(cloud, tmp_path, text, f"--report=junit={tmp_path}/x", code=2)
     assert "expected FORMAT=FILE with one of html" in said
+
+
+# --- the documentation ------------------------------------------------------------
+
+PAGES = Path(__file__).resolve().parents[2] / "doc" / "source"
+EXAMPLES = {
+    "windows-images": {
+        ("image", "Windows 11", "hw_unique_serial", None, "true"),
+        ("image", "Windows 11", "trait:CUSTOM_UNIQUE_SERIAL", None, "required"),
+    },
+    "flavor-family": {
+        ("flavor", "licensed.big", "hw:unique_serial", None, "true"),
+        ("flavor", "licensed.big", "trait:CUSTOM_UNIQUE_SERIAL", None, "required"),
+    },
+    "running-servers": {("server", "web-7", "hw_unique_serial", None, "true")},
+    "rack-1": {("host", "a", "mode", "auto", "unique")},
+}
+
+
+def test_every_example_has_a_row_here() -> None:
+    assert {path.stem for path in (PAGES / "plan").glob("*.yaml")} == EXAMPLES.keys()
+    page = (PAGES / "plan.rst").read_text()
+    assert all(f"literalinclude:: plan/{name}.yaml" in page for name in EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_of_the_page(cloud: Estate, tmp_path: Path, name: str) -> None:
+    cloud.image(2, name="Windows 11", owner="somebody")
+    cloud.image(3, name="debian-windows", owner="somebody")
+    cloud.flavor("licensed.big")
+    cloud.flavor("licensed.test")
+    cloud.server(7, flavor=PLAIN, host="b", tenant_id="04712c3b5a6f4e5d8c9b0a1f2e3d4c5b")
+    cloud.fake.aggregates({"name": "rack-1", "hosts": ["a"], "metadata": {}})
+    text = (PAGES / "plan" / f"{name}.yaml").read_text()
+    rows, _said = plan(cloud, tmp_path, text, code=3)
+    keys = ("kind", "name", "key", "now", "planned")
+    assert {tuple(row[key] for key in keys) for row in rows} == EXAMPLES[name]
+
+
+def test_the_script_of_the_page_writes_a_file_for_each_project(
+    cloud: Estate, tmp_path: Path
+) -> None:
+    cloud.server(4, flavor=PLAIN, host="a", name="=cmd()", tenant_id="other")
+    file = tmp_path / "desired.yaml"
+    file.write_text("hosts: [{name: a, mode: unique}, {name: none, mode: os}]")
+    run = cloud.fake.openstack("unique", "serial", "plan", "--servers", "-f", "csv", str(file))
+    done = subprocess.run(
+        [sys.executable, PAGES / "plan" / "by_project.py", tmp_path / "mails"],
+        input=run.out,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "line 1: no host fits name 'none'\n"
+    names = {}
+    for path in (tmp_path / "mails").iterdir():
+        with path.open(newline="") as stream:
+            names[path.stem] = [row["name"] for row in csv.DictReader(stream)]
+    assert names == {PROJECT_ID: ["web-1"], "other": ["'=cmd()"]}
+
+
+def test_the_page_has_every_field_of_the_file_and_every_column() -> None:
+    page = (PAGES / "plan.rst").read_text()
+    table = page.partition("   * - List\n")[2].partition("\nAn exact name")[0]
+    fields: dict[str, set[str]] = {}
+    kind = ""
+    for first, second in re.findall(r"^   \* -(.*)\n     - (.*)$", table, re.MULTILINE):
+        kind = first.strip(" `") or kind
+        fields.setdefault(kind, set()).update(re.findall(r"``(\w+)``", second))
+    schema = json.loads(Path(document.__file__).with_name("schema.json").read_text())["properties"]
+    assert fields == {
+        kind: {*each.get("items", {}).get("properties", ())} for kind, each in schema.items()
+    }
+    _head, *tables = page.partition("Rows and columns\n")[2].split("============== ===")
+    for columns, told in ((COLUMNS, tables[0]), (SERVER_COLUMNS, tables[2])):
+        assert columns.keys() <= {*re.findall(r"``(\w+)``", told)}
