@@ -22,7 +22,14 @@ from cliff import hooks
 from osc_lib import exceptions
 
 from osc_uniqserial import policy
-from osc_uniqserial.keys import LOWER, SETTINGS, STEERED, STEERING, TRAIT_SPEC
+from osc_uniqserial.keys import (
+    LOWER,
+    SETTINGS,
+    STEERED,
+    STEERING,
+    TRAIT_SPEC,
+    before_metadata,
+)
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -51,15 +58,6 @@ _COUNTS = (
     " cold migration, evacuation, rebuild or unshelve."
 )
 
-#: Commands that end a status in which Nova does not change metadata (nova/compute/api.py,
-#: update_instance_metadata).
-_ENDS = {
-    "ERROR": ("reboot --hard",),
-    "RESCUE": ("unrescue",),
-    "SHELVED": ("unshelve",),
-    "SHELVED_OFFLOADED": ("unshelve",),
-    "VERIFY_RESIZE": ("resize confirm", "resize revert"),
-}
 #: The options that ``server set`` carries out before it writes metadata, and after that.
 _AROUND_METADATA = {
     "Changed before that": ("name", "description", "hostname", "pinned_availability_zone"),
@@ -609,9 +607,8 @@ def _why_not(error: Exception, server: Any) -> str:
         " Nova changes metadata only while the server is not locked, and is ACTIVE, PAUSED,"
         " SUSPENDED or SHUTOFF."
     )
-    if server.status in _ENDS:
-        commands = (f"'openstack server {each} {server.id}'" for each in _ENDS[server.status])
-        text += f" Its status is {server.status}: before that, use {' or '.join(commands)}."
+    if first := before_metadata(server.status, server.id):
+        text += f" Its status is {server.status}: before that, use {first}."
     return text
 
 

@@ -46,6 +46,15 @@ STEERED: Mapping[str, tuple[str, ...]] = {
     "flavor": ("supported", "aggregate"),
     "image": ("supported",),
 }
+#: Commands that end a status in which Nova does not change metadata (nova/compute/api.py,
+#: update_instance_metadata).
+_ENDS: Mapping[str, tuple[str, ...]] = {
+    "ERROR": ("reboot --hard",),
+    "RESCUE": ("unrescue",),
+    "SHELVED": ("unshelve",),
+    "SHELVED_OFFLOADED": ("unshelve",),
+    "VERIFY_RESIZE": ("resize confirm", "resize revert"),
+}
 #: The keys that restrict scheduling.
 STEERING_KEYS = frozenset(each.key for each in STEERING.values())
 #: The values of a trait that Nova accepts.
@@ -70,3 +79,12 @@ def is_valid(key: str, text: str) -> bool:
     if key in STEERING_KEYS:
         return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
     return parse(text).setting in (Setting.UNIQUE, Setting.HOST)
+
+
+def before_metadata(status: str, server_id: str) -> str | None:
+    """Return the commands that end a status in which Nova does not change metadata.
+
+    :returns: None for other statuses
+    """
+    ends = (f"'openstack server {each} {server_id}'" for each in _ENDS.get(status, ()))
+    return " or ".join(ends) or None

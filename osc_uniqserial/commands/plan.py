@@ -46,7 +46,7 @@ COLUMNS: dict[str, Callable[[Change, int], Any]] = {
     "when": lambda change, servers: _when(change, servers),
     "result": lambda change, _servers: WHAT_IF if change.resource.type == "host" else CHANGE,
     "line": lambda change, _servers: change.line,
-    "details": lambda _change, _servers: None,
+    "details": lambda change, _servers: change.note,
 }
 
 #: The same for the servers of ``--servers``; the last parameter is the reason.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from osc_uniqserial.desired.document import Desired, Entry
-from osc_uniqserial.keys import SETTINGS, STEERED, STEERING, STEERING_KEYS
+from osc_uniqserial.keys import SETTINGS, STEERED, STEERING, STEERING_KEYS, before_metadata
 from osc_uniqserial.metadefs.comparison import Result
 from osc_uniqserial.metadefs.model import Namespace
 from osc_uniqserial.metadefs.plan import Action, NotOurs, plan_install
@@ -35,6 +35,7 @@ class Change:
     :ivar now: the stored text; None: the key is not set
     :ivar then: the text to store; None: the key is removed
     :ivar line: the line of the entry that asks for it
+    :ivar note: why the service is expected to refuse it, and what to do first
     """
 
     resource: Resource
@@ -42,6 +43,7 @@ class Change:
     now: str | None
     then: str | None
     line: int
+    note: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,11 +67,13 @@ class Subject:
 
     :ivar stored: its extra specs, properties or metadata; None when they are hidden
     :ivar canonical: keys whose stored text is compared, not its meaning
+    :ivar note: the note of its changes
     """
 
     resource: Resource
     stored: Mapping[str, str] | None
     canonical: frozenset[str] = frozenset()
+    note: str | None = None
 
 
 class Selection:
@@ -121,7 +125,7 @@ class Selection:
         stored = subject.stored or {}
         for key, (text, line) in wanted.items():
             if not _is_so(stored.get(key), text, exactly=key in subject.canonical):
-                yield Change(about, key, stored.get(key), text, line)
+                yield Change(about, key, stored.get(key), text, line, subject.note)
 
     def _candidates(self, about: Resource) -> Sequence[int]:
         """Return the numbers of the entries that may fit a resource, in the order of the file."""
@@ -221,7 +225,11 @@ def subject_of_server(server: ServerFacts) -> Subject:
     value = server.case.server.value
     raw = None if value is None else value.raw
     stored = None if value is None else ({} if raw is None else {IMAGE_KEY: raw})
-    return Subject(Resource("server", server.id, server.name, server.project_id), stored)
+    note = None
+    if first := before_metadata(server.status, server.id):
+        note = f"Nova changes no metadata in status {server.status}: first use {first}"
+    about = Resource("server", server.id, server.name, server.project_id)
+    return Subject(about, stored, note=note)
 
 
 def _subject(each: Request | Aggregate) -> Subject:

@@ -37,20 +37,20 @@ class Selector:
     :ivar id: an ID
     :ivar name: a name, exactly
     :ivar glob: a pattern for names: ``*``, ``?`` and ``[seq]``, with case (:mod:`fnmatch`)
-    :ivar owner: the ID of a project
+    :ivar project: the ID of a project: the owner of an image, or the project of a server
     """
 
     id: str | None = None
     name: str | None = None
     glob: str | None = None
-    owner: str | None = None
+    project: str | None = None
 
-    def fits(self, id_: str, name: str | None, owner: str | None) -> bool:
+    def fits(self, id_: str, name: str | None, project: str | None) -> bool:
         """Whether a resource is selected."""
         return (
             self.id in (None, id_)
             and self.name in (None, name)
-            and self.owner in (None, owner)
+            and self.project in (None, project)
             and (self.glob is None or (name is not None and fnmatch.fnmatchcase(name, self.glob)))
         )
 
@@ -247,4 +247,5 @@ def _desired(plain: dict[str, Any], lines: dict[Path_, int]) -> Desired:
 
 
 def _selector(item: dict[str, str]) -> Selector:
-    return Selector(item.get("id"), item.get("name"), item.get("glob"), item.get("owner"))
+    project = item.get("owner", item.get("project"))
+    return Selector(item.get("id"), item.get("name"), item.get("glob"), project)

@@ -27,7 +27,7 @@ images:
 aggregates:
 - {name: seed-plain-rack, unique_serial: true}
 servers:
-- {owner: OWNER, unique_serial: true}
+- {project: OWNER, unique_serial: true}
 hosts:
 - {name: seed-auto-1, mode: unique}
 - {aggregate: seed-shared-rack, mode: os}

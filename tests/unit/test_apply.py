@@ -32,7 +32,7 @@ from tests.unit.writable_cloud import WritableCloud
 FLAVOR, IMAGE, TRAIT = "hw:unique_serial", "hw_unique_serial", f"trait:{TRAIT_UNIQUE}"
 ONE_FLAVOR = f"flavors: [{{name: {PLAIN}, unique_serial: true}}]"
 TWO_KEYS = f"flavors: [{{name: {PLAIN}, unique_serial: true, hosts: supported}}]"
-ALL_SERVERS = f"servers: [{{owner: {PROJECT_ID}, unique_serial: true}}]"
+ALL_SERVERS = f"servers: [{{project: {PROJECT_ID}, unique_serial: true}}]"
 CAMPAIGN = f"""
 flavors: [{{name: {PLAIN}, unique_serial: true, hosts: supported}}]
 images: [{{id: {image_id(1)}, unique_serial: true, hosts: supported}}]
@@ -180,7 +180,7 @@ def test_metadata_of_servers_of_the_own_project_are_read_back_in_pages(
         json=forbidden,
         headers={"Content-Type": "application/json"},
     )
-    done = run(f"servers: [{{owner: {PROJECT_ID}, unique_serial: unset}}]")
+    done = run(f"servers: [{{project: {PROJECT_ID}, unique_serial: unset}}]")
     assert Counter(row["result"] for row in done.json) == {"done": 100}
     assert Counter(line.partition(" ")[0] for line in on_keys(cloud)) == {"GET": 100, "DELETE": 100}
 

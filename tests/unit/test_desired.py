@@ -62,7 +62,7 @@ aggregates:
     unique_serial: true
 servers:
   - name: db
-    owner: 0471
+    project: 0471
     unique_serial: true
 hosts:
   - aggregate: rack-1
@@ -81,10 +81,10 @@ def test_a_campaign() -> None:
         ),
         images=(
             Entry(3, Selector(glob="Windows*"), Setting.UNIQUE, "supported"),
-            Entry(7, Selector(owner="0471"), Setting.UNSET),
+            Entry(7, Selector(project="0471"), Setting.UNSET),
         ),
         aggregates=(Entry(15, Selector(name="rack-1"), Setting.UNIQUE),),
-        servers=(Entry(18, Selector(name="db", owner="0471"), Setting.UNIQUE),),
+        servers=(Entry(18, Selector(name="db", project="0471"), Setting.UNIQUE),),
         hosts=(
             HostEntry(
                 22,
@@ -134,7 +134,21 @@ def test_a_campaign() -> None:
             " its own: write true, or unset to remove its request",
         ),
         ("servers:\n- id: ''\n  unique_serial: true", "write a text that is not empty"),
-        ("servers:\n- unique_serial: true", "write exactly one of id, name and glob, or owner"),
+        (
+            "servers:\n- name: a\n  unique_serial: true",
+            "line 2: servers, entry 1: tenants choose the names: write project, the ID of one, or"
+            " any_owner: true",
+        ),
+        ("servers:\n- owner: a\n  unique_serial: true", "'owner' is not known: write one of id"),
+        (
+            "flavors:\n- name: a\n  unique_serial: false\n  hosts: aggregate",
+            "line 2: flavors, entry 1: unique_serial: false needs no host that gives a unique",
+        ),
+        (
+            "images:\n- id: a\n  unique_serial: false\n  hosts: supported",
+            "line 2: images, entry 1: unique_serial: false needs no host that gives a unique",
+        ),
+        ("servers:\n- unique_serial: true", "write exactly one of id, name and glob, or project"),
         ("aggregates:\n- id: a", "line 2: aggregates, entry 1: write unique_serial"),
         ("hosts:\n- name: a", "write at least one of mode, driver, server_may_ask and image_may"),
         ("metadefs: absent", "line 1: metadefs: 'absent' is not valid: write installed"),
@@ -159,12 +173,12 @@ NAMES = st.text("ab*?[]!", max_size=5)
 @given(NAMES, NAMES, st.sampled_from([None, "p", "q"]))
 def test_what_a_selector_selects(name: str, pattern: str, owner: str | None) -> None:
     of_owner = owner in (None, "p")
-    assert Selector(name=pattern, owner=owner).fits("1", name, "p") is (
+    assert Selector(name=pattern, project=owner).fits("1", name, "p") is (
         name == pattern and of_owner
     )
     fits = fnmatch.fnmatchcase(name, pattern)
-    assert Selector(glob=pattern, owner=owner).fits("1", name, "p") is (fits and of_owner)
-    assert Selector(id="1", owner=owner).fits("1", name, "p") is of_owner
+    assert Selector(glob=pattern, project=owner).fits("1", name, "p") is (fits and of_owner)
+    assert Selector(id="1", project=owner).fits("1", name, "p") is of_owner
     # A server of a cell that is down has no name.
     assert not Selector(glob="*").fits("1", None, "p")
 
@@ -464,7 +478,7 @@ def test_a_plan() -> None:
     made = Plan(
         parsed(
             "flavors: [{name: gold, unique_serial: true}]\n"
-            "servers: [{owner: p, unique_serial: true}, {id: gone, unique_serial: unset}]\n"
+            "servers: [{project: p, unique_serial: true}, {id: gone, unique_serial: unset}]\n"
             "hosts: [{aggregate: rack-1, mode: unique}, {name: c, mode: os}]\n"
         ),
         cloud,

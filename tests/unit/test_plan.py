@@ -139,6 +139,18 @@ def test_servers_of_a_cell_that_is_down(cloud: Estate, tmp_path: Path) -> None:
     assert row["why"].startswith("The server's cell is down")
 
 
+def test_a_server_whose_status_refuses_metadata(cloud: Estate, tmp_path: Path) -> None:
+    cloud.server(4, flavor=PLAIN, host="b", status="SHELVED")
+    text = f"servers: [{{project: {PROJECT_ID}, unique_serial: true}}]"
+    rows, _said = plan(cloud, tmp_path, text, code=3)
+    notes = {row["name"]: row["details"] for row in rows}
+    assert notes.pop("web-4") == (
+        "Nova changes no metadata in status SHELVED: first use 'openstack server unshelve"
+        f" {server_id(4)}'"
+    )
+    assert set(notes.values()) == {None}
+
+
 def test_changes_are_sorted_and_say_what_is_only_shown(cloud: Estate, tmp_path: Path) -> None:
     text = (
         "servers: [{glob: '*', any_owner: true, unique_serial: true}]\n"
