@@ -21,8 +21,8 @@ from osc_uniqserial.keys import SETTINGS
 from osc_uniqserial.metadefs.model import Namespace
 from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
-from osc_uniqserial.policy import HostInput
-from osc_uniqserial.text import quoted
+from osc_uniqserial.policy import Evidence, HostInput
+from osc_uniqserial.text import counted, quoted
 
 #: The kind of resource whose change a server meets at an operation.
 _CAUSES = {
@@ -63,6 +63,8 @@ class Plan:
         self._effects = Effects(self.changes, hosts)
         self._selection = Selection("server", desired.servers)
         self._reached = {kind: Counter[str | None]() for kind in _CAUSES.values()}
+        #: The servers whose properties are known by their image alone, by its ID.
+        self._known_by = Counter[str | None]()
 
     @property
     def is_wrong(self) -> bool:
@@ -79,6 +81,8 @@ class Plan:
                 else:
                     self.problems.append(found)
             self.changes += requests
+            if server.case.image.used.evidence is Evidence.CURRENT_IMAGE:
+                self._known_by[server.image] += 1
             if effects := self._effects.of(server, requests):
                 causes = {"server": server.id, "host": server.host, "flavor": server.flavor}
                 causes["image"] = server.image
@@ -105,7 +109,19 @@ class Plan:
         """
         self.problems += self._selection.problems(complete=complete, scope=scope)
         self.problems.sort(key=lambda each: each.line)
-        self.changes.sort(key=_order)
+        self.changes = sorted(map(self._noted, self.changes), key=_order)
+
+    def _noted(self, change: Change) -> Change:
+        """Return a change of an image with a note about the servers that it makes unreadable."""
+        number = self._known_by[change.resource.id] if change.resource.type == "image" else 0
+        if not number:
+            return change
+        note = (
+            f"afterwards it is unknown what {counted(number, 'server')} of this image"
+            f" use{'s' if number == 1 else ''}: this Nova does not return it, and Glance has only"
+            " the new properties (nova-uniqserial in nova-api returns it)"
+        )
+        return dataclasses.replace(change, note=note)
 
     def servers(self, change: Change) -> int:
         """Return the number of added servers whose serial number a change may change."""

@@ -25,21 +25,28 @@ from tests.functional.warm import WarmShell
 #: other modules need the plain one.
 SEEDED = (
     ("audit", "nightly", "plan", "reports", "verify"),
-    ("auditor", "faults", "list", "python_api", "warm"),
+    ("auditor", "faults", "list", "python_api", "warm", "campaign"),
 )
+#: Modules that change a seeded cloud: others know what it has.
+LAST = ("campaign",)
+
+
+def _module(nodeid: str) -> str:
+    return Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
 
 
 def _cloud_of(nodeid: str) -> str:
-    module = Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
+    module = _module(nodeid)
     return next((f"seeded-{n}" for n, names in enumerate(SEEDED) if module in names), "cloud")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Check that the tests of each module need one cloud."""
+    """Check that the tests of each module need one cloud; put those that change it last."""
     for item in items:
         needed = {"seeded", "cloud"} & {*getattr(item, "fixturenames", ())}
         if not needed <= {_cloud_of(item.nodeid).partition("-")[0]}:
             raise pytest.UsageError(f"{item.nodeid} needs {needed}: see SEEDED in {__file__}")
+    items.sort(key=lambda item: _module(item.nodeid) in LAST)
 
 
 @pytest.hookimpl(optionalhook=True)
