@@ -185,6 +185,21 @@ def test_metadata_of_servers_of_the_own_project_are_read_back_in_pages(
     assert Counter(line.partition(" ")[0] for line in on_keys(cloud)) == {"GET": 100, "DELETE": 100}
 
 
+def test_a_few_servers_of_a_large_project_do_not_take_its_whole_list(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    cloud.records.clear()
+    for number in range(1, 201):
+        name = "few" if number % 20 == 0 else "other"
+        cloud.server(number, name=name, flavor=PLAIN, host="b", metadata={IMAGE: "true"})
+    done = run("servers: [{glob: few, any_owner: true, unique_serial: unset}]")
+    assert Counter(row["result"] for row in done.json) == {"done": 10}
+    (page,) = [line for line in cloud.fake.reads() if "project_id" in line]
+    assert "limit=40" in page
+    # Two are on that page, the others are looked up before and after their write.
+    assert Counter(line.partition(" ")[0] for line in on_keys(cloud)) == {"GET": 18, "DELETE": 10}
+
+
 def test_hosts_are_told_what_to_do(cloud: WritableCloud, run: Callable[..., Result]) -> None:
     done = run("hosts: [{name: b, mode: unique, server_may_ask: true}]")
     assert done.json == []
