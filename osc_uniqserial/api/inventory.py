@@ -85,6 +85,7 @@ def _image(item: Json) -> Image:
         visibility=str(item.get("visibility", "")),
         updated=str(item.get("updated_at", "")),
         is_snapshot=item.get("image_type") == "snapshot",
+        is_hidden=item.get("os_hidden") is True,
         properties=evidence.image_properties(item),
     )
 

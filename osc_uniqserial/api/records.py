@@ -143,6 +143,27 @@ class OneServer(msgspec.Struct, gc=False):
     server: ServerRecord
 
 
+class FlavorRecord(msgspec.Struct, gc=False):
+    """A flavor with all fields of a request that creates it.
+
+    :ivar swap: in MiB; before microversion 2.75 empty text for none
+    :ivar rxtx_factor: empty text or missing when it is hidden from this user
+    :ivar extra_specs: None when they are hidden from this user
+    """
+
+    id: str
+    name: str
+    ram: int
+    vcpus: int
+    disk: int
+    swap: int | str = 0
+    ephemeral: int = msgspec.field(default=0, name="OS-FLV-EXT-DATA:ephemeral")
+    rxtx_factor: float | str | None = None
+    is_public: bool = msgspec.field(default=True, name="os-flavor-access:is_public")
+    description: str | None = None
+    extra_specs: dict[str, str] | None = None
+
+
 class ImageList(msgspec.Struct, gc=False):
     """A page of the list of images, each with properties of any name.
 
@@ -172,5 +193,5 @@ class ProviderList(msgspec.Struct, gc=False):
 
 # msgspec prepares a type when it is first used. A thread that uses it at that moment reads memory
 # that is not set, and the process crashes: prepare all types before there are threads.
-for _kind in (ServerList, OneServer, ImageList, ProviderList):
+for _kind in (ServerList, OneServer, FlavorRecord, ImageList, ProviderList):
     msgspec.json.Decoder(_kind)

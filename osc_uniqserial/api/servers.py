@@ -52,7 +52,7 @@ class Servers:
 
         Servers of cells that are down come last.
         """
-        with _few_collections():
+        with few_collections():
             yield from self._pages
             # Nova omits the servers of a cell that went down during the run without an error.
             self._down = hosts.hosts_of_down_cells(self._reader.rest)
@@ -67,13 +67,9 @@ class Servers:
     @property
     def unlisted_cells(self) -> bool:
         """Whether Nova may have omitted servers of cells that are down."""
-        listed = not self._pages.unlisted_cells
-        if self._down is None:
-            # The state of cells is hidden from this user; a list without next page is complete.
-            return not listed
         fleet = self._reader.configuration.fleet
         before = fleet.hosts_of_down_cells if isinstance(fleet, Fleet) else fleet.hosts
-        return bool(before or self._down) and not (listed and set(self._down) <= set(before))
+        return may_omit_servers(self._pages.unlisted_cells, before, self._down)
 
     @property
     def volumes_unread(self) -> str | None:
@@ -113,12 +109,7 @@ class CloudReader:
 
     def sees_all_projects(self) -> bool:
         """Whether Nova lets this user list the servers of all projects; True when unknown."""
-        query = {"all_tenants": "true", "limit": "1"}
-        try:
-            self.rest.get("compute", "/servers/detail", query, self._microversion)
-        except Unreadable as error:
-            return error.status != 403
-        return True
+        return sees_all_projects(self.rest, self._microversion)
 
     def servers(
         self,
@@ -159,8 +150,31 @@ class CloudReader:
         return [facts(record) for record in items]
 
 
+def sees_all_projects(rest: Rest, microversion: str) -> bool:
+    """Whether Nova lets this user list the servers of all projects; True when unknown."""
+    query = {"all_tenants": "true", "limit": "1"}
+    try:
+        rest.get("compute", "/servers/detail", query, microversion)
+    except Unreadable as error:
+        return error.status != 403
+    return True
+
+
+def may_omit_servers(is_long: bool, before: Sequence[str], after: Sequence[str] | None) -> bool:
+    """Whether Nova may have omitted servers of cells that are down.
+
+    :param is_long: the list with these servers has another page (:class:`ServerPages`)
+    :param before: the hosts of cells that were down before the servers were read
+    :param after: those of cells that are down since; None when they are hidden from this user
+    """
+    if after is None:
+        # A list without next page is complete.
+        return is_long
+    return bool(before or after) and (is_long or not set(after) <= set(before))
+
+
 @contextlib.contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """Collect garbage less often while pages are parsed.
 
     They hold many objects and no reference cycles, and each collection scans them all.

@@ -234,6 +234,7 @@ class Image(Request):
 
     :ivar visibility: public, private, shared or community
     :ivar updated: ISO 8601 in UTC
+    :ivar is_hidden: left out of Glance's list, unless hidden images are asked for
     """
 
     kind = "image"
@@ -241,6 +242,7 @@ class Image(Request):
     visibility: str = ""
     updated: str = ""
     is_snapshot: bool = False
+    is_hidden: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

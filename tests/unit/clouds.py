@@ -159,7 +159,14 @@ class Estate(StatusCloud):
 
     def flavor(self, name: str, specs: Mapping[str, str] | None = None) -> None:
         """Add a flavor, or change it."""
-        self.flavors[name] = {"id": f"id-{name}", "name": name, "extra_specs": {**(specs or {})}}
+        self.flavors[name] = {
+            "id": f"id-{name}",
+            "name": name,
+            "ram": 512,
+            "vcpus": 1,
+            "disk": 1,
+            "extra_specs": {**(specs or {})},
+        }
 
     def image(self, number: int, updated: str = BEFORE, **properties: str) -> None:
         """Add an image, or change it."""
