@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions of the Python API: audit, verify, explain and plan. Commands call them too."""
+"""The functions of the Python API, and those that only commands call: plan and export."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import abc
 import dataclasses
 import datetime
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from osc_uniqserial import checks, metadefs
 from osc_uniqserial.api import background
+from osc_uniqserial.api.definitions import RequestReader, read_flavor_definitions
+from osc_uniqserial.api.hosts import read_aggregates
+from osc_uniqserial.api.inventory import read_images
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, or_unchecked
 from osc_uniqserial.api.server import find_server, read_server
 from osc_uniqserial.api.servers import CloudReader
@@ -21,17 +24,21 @@ from osc_uniqserial.checks.engine import Audit, guest_findings
 from osc_uniqserial.checks.live import Readings, Verification
 from osc_uniqserial.checks.unread import ServersRead
 from osc_uniqserial.desired.document import Desired
+from osc_uniqserial.desired.export.settings import CloudSettings, settings
 from osc_uniqserial.desired.plan import Plan, Reached
 from osc_uniqserial.effective.counts import ServerCounts
 from osc_uniqserial.effective.explanation import Explanation, Explanations
 from osc_uniqserial.guests.options import CannotOpen, GuestSources
 from osc_uniqserial.metadefs.catalog import Catalog
-from osc_uniqserial.model.cloud import Fleet, GivenModes, ServerFacts
+from osc_uniqserial.model.cloud import Fleet, GivenModes, ServerFacts, Unchecked
+from osc_uniqserial.model.definition import ServerRequest
 from osc_uniqserial.model.finding import Covered, Finding
 from osc_uniqserial.policy import HostMode
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
+
+_Item = TypeVar("_Item")
 
 #: Concurrent requests to Nova.
 WORKERS = 4
@@ -51,7 +58,7 @@ class Scope:
     project_id: str | None = None
     all_projects: bool | None = None
 
-    def filters(self, reader: CloudReader) -> tuple[dict[str, str], str]:
+    def filters(self, reader: CloudReader | RequestReader) -> tuple[dict[str, str], str]:
         """Return the filters for Nova's list of servers, and their description.
 
         :returns: the description is empty when the list has the servers of all projects
@@ -373,3 +380,62 @@ def plan(
     if line and stored:
         run.plan.add_metadefs(line, ours, stored.result())
     return run
+
+
+def export(
+    connection: Connection,
+    kinds: Set[str],
+    *,
+    scope: Scope | None = None,
+    workers: int = WORKERS,
+    progress: Progress | None = None,
+) -> CloudSettings:
+    """Read the settings of today; no request is sent for a single resource.
+
+    :param kinds: what is read: ``flavor``, ``image``, ``aggregate``, ``server``
+    :param scope: which servers; None: those of all projects where policy allows it
+    :param workers: the most concurrent requests for servers
+    :param progress: called with the number of servers that were read so far
+    :raises CloudError: when Nova is too old or does not answer
+    """
+    rest = Rest(connection)
+    reader = RequestReader(rest)
+    flavors = _Part("flavor", kinds, read_flavor_definitions, rest)
+    images = _Part("image", kinds, lambda rest: read_images(rest).values(), rest)
+    aggregates = _Part("aggregate", kinds, read_aggregates, rest)
+    servers: Sequence[ServerRequest] = ()
+    unread: Sequence[str] = ()
+    described = ""
+    if "server" in kinds:
+        filters, described = (scope or Scope()).filters(reader)
+        servers, unread = reader.read(filters, workers, progress)
+    parts = (flavors, images, aggregates)
+    return settings(
+        flavors.items(),
+        images.items(),
+        aggregates.items(),
+        servers,
+        [*(reason for part in parts for reason in part.unread()), *unread],
+        described,
+    )
+
+
+class _Part(Generic[_Item]):
+    """Resources of one kind, read meanwhile; none when the kind is not wanted."""
+
+    def __init__(
+        self, kind: str, kinds: Set[str], read: Callable[[Rest], Iterable[_Item]], rest: Rest
+    ) -> None:
+        self._kind = kind
+        self._reading = background.start(or_unchecked, read, rest) if kind in kinds else None
+
+    def items(self) -> Iterable[_Item]:
+        """Return the resources; none when they could not be read."""
+        found = self._reading.result() if self._reading else ()
+        return () if isinstance(found, Unchecked) else found
+
+    def unread(self) -> Iterator[str]:
+        """Yield why they could not be read."""
+        found = self._reading.result() if self._reading else ()
+        if isinstance(found, Unchecked):
+            yield f"the {self._kind}s could not be read: {found.reason}"

@@ -31,6 +31,7 @@ COMMANDS = (
     "unique serial plan",
     "unique serial verify",
     "unique serial status",
+    "unique serial export",
     "unique serial metadef install",
     "unique serial metadef check",
     "unique serial metadef remove",

@@ -178,8 +178,8 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-class _Command(command.Command):
-    """A command that reads a cloud."""
+class Command(command.Command):
+    """A command that reads a cloud; ``take_action`` may return an exit code."""
 
     # cliff gives the name of the command to a parameter of this name only.
     def __init__(self, app: Any, app_args: Any, cmd_name: str | None = None) -> None:
@@ -203,7 +203,7 @@ class _Command(command.Command):
             raise error(str(failure)) from failure
 
 
-class ShowOne(_Command, command.ShowOne):
+class ShowOne(Command, command.ShowOne):
     """One resource; ``take_action`` returns plain Python values."""
 
     def produce_output(
@@ -219,7 +219,7 @@ class ShowOne(_Command, command.ShowOne):
         return super().produce_output(parsed_args, column_names, cells)
 
 
-class Lister(_Command, command.Lister):
+class Lister(Command, command.Lister):
     """Many resources; ``take_action`` returns rows of plain Python values.
 
     :ivar exit_code: exit code after the rows were printed
