@@ -39,12 +39,14 @@ def _run(*command: str | Path, **environment: str) -> str:
 def _environment(name: str) -> Path:
     """Return the folder of an environment with what a file here lists."""
     folder = ROOT / ".tox" / "tools" / name
-    wanted = (Path(__file__).parent / "tools" / f"{name}.txt").read_text()
+    listed = Path(__file__).parent / "tools" / f"{name}.txt"
+    wanted = listed.read_text()
     made = folder / "made"
     if not made.exists() or made.read_text() != wanted:
         venv.create(folder, clear=True, with_pip=True)
         pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
-        _run(*pip, "install", "-r", Path(__file__).parent / "tools" / f"{name}.txt")
+        # Few of the modules are imported: compiling all takes longer.
+        _run(*pip, "install", "--no-compile", "-r", listed)
         if name == "ansible":
             _run(*pip, "download", "--no-deps", "--dest", folder, ANSIBLE)
             (wheel,) = folder.glob("ansible-*.whl")
