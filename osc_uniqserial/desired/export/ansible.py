@@ -59,7 +59,7 @@ def _lines(settings: CloudSettings, report: Report) -> Iterator[str]:
     )
     tasks = [
         *(_task(each.resource, "compute_flavor", _flavor(each)) for each in settings.flavors),
-        *(_task(each.resource, "host_aggregate", _aggregate(each)) for each in settings.aggregates),
+        *_aggregates(settings.aggregates, report),
         *_images(settings.images, report),
         *(
             _task(each.resource, "server_metadata", _server(each))
@@ -83,6 +83,16 @@ def _flavor(each: FlavorDefinition) -> _Arguments:
     arguments["is_public"] = each.is_public
     arguments["extra_specs"] = each.stored
     return arguments
+
+
+def _aggregates(aggregates: Sequence[Aggregate], report: Report) -> Iterator[Iterable[str]]:
+    """Yield the tasks for aggregates, which the module finds by an ID first, then by a name."""
+    for each in aggregates:
+        if each.name.isdecimal() and each.name != each.id:
+            about = named(each.resource)
+            report(f"{about}: openstack.cloud.host_aggregate takes this name for an ID")
+        else:
+            yield _task(each.resource, "host_aggregate", _aggregate(each))
 
 
 def _aggregate(each: Aggregate) -> _Arguments:
