@@ -67,6 +67,9 @@ def safe_cell(value: Any, formatter: str) -> Any:
     """
     if formatter in ("json", "yaml"):
         return value
+    # Nearly all cells of long lists.
+    if type(value) is str and value[:1] in _PLAIN and value.isprintable() and formatter != "shell":
+        return value
     if isinstance(value, int) and (formatter == "csv" or not isinstance(value, bool)):
         # Numbers stay sortable.
         return value
@@ -89,9 +92,6 @@ def _is_formula(text: str) -> bool:
     Spreadsheets skip blanks and control characters, and take fullwidth, small and raised signs
     for the plain ones.
     """
-    # Nearly all cells.
-    if text[:1] in _PLAIN:
-        return False
     for char in text:
         if char in _FORMULA or unicodedata.normalize("NFKC", char)[0] in _FORMULA:
             return True

@@ -14,7 +14,6 @@ from osc_uniqserial.commands.output import word
 if TYPE_CHECKING:
     from osc_uniqserial.desired.changes import Change
     from osc_uniqserial.desired.effects import Effect
-    from osc_uniqserial.model.cloud import ServerFacts
     from osc_uniqserial.pipelines import PlanRun
     from osc_uniqserial.reports.files import Target
     from osc_uniqserial.reports.plan import Servers
@@ -49,19 +48,12 @@ COLUMNS: dict[str, Callable[[Change, int], Any]] = {
     "details": lambda change, _servers: change.note,
 }
 
-#: The same for the servers of ``--servers``; the last parameter is the reason.
-SERVER_COLUMNS: dict[str, Callable[[ServerFacts, Effect, str], Any]] = {
-    "id": lambda server, _effect, _why: server.id,
-    "name": lambda server, _effect, _why: server.name,
-    "project_id": lambda server, _effect, _why: server.project_id,
-    "host": lambda server, _effect, _why: server.host,
-    "now": lambda _server, effect, _why: word(effect.now.source),
-    "then": lambda _server, effect, _why: word(effect.then.source),
-    "when": lambda _server, effect, _why: word(effect.when),
-    "result": lambda _server, effect, _why: UNKNOWN if effect.is_unknown else CHANGE,
-    "decided_by": lambda _server, effect, _why: word(effect.then.decided_by),
-    "why": lambda _server, _effect, why: why,
-}
+#: The keys of the columns of ``--servers``: first those of the server, then those of the effect,
+#: which servers in the same situation share.
+SERVER_COLUMNS = (
+    *("id", "name", "project_id", "host"),
+    *("now", "then", "when", "result", "decided_by", "why"),
+)
 
 
 class PlanUniqueSerials(output.Lister):
@@ -100,7 +92,7 @@ class PlanUniqueSerials(output.Lister):
         )
         run = planning.start(self.app.client_manager, parsed_args, desired, progress)
         if parsed_args.servers:
-            return tuple(SERVER_COLUMNS), self._servers(parsed_args, run, progress, page)
+            return SERVER_COLUMNS, self._servers(parsed_args, run, progress, page)
         try:
             for _rows in run if page is None else _rows_of(run, page):
                 pass
@@ -194,19 +186,28 @@ class _Page:
 
 def _rows_of(run: PlanRun, page: _Page | None) -> Iterator[list[list[Any]]]:
     """Yield the rows of each server, and add them to the report."""
-    from osc_uniqserial.desired.effects import Reasons
+    from osc_uniqserial.desired.effects import Described
 
-    reasons = Reasons()
-    columns = SERVER_COLUMNS.values()
+    described = Described(_cells)
     for reached in run:
         server = reached.server
-        rows = [
-            [get(server, effect, reasons.of(server, effect)) for get in columns]
-            for effect in reached.effects
-        ]
+        about = [server.id, server.name, server.project_id, server.host]
+        rows = [[*about, *described.of(server, effect)] for effect in reached.effects]
         if page is not None:
             page.servers.add([dict(zip(SERVER_COLUMNS, row, strict=True)) for row in rows])
         yield rows
+
+
+def _cells(effect: Effect, why: str) -> Sequence[Any]:
+    """Return the cells of an effect."""
+    return (
+        word(effect.now.source),
+        word(effect.then.source),
+        word(effect.when),
+        UNKNOWN if effect.is_unknown else CHANGE,
+        word(effect.then.decided_by),
+        why,
+    )
 
 
 def _not_planned(run: PlanRun) -> Iterator[dict[str, Any]]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from osc_uniqserial import policy
 from osc_uniqserial.desired.changes import Change
@@ -31,11 +31,12 @@ from osc_uniqserial.policy import (
     parse,
 )
 
+Description = TypeVar("Description")
 _Input = TypeVar("_Input")
 
 #: What a setting that could not be read may be.
 _VALUES = (parse("true"), parse("false"), policy.UNSET)
-#: The most situations of servers whose effects, and whose reasons, are kept.
+#: The most situations of servers whose effects, and whose descriptions, are kept.
 _KEPT = 5_000
 
 
@@ -48,9 +49,9 @@ class When(enum.Enum):
     REBUILD = "rebuild"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(eq=False, frozen=True, slots=True)
 class Effect:
-    """A change of the serial number of a server.
+    """A change of the serial number of servers in the same situation; two are never equal.
 
     :ivar when: None: unknown, because Nova does not return what the server uses
     :ivar before: the inputs before
@@ -99,12 +100,21 @@ class Effects:
             # A minimal record has no flavor, image and host.
             now = case.resolve()
             return (Effect(None, case, case, now, now),)
-        asks = next((parse(each.then) for each in requests if each.key == IMAGE_KEY), None)
+        asks = None
+        for each in requests:
+            asks = parse(each.then)
         host = self._hosts.get(server.host) if server.host else None
         flavor, image = self._flavors.get(server.flavor), self._images.get(server.image)
-        if (asks, host, flavor, image) == (None, None, None, None):
+        if asks is None and host is None and flavor is None and image is None:
             return ()
-        key = (case, asks, server.host if host else None, flavor, image)
+        # Texts are compared faster than values; no text that is written is empty.
+        key = (
+            case,
+            server.host if host else None,
+            "" if asks is None else asks.raw,
+            "" if flavor is None else flavor.raw,
+            "" if image is None else image.raw,
+        )
         made = self._made.get(key)
         if made is None:
             if len(self._made) >= _KEPT:
@@ -210,32 +220,32 @@ def _pairs(
     ]
 
 
-class Reasons:
-    """Explains effects; servers in the same situation share the work."""
+class Described(Generic[Description]):
+    """Describes effects; servers in the same situation share the work."""
 
-    def __init__(self) -> None:
-        self._made: dict[object, str] = {}
+    def __init__(self, describe: Callable[[Effect, str], Description]) -> None:
+        """Take what makes a description of an effect and its reason, which is a sentence."""
+        self._describe = describe
+        self._made: dict[object, Description] = {}
 
-    def of(self, server: ServerFacts, effect: Effect) -> str:
-        """Return a sentence: why the server has the serial number of afterwards.
-
-        Where that of now or of afterwards is unknown: why that is unknown.
-        """
+    def of(self, server: ServerFacts, effect: Effect) -> Description:
+        """Return the description of an effect on a server."""
         # The sentences name the host, or the status without a host.
-        key = (effect.before, effect.after, server.host or (server.status,))
+        key = (effect, server.host or (server.status,))
         made = self._made.get(key)
         if made is None:
             if len(self._made) >= _KEPT:
                 self._made.clear()
-            made = self._made[key] = self._make(server, effect)
+            made = self._made[key] = self._describe(effect, _reason(server, effect))
         return made
 
-    @staticmethod
-    def _make(server: ServerFacts, effect: Effect) -> str:
-        case, effective = effect.after, effect.then
-        if effective.source is not SerialSource.UNKNOWN and effect.is_unknown:
-            case, effective = effect.before, effect.now
-        return explanation.decision(dataclasses.replace(server, case=case), effective)
+
+def _reason(server: ServerFacts, effect: Effect) -> str:
+    """Return why a server has the serial number of afterwards, or why it is unknown."""
+    case, effective = effect.after, effect.then
+    if effective.source is not SerialSource.UNKNOWN and effect.is_unknown:
+        case, effective = effect.before, effect.now
+    return explanation.decision(dataclasses.replace(server, case=case), effective)
 
 
 def planned(host: Host, entry: HostEntry) -> HostInput:

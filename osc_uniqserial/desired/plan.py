@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -24,13 +25,15 @@ from osc_uniqserial.model.finding import Resource
 from osc_uniqserial.policy import Evidence, HostInput
 from osc_uniqserial.text import counted, quoted
 
-#: The kind of resource whose change a server meets at an operation.
+#: The kind of resource whose change a server meets at an operation, and the server's attribute
+#: that identifies it: flavors and hosts by name.
 _CAUSES = {
-    When.HARD_REBOOT: "server",
-    When.NOVA_COMPUTE: "host",
-    When.RESIZE: "flavor",
-    When.REBUILD: "image",
+    When.HARD_REBOOT: ("server", "id"),
+    When.NOVA_COMPUTE: ("host", "host"),
+    When.RESIZE: ("flavor", "flavor"),
+    When.REBUILD: ("image", "image"),
 }
+_OPERATIONS = {kind: when for when, (kind, _name) in _CAUSES.items()}
 _HOST_KEYS = ("mode", "driver", "server_may_ask", "image_may_show_host")
 
 
@@ -62,9 +65,14 @@ class Plan:
         hosts = self._of_hosts(desired.hosts, configuration.fleet)
         self._effects = Effects(self.changes, hosts)
         self._selection = Selection("server", desired.servers)
-        self._reached = {kind: Counter[str | None]() for kind in _CAUSES.values()}
+        self._selects_servers = bool(desired.servers)
+        self._reached = {
+            when: (Counter[str | None](), operator.attrgetter(name))
+            for when, (_kind, name) in _CAUSES.items()
+        }
         #: The servers whose properties are known by their image alone, by its ID.
         self._known_by = Counter[str | None]()
+        self._changes_images = any(each.resource.type == "image" for each in self.changes)
 
     @property
     def is_wrong(self) -> bool:
@@ -74,21 +82,14 @@ class Plan:
     def add(self, servers: Iterable[ServerFacts]) -> Iterator[Reached]:
         """Yield the servers whose serial number changes, or may change."""
         for server in servers:
-            requests: list[Change] = []
-            for found in self._selection.changes(subject_of_server(server)):
-                if isinstance(found, Change):
-                    requests.append(found)
-                else:
-                    self.problems.append(found)
-            self.changes += requests
-            if server.case.image.used.evidence is Evidence.CURRENT_IMAGE:
+            requests = self._requests(server) if self._selects_servers else ()
+            if self._changes_images and server.case.image.used.evidence is Evidence.CURRENT_IMAGE:
                 self._known_by[server.image] += 1
             if effects := self._effects.of(server, requests):
-                causes = {"server": server.id, "host": server.host, "flavor": server.flavor}
-                causes["image"] = server.image
-                kinds = {_CAUSES[each.when] for each in effects if each.when}
-                for kind in kinds:
-                    self._reached[kind][causes[kind]] += 1
+                for effect in effects:
+                    if effect.when is not None:
+                        count, cause = self._reached[effect.when]
+                        count[cause(server)] += 1
                 yield Reached(server, effects)
 
     def add_metadefs(
@@ -100,6 +101,17 @@ class Plan:
                 self.changes.append(found)
             else:
                 self.problems.append(found)
+
+    def _requests(self, server: ServerFacts) -> Sequence[Change]:
+        """Return the changes of a server's own metadata, and add them."""
+        requests = []
+        for found in self._selection.changes(subject_of_server(server)):
+            if isinstance(found, Change):
+                requests.append(found)
+            else:
+                self.problems.append(found)
+        self.changes += requests
+        return requests
 
     def end(self, *, complete: bool, scope: str = "") -> None:
         """Find the entries that selected no server, and sort changes and problems.
@@ -127,12 +139,12 @@ class Plan:
         """Return the number of added servers whose serial number a change may change."""
         about = change.resource
         # The other keys of flavors and images restrict scheduling only.
-        if about.type not in self._reached or (
+        if about.type not in _OPERATIONS or (
             about.type != "host" and change.key not in SETTINGS[about.type]
         ):
             return 0
-        by_name = about.type in ("flavor", "host")
-        return self._reached[about.type][about.name if by_name else about.id]
+        count, _cause = self._reached[_OPERATIONS[about.type]]
+        return count[about.name if about.type in ("flavor", "host") else about.id]
 
     def _of_hosts(
         self, entries: Sequence[HostEntry], fleet: Fleet | Unchecked

@@ -344,4 +344,4 @@ def test_the_page_has_every_field_of_the_file_and_every_column() -> None:
     }
     _head, *tables = page.partition("Rows and columns\n")[2].split("============== ===")
     for columns, told in ((COLUMNS, tables[0]), (SERVER_COLUMNS, tables[2])):
-        assert columns.keys() <= {*re.findall(r"``(\w+)``", told)}
+        assert {*columns} <= {*re.findall(r"``(\w+)``", told)}
