@@ -49,7 +49,7 @@ def run(cloud: SeededCloud, code: int, *words: str) -> Any:
 
 def by_id(cloud: SeededCloud) -> dict[str, Json]:
     """The servers as ``list`` returns them."""
-    return {row["id"]: row for row in run(cloud, 0, "list", "--all-projects")}
+    return {row["id"]: row for row in run(cloud, 0, "list", "--all-projects", "--long")}
 
 
 def repairable(cloud: SeededCloud) -> set[tuple[str, str]]:
