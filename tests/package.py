@@ -29,6 +29,7 @@ COMMANDS = (
     "unique serial host list",
     "unique serial audit",
     "unique serial plan",
+    "unique serial apply",
     "unique serial verify",
     "unique serial status",
     "unique serial export",

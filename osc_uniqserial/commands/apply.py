@@ -223,7 +223,11 @@ class ApplyUniqueSerials(output.Lister):
         elif numbers[Result.NOT_READ_BACK] or plan.not_known:
             self.exit_code = output.UNCHECKED
         if outcomes:
-            text = ", ".join(f"{each.value} {numbers[each]:,}" for each in Result if numbers[each])
+            text = ", ".join(
+                f"{each.value.replace('-', ' ')} {numbers[each]:,}"
+                for each in Result
+                if numbers[each]
+            )
             output.print_to_stderr(
                 f"{text[:1].upper()}{text[1:]} of {counted(len(outcomes), 'change')}"
             )

@@ -21,12 +21,12 @@ class Result(enum.Enum):
 
     DONE = "done"
     UNCHANGED = "unchanged"
-    NOT_READ_BACK = "not read back"
+    NOT_READ_BACK = "not-read-back"
     CONFLICT = "conflict"
     MISSING = "missing"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    NOT_TRIED = "not tried"
+    NOT_TRIED = "not-tried"
 
 
 #: The results of changes that are as planned, as far as known.

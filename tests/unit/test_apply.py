@@ -381,7 +381,7 @@ def test_a_value_that_changed_after_planning(
     assert cloud.flavors[PLAIN]["extra_specs"][FLAVOR] == now
     if code:
         # No trait is required without the setting that is its reason.
-        assert (second["result"], second["reason"]) == ("not tried", f"{FLAVOR} is not as planned")
+        assert (second["result"], second["reason"]) == ("not-tried", f"{FLAVOR} is not as planned")
         assert first["reason"] == (
             "'false' is stored, not nothing: somebody changed it after planning: plan again"
         )
@@ -396,7 +396,7 @@ def test_a_flavor_that_was_deleted(
 
     cloud.before[pattern] = delete
     done = run(f"{TWO_KEYS}\n{ALL_SERVERS}", code=1)
-    assert [row["result"] for row in done.json] == ["missing", "not tried", "done", "done"]
+    assert [row["result"] for row in done.json] == ["missing", "not-tried", "done", "done"]
     assert done.json[0]["reason"] == "the flavor does not exist any more"
     assert done.err.endswith("Done 2, missing 1, not tried 1 of 4 changes\n")
 
@@ -425,7 +425,7 @@ def test_a_key_that_somebody_else_removed(cloud: WritableCloud, run: Callable[..
         ),
         (
             lambda cloud: cloud.before.update({LOOK: lambda: 403}),
-            "not read back",
+            "not-read-back",
             4,
             "accepted, but it could not be read back: ",
         ),
@@ -482,7 +482,7 @@ def test_nothing_new_is_begun_after_many_failures(
 
     fail()
     done = run(ALL_SERVERS, "--max-failures", "3", "--max-workers", "1", code=1)
-    assert Counter(row["result"] for row in done.json) == {"failed": 3, "not tried": 19}
+    assert Counter(row["result"] for row in done.json) == {"failed": 3, "not-tried": 19}
     assert done.err.endswith("Failed 3, not tried 19 of 22 changes\n")
     assert "3 changes before were not carried out (--max-failures)" in done.json[-1]["reason"]
 
@@ -505,7 +505,7 @@ def test_interruption_ends_after_the_requests_in_flight(
     cloud.before["POST .*/metadata"] = interrupt
     cloud.records[2]["metadata"] = {}
     done = run(ALL_SERVERS, "--max-workers", "1", code=1)
-    assert [row["result"] for row in done.json] == ["done", "not tried", "not tried"]
+    assert [row["result"] for row in done.json] == ["done", "not-tried", "not-tried"]
     assert done.json[-1]["reason"] == "interrupted"
     assert "Interrupted: waiting for the requests in flight" in done.err
     assert signal.getsignal(number) is before
@@ -581,7 +581,7 @@ def test_a_disk_that_is_full(
     cloud.before["GET .*/metadata"] = lambda: small_files(2000)
     done = run(ALL_SERVERS, "--journal", str(path), code=1)
     numbers = Counter(row["result"] for row in done.json)
-    assert numbers.keys() == {"done", "not tried"}
+    assert numbers.keys() == {"done", "not-tried"}
     assert sum(numbers.values()) == 22
     assert "the journal cannot be written: File too large" in done.json[-1]["reason"]
     written = sum(bool(each["metadata"].get(IMAGE)) for each in cloud.records)
