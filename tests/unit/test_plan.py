@@ -139,6 +139,18 @@ def test_servers_of_a_cell_that_is_down(cloud: Estate, tmp_path: Path) -> None:
     assert row["why"].startswith("The server's cell is down")
 
 
+def test_no_flavor_takes_a_request_of_its_own(cloud: Estate, tmp_path: Path) -> None:
+    text = "flavors: [{glob: 'many-*', unique_serial: true, hosts: supported}]"
+    plan(cloud, tmp_path, text, code=4)
+    few = len(cloud.fake.http.request_history)
+    for number in range(300):
+        cloud.flavor(f"many-{number}")
+    cloud.fake.http.reset_mock()
+    rows, _said = plan(cloud, tmp_path, text, code=3)
+    assert len(rows) == 600
+    assert len(cloud.fake.http.request_history) <= few
+
+
 def test_a_server_whose_status_refuses_metadata(cloud: Estate, tmp_path: Path) -> None:
     cloud.server(4, flavor=PLAIN, host="b", status="SHELVED")
     text = f"servers: [{{project: {PROJECT_ID}, unique_serial: true}}]"
