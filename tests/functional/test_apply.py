@@ -88,7 +88,7 @@ def test_a_campaign_and_its_undo(
     journal = tmp_path / "journal"
     rows, said = apply(cloud, desired, "--journal", journal)
     assert [row["result"] for row in rows] == ["done"] * 8
-    assert "8 changes (flavor: 4, image: 1, aggregate: 2, server: 1)" in said
+    assert "8 changes (aggregate: 2, flavor: 4, image: 1, server: 1)" in said
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     specs, no_specs, record, rack_metadata, metadata = stored()
     assert specs == {"hw:cpu_policy": "shared", FLAVOR: "true", TRAIT: "required"}

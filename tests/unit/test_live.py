@@ -356,7 +356,9 @@ def test_no_ssh_is_left(connections: dict[str, Any], script: str, stopped: bool)
 
 
 INTERRUPTED = """
-import subprocess, sys, types
+import signal, subprocess, sys, types
+# What starts the tests may ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 module = types.ModuleType("libvirt")
 module.registerErrorHandler = lambda *_args: None
 module.openReadOnly = lambda _uri: subprocess.run(["sh", "-c", "sleep {0}; true"])

@@ -50,10 +50,12 @@ def _hosts(each: FlavorDefinition | Image, report: Report) -> str | None:
     if not used:
         return "any"
     (way, *more) = used
-    if not more and stored[way] == ways[way].value:
+    if not more and stored[way] == ways[way].value and each.value.setting is not Setting.HOST:
         return way
     texts = ", ".join(f"{ways[way].key}={stored[way]!r}" for way in used)
-    report(f"{named(each.resource)}: {texts} cannot be written as an entry, and is left as it is")
+    asked = " beside a false" if each.value.setting is Setting.HOST else ""
+    text = f"{texts}{asked} cannot be written as an entry, and is left as it is"
+    report(f"{named(each.resource)}: {text}")
     return None
 
 
