@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -249,17 +250,21 @@ class Rest:
             return WriteFailed(reason, status, sent and (status is None or status >= 500))
 
         with self._failures(service, "gave no answer", failed):
-            response = self._proxy(service).request(
-                path,
-                method,
-                json=body,
-                headers={"Content-Type": media_type} if body is not None else None,
-                microversion=microversion,
-                raise_exc=False,
-                connect_retries=0,
-                status_code_retries=_RETRIES,
-                retriable_status_codes=[_TOO_MANY],
-            )
+            for attempt in range(_RETRIES + 1):
+                response = self._proxy(service).request(
+                    path,
+                    method,
+                    json=body,
+                    headers={"Content-Type": media_type} if body is not None else None,
+                    microversion=microversion,
+                    raise_exc=False,
+                    connect_retries=0,
+                    status_code_retries=0,
+                )
+                if response.status_code != _TOO_MANY or attempt == _RETRIES:
+                    break
+                # keystoneauth respects this header from 5.16 on only. transport caps it.
+                time.sleep(int(response.headers.get("Retry-After", 1)))
             if response.status_code >= 400:
                 raise ErrorAnswer(response)
             # The request is carried out, whatever the body is.
