@@ -15,9 +15,11 @@ from typing import Any
 from devcloud.layout import Layout
 
 THREADS = {"nova": 12, "placement": 6, "keystone": 6}
-#: Seconds after which an idle connection is closed: a client that sends a request at that moment
-#: gets a reset. The scheduler takes that for a Placement without hosts.
-IDLE = 24 * 3600
+#: Seconds after which an idle connection is closed, where it is not the default of waitress, 120. A
+#: client that sends a request at that moment gets a reset: the scheduler takes that for a Placement
+#: without hosts. Horizon leaves connections open, which count against waitress's limit of 100, but
+#: none to Placement.
+IDLE = {"placement": 24 * 3600}
 
 
 def keystone(layout: Layout) -> Any:
@@ -89,7 +91,7 @@ def main(service: str, root: str, fd: str) -> None:
         threads=THREADS.get(service, 4),
         # Images come in through here.
         max_request_body_size=1 << 40,
-        channel_timeout=IDLE,
+        channel_timeout=IDLE.get(service, 120),
         ident=service,
     )
 
