@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from osc_uniqserial.desired.journal import Identity, Journal, Record
     from osc_uniqserial.desired.outcome import Outcome
 
-#: The most changes of an undo that are listed before the question.
+#: The most lines of a kind before the question.
 _SHOWN = 20
 #: Failed changes after which nothing new is begun.
 _MAX_FAILURES = 10
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DRIVERS = {
     "true": "compute_driver = uniqserial.UniqueSerialLibvirtDriver (install nova-uniqserial first)",
     "false": "compute_driver = libvirt.LibvirtDriver",
@@ -55,13 +55,13 @@ class _Plan:
 
     :ivar metadefs: changes of the metadata definitions
     :ivar kept: changes of an undo that are not tried
-    :ivar not_known: what could not be planned, each with its line
+    :ivar not_planned: what could not be planned
     """
 
     changes: Sequence[Change]
     metadefs: Sequence[Change] = ()
     kept: Sequence[Outcome] = ()
-    not_known: Sequence[tuple[int | None, str]] = ()
+    not_planned: Sequence[planning.NotPlanned] = ()
 
 
 class ApplyUniqueSerials(output.Lister):
@@ -120,6 +120,7 @@ class ApplyUniqueSerials(output.Lister):
                 "standard input is not a terminal, so that nobody can be asked: give --yes to"
                 f" write without a question. {planning.NOTHING}"
             )
+        planning.check_columns(COLUMNS, parsed_args)
         if parsed_args.journal and os.path.lexists(parsed_args.journal):
             raise output.error(
                 f"--journal: {parsed_args.journal} exists: give the name of a new file."
@@ -133,13 +134,15 @@ class ApplyUniqueSerials(output.Lister):
             plan = self._plan(parsed_args)
         outcomes = [*plan.kept]
         if plan.changes or plan.metadefs:
+            for line in _before_asking(plan, has_journal=bool(parsed_args.journal)):
+                output.print_to_stderr(line)
             _ask(parsed_args)
             with _journal(parsed_args.journal, rest.identity) as journal:
                 outcomes += self._carry_out(parsed_args, plan, settings, journal)
         self._end(outcomes, plan)
         columns = planning.shown(COLUMNS, parsed_args)
         rows = [[get(outcome) for get in columns.values()] for outcome in outcomes]
-        rows += [planning.unknown(columns, *each, "reason") for each in plan.not_known]
+        rows += [planning.row(columns, each, "reason") for each in plan.not_planned]
         return tuple(columns), rows
 
     def _plan(self, parsed_args: argparse.Namespace) -> _Plan:
@@ -170,10 +173,10 @@ class ApplyUniqueSerials(output.Lister):
             output.print_to_stderr(f"{counted(total, 'change')} ({kinds}){scope}")
             output.print_to_stderr(_affected(effects, unknown))
         else:
-            output.print_to_stderr(f"Nothing to do{scope}")
+            output.print_to_stderr(f"Nothing to write{scope}")
         metadefs = by_kind.pop("metadef", [])
         changes = [each for several in by_kind.values() for each in several]
-        return _Plan(changes, metadefs, not_known=[*planning.not_known(run)])
+        return _Plan(changes, metadefs, not_planned=[*planning.not_planned(run)])
 
     def _carry_out(
         self,
@@ -204,13 +207,6 @@ class ApplyUniqueSerials(output.Lister):
                     outcomes += run.install(catalog, pipelines.our_metadefs(), plan.metadefs)
         finally:
             progress.end()
-        if plan.metadefs and journal:
-            output.warn(
-                [
-                    "the journal does not have the metadata definitions: 'openstack unique serial"
-                    " metadef remove' removes them"
-                ]
-            )
         return outcomes
 
     def _end(self, outcomes: Sequence[Outcome], plan: _Plan) -> None:
@@ -220,7 +216,7 @@ class ApplyUniqueSerials(output.Lister):
         numbers = Counter(each.result for each in outcomes)
         if numbers.keys() - AS_PLANNED:
             self.exit_code = 1
-        elif numbers[Result.NOT_READ_BACK] or plan.not_known:
+        elif numbers[Result.NOT_READ_BACK] or plan.not_planned:
             self.exit_code = output.UNCHECKED
         if outcomes:
             text = ", ".join(
@@ -231,6 +227,26 @@ class ApplyUniqueSerials(output.Lister):
             output.print_to_stderr(
                 f"{text[:1].upper()}{text[1:]} of {counted(len(outcomes), 'change')}"
             )
+
+
+def _before_asking(plan: _Plan, *, has_journal: bool) -> Iterator[str]:
+    """Yield what a user must know before the answer."""
+    texts = [
+        *(f"Not planned: {each}" for each in plan.not_planned),
+        *(
+            f"Not written: {each.change.resource.type} {quoted(each.change.resource.name)}"
+            f" ({each.change.resource.id}): {each.change.key}: {each.reason}"
+            for each in plan.kept
+        ),
+    ]
+    yield from texts[:_SHOWN]
+    if len(texts) > _SHOWN:
+        yield f"and {len(texts) - _SHOWN:,} more"
+    if plan.metadefs and has_journal:
+        yield (
+            "The journal does not get the metadata definitions: 'openstack unique serial metadef"
+            " remove' removes them"
+        )
 
 
 def _affected(effects: Counter[When], unknown: int) -> str:
@@ -301,7 +317,7 @@ def _plan_undo(parsed_args: argparse.Namespace, settings: Settings, cloud: Ident
     if left > 0:
         output.print_to_stderr(f"and {left:,} more")
     number = len(found.changes)
-    output.print_to_stderr(counted(number, "change") if number else "Nothing to do")
+    output.print_to_stderr(counted(number, "change") if number else "Nothing to write")
     return _Plan(found.changes, kept=found.kept)
 
 
@@ -376,8 +392,10 @@ def _interruptible(stop: threading.Event) -> Iterator[None]:
         restore()
         output.print_to_stderr("Interrupted: waiting for the requests in flight")
 
-    for number in _SIGNALS:
-        signal.signal(number, end)
+    for number, handler in before.items():
+        # What started the command may ignore it, as nohup does.
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
     try:
         yield
     finally:

@@ -104,7 +104,7 @@ class PlanUniqueSerials(output.Lister):
             [get(change, run.plan.servers(change)) for get in chosen.values()]
             for change in run.plan.changes
         ]
-        rows += [[each.get(key) for key in chosen] for each in _not_planned(run)]
+        rows += [planning.row(chosen, each, "details") for each in planning.not_planned(run)]
         if parsed_args.formatter == "table":
             # The last column.
             for row in rows:
@@ -129,17 +129,16 @@ class PlanUniqueSerials(output.Lister):
         finally:
             progress.end()
         self._end(parsed_args, run, page)
-        for each in _not_planned(run):
-            line = f"line {each['line']}: " if each["line"] else ""
-            text = f"{line}{each['details']}"
-            known = {"result": each["result"], "why": output.folded(text) if is_table else text}
+        for each in planning.not_planned(run):
+            text = str(each)
+            known = {"result": each.result, "why": output.folded(text) if is_table else text}
             yield [known.get(key) for key in SERVER_COLUMNS]
 
     def _end(self, parsed_args: argparse.Namespace, run: PlanRun, page: _Page | None) -> None:
         """Set the exit code, write the report, and summarise the plan on standard error."""
         planning.refuse(run.plan, parsed_args.file)
         number = len(run.plan.changes)
-        self.set_exit_code(bool(number), bool([*planning.not_known(run)]))
+        self.set_exit_code(bool(number), any(True for _each in planning.not_planned(run)))
         if page is not None and (unwritten := page.write(run)):
             self.exit_code = 1
             output.print_to_stderr(unwritten)
@@ -178,9 +177,11 @@ class _Page:
             {key: get(change, run.plan.servers(change)) for key, get in COLUMNS.items()}
             for change in run.plan.changes
         ]
-        report = plan.Plan(
-            **facts, changes=changes, servers=self.servers, unplanned=[*_not_planned(run)]
-        )
+        unplanned = [
+            dict(zip(COLUMNS, planning.row(COLUMNS, each, "details"), strict=True))
+            for each in planning.not_planned(run)
+        ]
+        report = plan.Plan(**facts, changes=changes, servers=self.servers, unplanned=unplanned)
         return reporting.written(self._files, report)
 
 
@@ -208,15 +209,6 @@ def _cells(effect: Effect, why: str) -> Sequence[Any]:
         word(effect.then.decided_by),
         why,
     )
-
-
-def _not_planned(run: PlanRun) -> Iterator[dict[str, Any]]:
-    """Yield what could not be planned, by the keys of the columns of changes."""
-    for each in run.plan.problems:
-        result = UNMATCHED if each.is_unmatched else UNREAD
-        yield {"kind": "unknown", "result": result, "line": each.line, "details": each.text}
-    for text in run.unread:
-        yield {"kind": "unknown", "result": UNREAD, "line": None, "details": text}
 
 
 def _when(change: Change, servers: int) -> str:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from osc_uniqserial.commands import options, output
 
 if TYPE_CHECKING:
-    from osc_uniqserial.desired.changes import Problem
     from osc_uniqserial.desired.document import Desired
     from osc_uniqserial.desired.plan import Plan
     from osc_uniqserial.pipelines import PlanRun
@@ -82,11 +82,41 @@ def refuse(plan: Plan, path: str) -> None:
         raise output.error(f"{path}: {texts}{more}. {NOTHING}")
 
 
-def not_known(run: PlanRun) -> Iterator[tuple[int | None, str]]:
-    """Yield what could not be planned, each with its line."""
-    problems: Sequence[Problem] = run.plan.problems
-    yield from ((each.line, each.text) for each in problems)
-    yield from ((None, reason) for reason in run.unread)
+@dataclasses.dataclass(frozen=True, slots=True)
+class NotPlanned:
+    """What could not be planned.
+
+    :ivar result: ``no-match``: an entry selects nothing; ``unread``: something could not be read
+    :ivar line: the line of the entry; None: it is about no single entry
+    """
+
+    result: str
+    line: int | None
+    text: str
+
+    def __str__(self) -> str:
+        """Return it with its line, for a message."""
+        return f"line {self.line}: {self.text}" if self.line else self.text
+
+
+def not_planned(run: PlanRun) -> Iterator[NotPlanned]:
+    """Yield what could not be planned."""
+    for each in run.plan.problems:
+        yield NotPlanned("no-match" if each.is_unmatched else "unread", each.line, each.text)
+    for text in run.unread:
+        yield NotPlanned("unread", None, text)
+
+
+def check_columns(columns: Collection[str], parsed_args: argparse.Namespace) -> None:
+    """Refuse names of columns that cliff refuses too, but only after everything was done.
+
+    :raises CommandError: when no column has a given name
+    """
+    if parsed_args.columns and output.column_names(parsed_args.columns).isdisjoint(columns):
+        raise output.error(
+            f"no column has a name of {', '.join(parsed_args.columns)}: they are"
+            f" {', '.join(columns)}. {NOTHING}"
+        )
 
 
 def shown(columns: Mapping[str, _Getter], parsed_args: argparse.Namespace) -> Mapping[str, _Getter]:
@@ -99,10 +129,10 @@ def shown(columns: Mapping[str, _Getter], parsed_args: argparse.Namespace) -> Ma
     }
 
 
-def unknown(columns: Iterable[str], line: int | None, text: str, details: str) -> list[Any]:
+def row(columns: Iterable[str], about: NotPlanned, details: str) -> list[Any]:
     """Return the row of something that could not be planned.
 
     :param details: the column of the text
     """
-    known = {"kind": "unknown", "line": line, details: text}
+    known = {"kind": "unknown", "result": about.result, "line": about.line, details: about.text}
     return [known.get(key) for key in columns]

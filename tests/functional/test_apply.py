@@ -97,13 +97,13 @@ def test_a_campaign_and_its_undo(
     assert rack_metadata == {FLAVOR: "true", IMAGE: "True"}
     assert metadata == {"other": "kept", IMAGE: "true"}
 
-    assert apply(cloud, desired) == ([], "Nothing to do\n")
+    assert apply(cloud, desired) == ([], "Nothing to write\n")
 
     rows, _said = apply(cloud, "--undo", journal)
     assert [row["result"] for row in rows] == ["done"] * 8
     assert stored() == before
     rows, said = apply(cloud, "--undo", journal)
-    assert (rows, said) == ([], "Nothing to do\n")
+    assert (rows, said) == ([], "Nothing to write\n")
 
 
 class Flavors:

@@ -128,13 +128,13 @@ def test_a_campaign_and_its_undo(
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
 
     again = run(CAMPAIGN)
-    assert (again.json, again.err) == ([], "Nothing to do\n")
+    assert (again.json, again.err) == ([], "Nothing to write\n")
 
     back = started(cloud, "--undo", str(journal))
     assert {row["result"] for row in back.json} == {"done"}
     assert stored(cloud) == before
     twice = started(cloud, "--undo", str(journal))
-    assert (twice.json, twice.err) == ([], "Nothing to do\n")
+    assert (twice.json, twice.err) == ([], "Nothing to write\n")
 
 
 def test_keys_of_a_flavor_in_an_order_that_needs_no_trait_without_a_reason(
@@ -717,3 +717,23 @@ def test_the_id_of_a_journal_is_no_path(cloud: WritableCloud, journal: Path) -> 
     edit(journal, lambda entry: entry.update(id=".."))
     (row,) = started(cloud, "--undo", str(journal), code=1).json
     assert (row["result"], "'..' is not an ID" in row["reason"]) == ("failed", True)
+
+
+def test_a_wrong_column_is_refused_before_anything_is_written(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    done = run(ONE_FLAVOR, "-c", "nme", code=1)
+    assert "no column has a name of nme" in done.err
+    assert "Nothing was changed." in done.err
+    assert "extra_specs" not in " ".join(on_keys(cloud))
+
+
+def test_what_is_not_planned_is_printed_before_the_question(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    text = f"flavors: [{{name: {PLAIN}, unique_serial: true}}, {{name: none, hosts: any}}]"
+    done = run(text, code=4)
+    assert done.err.index("Not planned: line 1: no flavor fits name 'none'") < done.err.index(
+        "Done 1"
+    )
+    assert [row["result"] for row in done.json] == ["done", "no-match"]
