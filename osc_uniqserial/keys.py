@@ -9,7 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY, TRAIT_UNIQUE, Setting, parse
+from osc_uniqserial.policy import (
+    FLAVOR_KEY,
+    IMAGE_KEY,
+    TRAIT_UNIQUE,
+    Setting,
+    aggregate_values,
+    parse,
+)
 
 LOWER: Mapping[Setting, str] = {Setting.UNIQUE: "true", Setting.HOST: "false"}
 #: The values that Nova's image isolation filter compares with those of an aggregate: str(bool)
@@ -69,16 +76,18 @@ def is_key(kind: str, key: str) -> bool:
     )
 
 
-def is_valid(key: str, text: str) -> bool:
-    """Whether a text is a valid value of a key of ours.
+def is_valid(kind: str, key: str, text: str) -> bool:
+    """Whether a text is a valid value of a key of ours on a kind of resource.
 
-    With the values of an aggregate, Nova's scheduler compares any text: printable ASCII is valid.
+    Nova splits the metadata of a host aggregate at commas. Its scheduler compares the key that
+    requires an aggregate with any text: printable ASCII is valid.
     """
     if key == TRAIT_SPEC:
         return text in _TRAIT_VALUES
     if key in STEERING_KEYS:
         return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
-    return parse(text).setting in (Setting.UNIQUE, Setting.HOST)
+    values = aggregate_values(text) if kind == "aggregate" else (parse(text),)
+    return all(value.setting in SETTINGS[kind][key] for value in values)
 
 
 def before_metadata(status: str, server_id: str) -> str | None:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -95,11 +94,13 @@ class WriteFailed(CloudError):
     """A request that writes failed.
 
     :ivar unsure: True when the service may have carried it out
+    :ivar wait: seconds until the service takes requests again; None: it is not too busy
     """
 
     def __init__(self, reason: str, status: int | None = None, unsure: bool = False) -> None:
         super().__init__(reason, status)
         self.unsure = unsure
+        self.wait: int | None = None
 
 
 class Rest:
@@ -239,32 +240,34 @@ class Rest:
         microversion: str | None = None,
         media_type: str = "application/json",
     ) -> Json | None:
-        """Send one request that writes; once, except after 429.
+        """Send one request that writes, once.
 
         :returns: the JSON object of the answer; None when it has none
         :raises WriteFailed: the message has the reason
         """
 
+        wait: int | None = None
+
         def failed(reason: str, status: int | None, sent: bool) -> WriteFailed:
             # A gateway's error leaves it open whether the service carried out the request.
-            return WriteFailed(reason, status, sent and (status is None or status >= 500))
+            error = WriteFailed(reason, status, sent and (status is None or status >= 500))
+            error.wait = wait
+            return error
 
         with self._failures(service, "gave no answer", failed):
-            for attempt in range(_RETRIES + 1):
-                response = self._proxy(service).request(
-                    path,
-                    method,
-                    json=body,
-                    headers={"Content-Type": media_type} if body is not None else None,
-                    microversion=microversion,
-                    raise_exc=False,
-                    connect_retries=0,
-                    status_code_retries=0,
-                )
-                if response.status_code != _TOO_MANY or attempt == _RETRIES:
-                    break
-                # keystoneauth respects this header from 5.16 on only. transport caps it.
-                time.sleep(int(response.headers.get("Retry-After", 1)))
+            response = self._proxy(service).request(
+                path,
+                method,
+                json=body,
+                headers={"Content-Type": media_type} if body is not None else None,
+                microversion=microversion,
+                raise_exc=False,
+                connect_retries=0,
+                status_code_retries=0,
+            )
+            if response.status_code == _TOO_MANY:
+                # transport caps the header.
+                wait = int(response.headers.get("Retry-After", 1))
             if response.status_code >= 400:
                 raise ErrorAnswer(response)
             # The request is carried out, whatever the body is.

@@ -22,8 +22,6 @@ from osc_uniqserial.model.finding import Resource
 #: The keys of a resource with the stored texts.
 Stored = Mapping[str, str]
 
-#: Nova validates extra specs from 2.86 on, and then refuses ours without nova-uniqserial.
-_ANY_SPECS = "2.85"
 _PATCH = "application/openstack-images-v2.1-json-patch"
 #: The most resources of a project that are looked up one by one without a list.
 _FEW = 3
@@ -71,13 +69,13 @@ class _Specs(_Store):
         return f"/flavors/{_segment(id_)}/os-extra_specs"
 
     def look(self, id_: str) -> Stored:
-        answer = self.rest.get("compute", self._path(id_), microversion=_ANY_SPECS)
+        answer = self.rest.get("compute", self._path(id_), microversion=COMPUTE_OLDEST)
         with parsing("compute"):
             return _texts(answer["extra_specs"])
 
     def listed(self, project_id: str | None, limit: int) -> Iterator[tuple[str, Stored]]:
         query = {"is_public": "None", "limit": str(limit)}
-        pages = self.rest.pages("compute", "/flavors/detail", "flavors", query, _ANY_SPECS)
+        pages = self.rest.pages("compute", "/flavors/detail", "flavors", query, COMPUTE_OLDEST)
         with parsing("compute"):
             for flavor in pages:
                 if "extra_specs" in flavor:
@@ -86,11 +84,11 @@ class _Specs(_Store):
     def put(self, id_: str, key: str, text: str, *, is_new: bool) -> None:
         body = {"extra_specs": {key: text}}
         # Nova repeats the request as its answer (flavors_extraspecs.py, create).
-        self.rest.send("compute", "POST", self._path(id_), body, _ANY_SPECS)
+        self.rest.send("compute", "POST", self._path(id_), body, COMPUTE_OLDEST)
 
     def remove(self, id_: str, key: str) -> None:
         path = f"{self._path(id_)}/{quote(key, safe='')}"
-        self.rest.send("compute", "DELETE", path, microversion=_ANY_SPECS)
+        self.rest.send("compute", "DELETE", path, microversion=COMPUTE_OLDEST)
 
 
 class _Metadata(_Store):

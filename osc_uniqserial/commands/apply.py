@@ -149,7 +149,7 @@ class ApplyUniqueSerials(output.Lister):
         """Plan by a file, and print the number of changes and of servers."""
         desired = planning.read_file(parsed_args.file)
         progress = output.Progress()
-        run = planning.start(self.app.client_manager, parsed_args, desired, progress)
+        run = planning.start(self.app.client_manager, parsed_args, desired, progress, what_if=False)
         effects: Counter[When] = Counter()
         unknown = 0
         try:
@@ -296,7 +296,7 @@ def _plan_undo(parsed_args: argparse.Namespace, settings: Settings, cloud: Ident
     if parsed_args.all_projects or parsed_args.project or parsed_args.host_modes:
         raise output.WrongUsage("--undo reads no servers: leave out the options that choose them")
     record = _read_journal(parsed_args.undo)
-    if dict(record.cloud) != dict(cloud):
+    if not _is_same(record.cloud, cloud):
         raise output.error(
             f"{parsed_args.undo} is the journal of another cloud: of {_cloud(record.cloud)}; this"
             f" one has {_cloud(cloud)}. {planning.NOTHING}"
@@ -305,7 +305,7 @@ def _plan_undo(parsed_args: argparse.Namespace, settings: Settings, cloud: Ident
     found = undo.plan(record.entries, stored)
     notes = found.notes
     if record.is_torn:
-        notes = ["the last line of the journal is not complete: its write was not sent", *notes]
+        notes = ["the last line of the journal is not complete", *notes]
     output.warn(notes)
     for change in found.changes[:_SHOWN]:
         about = change.resource
@@ -331,6 +331,13 @@ def _read_journal(path: str) -> Record:
     except journal.BadJournal as error:
         reason = f"{path} is not a valid journal: {error}"
     raise output.error(f"--undo: {reason}. {planning.NOTHING}")
+
+
+def _is_same(first: Identity, second: Identity) -> bool:
+    """Whether two clouds are the same, as far as known: a service may be down."""
+    known = [key for key in first if None not in (first[key], second[key])]
+    services = [key for key in known if key != "region"]
+    return bool(services) and all(first[key] == second[key] for key in known)
 
 
 def _cloud(cloud: Identity) -> str:

@@ -167,8 +167,10 @@ class Progress:
 
     def _put(self, text: str) -> None:
         if self._stream is not None:
-            self._stream.write("\r" + text.ljust(self._width))
-            self._stream.flush()
+            # The terminal may be gone. The work goes on.
+            with contextlib.suppress(OSError):
+                self._stream.write("\r" + text.ljust(self._width))
+                self._stream.flush()
             self._width = len(text)
 
 

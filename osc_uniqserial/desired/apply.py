@@ -23,8 +23,19 @@ from osc_uniqserial.model.cloud import Unchecked
 from osc_uniqserial.text import quoted
 
 _AGAIN = "plan again"
+#: How often a write is sent again to a service that is too busy.
+_BUSY = 2
 #: HTTP statuses of writes that fail because something else was stored, or deleted, meanwhile.
 _STALE = (404, 409)
+
+
+class _Settled(Exception):
+    """A change is not to be written any more."""
+
+    def __init__(self, outcome: Outcome, stored: Stored | None) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+        self.stored = stored
 
 
 class Apply:
@@ -67,7 +78,11 @@ class Apply:
 
         def carry_out(numbers: Sequence[int]) -> list[tuple[int, Outcome]]:
             ordered = sorted(numbers, key=lambda number: _rank(changes[number]))
-            outcomes = self._resource([changes[number] for number in ordered])
+            try:
+                outcomes = self._resource([changes[number] for number in ordered])
+            except Exception as error:  # the others must have their rows
+                reason = f"{type(error).__name__}: {error}"
+                outcomes = [Outcome(changes[number], Result.UNKNOWN, reason) for number in ordered]
             return list(zip(ordered, outcomes, strict=True))
 
         found: dict[int, Outcome] = {}
@@ -152,7 +167,10 @@ class Apply:
                 self._journal_failure = error.strerror or str(error)
                 return Outcome(change, Result.NOT_TRIED, self._why_stopped()), stored
         try:
-            answer = self._settings.write(change.resource, change.key, change.now, change.then)
+            answer = self._write(change)
+        except _Settled as settled:
+            # Nothing was written.
+            outcome, answer, written = settled.outcome, settled.stored, journals.FAILED
         except WriteFailed as error:
             outcome, answer = self._after_failure(change, error), None
             written = journals.UNKNOWN if error.unsure else journals.FAILED
@@ -164,6 +182,29 @@ class Apply:
         if self._journal:
             self._journal.end(number, written)
         return outcome, answer
+
+    def _write(self, change: Change) -> Stored | None:
+        """Write a change, and return what the service answers.
+
+        A service that is too busy did not write: the value is looked up once more after the time
+        that it asks for.
+
+        :raises WriteFailed: when the service refuses it, or gives no answer
+        :raises _Settled: when there is nothing to write any more
+        """
+        for _attempt in range(_BUSY):
+            try:
+                return self._settings.write(change.resource, change.key, change.now, change.then)
+            except WriteFailed as error:
+                if error.wait is None or self._stop.wait(error.wait):
+                    raise
+            try:
+                stored = self._settings.look(change.resource)
+            except Unreadable as error:
+                raise WriteFailed(f"the service was too busy; then: {error}") from error
+            if outcome := _settled(change, stored):
+                raise _Settled(outcome, stored)
+        return self._settings.write(change.resource, change.key, change.now, change.then)
 
     def _after_failure(self, change: Change, error: WriteFailed) -> Outcome:
         """Return the outcome of a write that failed, by what is stored now."""

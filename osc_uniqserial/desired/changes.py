@@ -158,6 +158,13 @@ class Selection:
                     " id, or glob if all are meant",
                     is_wrong=True,
                 )
+            elif entry.selector.name is not None and found and not complete:
+                yield Problem(
+                    entry.line,
+                    f"not every {self._kind} could be read, so that others may have the name"
+                    f" {quoted(entry.selector.name)}: write the id",
+                    is_wrong=True,
+                )
 
 
 def of_configuration(desired: Desired, configuration: Configuration) -> Iterator[Change | Problem]:

@@ -61,7 +61,7 @@ class Entry:
 class Record:
     """The content of a journal.
 
-    :ivar is_torn: the last line is incomplete: its write was not sent
+    :ivar is_torn: the last line is incomplete: that of a write that was not sent, or of a result
     """
 
     cloud: Identity
@@ -111,10 +111,12 @@ class Journal:
             self._append({"result": number, "outcome": result}, sync=False)
 
     def close(self) -> None:
-        """Write what is not on the disk yet."""
-        with contextlib.suppress(OSError):
-            os.fsync(self._file)
-        os.close(self._file)
+        """Write what is not on the disk yet; later entries are refused."""
+        with self._lock:
+            self._broken = OSError("it is closed")
+            with contextlib.suppress(OSError):
+                os.fsync(self._file)
+            os.close(self._file)
 
     def _append(self, document: Mapping[str, Any], *, sync: bool) -> None:
         if self._broken is not None:
@@ -245,7 +247,7 @@ def _add(entries: list[Entry], line: int, document: dict[str, Any]) -> None:
         raise ValueError(f"{key!r} of kind {kind!r} is not a key that apply writes")
     if not id_ or len(id_) > _LONGEST_ID:
         raise ValueError("its id is not an ID")
-    if after is not None and not is_valid(key, after):
+    if after is not None and not is_valid(kind, key, after):
         raise ValueError(f"after: {after!r} is not a value that apply writes")
     resource = Resource(*(document[name] for name in _RESOURCE))
     entries.append(Entry(line, resource, key, document["before"], after))

@@ -53,8 +53,13 @@ class Plan:
     :ivar problems: entries that cannot be carried out as they are written, so far
     """
 
-    def __init__(self, desired: Desired, configuration: Configuration) -> None:
-        """Compare the configuration of a cloud with the desired state."""
+    def __init__(
+        self, desired: Desired, configuration: Configuration, *, what_if: bool = True
+    ) -> None:
+        """Compare the configuration of a cloud with the desired state.
+
+        :param what_if: the effects on servers are those with what the hosts would be
+        """
         self.changes: list[Change] = []
         self.problems: list[Problem] = []
         for found in of_configuration(desired, configuration):
@@ -63,7 +68,7 @@ class Plan:
             else:
                 self.problems.append(found)
         hosts = self._of_hosts(desired.hosts, configuration.fleet)
-        self._effects = Effects(self.changes, hosts)
+        self._effects = Effects(self.changes, hosts if what_if else {})
         self._selection = Selection("server", desired.servers)
         self._selects_servers = bool(desired.servers)
         self._reached = {
@@ -73,11 +78,6 @@ class Plan:
         #: The servers whose properties are known by their image alone, by its ID.
         self._known_by = Counter[str | None]()
         self._changes_images = any(each.resource.type == "image" for each in self.changes)
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether entries contradict each other or are ambiguous: nothing may be applied."""
-        return any(each.is_wrong for each in self.problems)
 
     def add(self, servers: Iterable[ServerFacts]) -> Iterator[Reached]:
         """Yield the servers whose serial number changes, or may change."""
@@ -223,7 +223,8 @@ def _differences(host: Host, then: HostInput, line: int) -> Iterator[Change]:
         ("server_may_ask", now.server_may_ask, then.server_may_ask),
         ("image_may_show_host", now.image_may_show_host, then.image_may_show_host),
     ):
-        if before is not after:
+        # The last two are options of the driver.
+        if before is not after and (then.honours or key in ("mode", "driver")):
             yield Change(about, key, _text(before), _text(after), line)
 
 

@@ -79,7 +79,9 @@ def _by_key(entries: Iterable[Entry]) -> Iterable[_Written]:
 
 def _add(undo: Undo, written: _Written, stored: Stored) -> None:
     about, key, after = written.resource, written.key, written.after
-    is_junk = written.before is not None and not is_valid(key, written.before)
+    is_junk = written.before is not None and not is_valid(
+        written.resource.type, key, written.before
+    )
     before = None if is_junk else written.before
     change = Change(about, key, after, before, written.line)
     if isinstance(stored, Unchecked):

@@ -448,15 +448,44 @@ def test_what_is_read_back(
     assert row["reason"].startswith(reason)
 
 
+def quick(monkeypatch: pytest.MonkeyPatch, seconds: int) -> list[float | None]:
+    """Let waits of this many seconds take no time; return them."""
+    waits: list[float | None] = []
+    wait = threading.Event.wait
+
+    def soon(event: threading.Event, timeout: float | None = None) -> bool:
+        if timeout != seconds:
+            return wait(event, timeout)
+        waits.append(timeout)
+        return wait(event, 0)
+
+    monkeypatch.setattr(threading.Event, "wait", soon)
+    return waits
+
+
 def test_a_service_that_is_too_busy(
     cloud: WritableCloud, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr("time.sleep", waits.append)
+    waits = quick(monkeypatch, 7)
     cloud.headers["Retry-After"] = "7"
     cloud.before[WRITE] = lambda: 429
     assert results(run(ONE_FLAVOR)) == [(FLAVOR, "done")]
     assert waits == [7]
+
+
+def test_a_value_that_changed_while_the_service_was_too_busy(
+    cloud: WritableCloud, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch, 7)
+    cloud.headers["Retry-After"] = "7"
+
+    def busy() -> int:
+        cloud.flavors[PLAIN]["extra_specs"] = {FLAVOR: "false"}
+        return 429
+
+    cloud.before[WRITE] = busy
+    assert results(run(ONE_FLAVOR, code=1)) == [(FLAVOR, "conflict")]
+    assert cloud.flavors[PLAIN]["extra_specs"] == {FLAVOR: "false"}
 
 
 def test_a_service_that_stays_too_busy(cloud: WritableCloud, run: Callable[..., Result]) -> None:
@@ -709,7 +738,7 @@ def test_a_torn_last_line(cloud: WritableCloud, journal: Path, kept: int) -> Non
     second = entry.replace(b'"entry": 1', b'"entry": 2').replace(b'"true"', b'"false"')
     journal.write_bytes(header + entry + second[:kept])
     done = started(cloud, "--undo", str(journal))
-    assert "The last line of the journal is not complete: its write was not sent." in done.err
+    assert "The last line of the journal is not complete." in done.err
     assert results(done) == [(FLAVOR, "done")]
 
 
@@ -737,3 +766,13 @@ def test_what_is_not_planned_is_printed_before_the_question(
         "Done 1"
     )
     assert [row["result"] for row in done.json] == ["done", "no-match"]
+
+
+def test_what_hosts_would_be_is_no_part_of_what_is_applied(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    """Only the flavor is written, whatever the file has of hosts."""
+    text = "flavors: [{glob: '*', unique_serial: true}]\nhosts: [{glob: '*', mode: unique}]"
+    done = run(text)
+    assert "Servers that get another serial number: 2 at resize\n" in done.err
+    assert "To do on host b: in nova.conf set [libvirt] sysinfo_serial = unique" in done.err

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from osc_uniqserial import policy
 from osc_uniqserial.desired import changes, document, effects
-from osc_uniqserial.desired.changes import Change, Problem
+from osc_uniqserial.desired.changes import Change, Problem, Selection, Subject
 from osc_uniqserial.desired.document import BadDocument, Desired, Entry, HostEntry, Selector
 from osc_uniqserial.desired.effects import When
 from osc_uniqserial.desired.plan import Plan
@@ -508,7 +508,7 @@ def test_a_plan() -> None:
         (2, "no server fits id 'gone'"),
         (3, "no host fits name 'c'"),
     ]
-    assert not made.is_wrong
+    assert not any(each.is_wrong for each in made.problems)
 
 
 def test_entries_of_one_host_are_joined_or_contradict_each_other() -> None:
@@ -524,7 +524,6 @@ def test_entries_of_one_host_are_joined_or_contradict_each_other() -> None:
     assert [(each.text, each.is_wrong) for each in wrong.problems] == [
         ("host 'a': driver false, but line 2 wants true: keep one of them", True)
     ]
-    assert wrong.is_wrong
 
 
 def test_hosts_that_could_not_be_read() -> None:
@@ -532,3 +531,14 @@ def test_hosts_that_could_not_be_read() -> None:
     made = Plan(parsed("hosts: [{name: a, mode: os}]"), cloud)
     assert [each.text for each in made.problems] == ["the hosts could not be read: no answer"]
     assert made.changes == []
+
+
+def test_a_name_of_which_not_every_server_is_known() -> None:
+    desired = document.parse("servers: [{name: web, project: p, unique_serial: true}]")
+    selection = Selection("server", desired.servers)
+    about = Resource("server", "1", "web", "p")
+    assert [type(found) for found in selection.changes(Subject(about, {}))] == [Change]
+    (problem,) = selection.problems(complete=False)
+    assert problem.is_wrong
+    assert "others may have the name 'web': write the id" in problem.text
+    assert [*selection.problems(complete=True)] == []

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osc_uniqserial import keys
 from osc_uniqserial.desired import journal
 from osc_uniqserial.desired.changes import Change
 from osc_uniqserial.desired.journal import BadJournal, Entry, Journal
@@ -91,3 +92,20 @@ def test_a_journal_that_is_too_large(tmp_path: Path) -> None:
         stream.truncate(journal.MAX_BYTES + 1)
     with pytest.raises(BadJournal, match="larger than 128 MiB"):
         journal.read(str(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "text", "valid"),
+    [
+        ("server", "hw_unique_serial", "true", True),
+        # It has no meaning there.
+        ("server", "hw_unique_serial", "false", False),
+        ("image", "hw_unique_serial", "false", True),
+        # Nova splits it.
+        ("aggregate", "hw:unique_serial", "true,false", True),
+        ("aggregate", "hw:unique_serial", "true,banana", False),
+        ("flavor", "hw:unique_serial", "true,false", False),
+    ],
+)
+def test_values_by_kind(kind: str, key: str, text: str, *, valid: bool) -> None:
+    assert keys.is_valid(kind, key, text) is valid
