@@ -5,6 +5,7 @@ Usage: openstack unique serial plan FILE --servers -f csv | python3 by_project.p
 
 import csv
 import pathlib
+import re
 import sys
 
 folder = pathlib.Path(sys.argv[1])
@@ -12,7 +13,7 @@ folder.mkdir()
 reader = csv.DictReader(sys.stdin)
 for row in reader:
     project = row["project_id"]
-    if not project.isalnum():
+    if not re.fullmatch(r"[\w-]+", project):
         # A row about something that could not be planned has no project.
         print(row["why"], file=sys.stderr)
         continue
