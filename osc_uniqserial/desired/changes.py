@@ -95,10 +95,14 @@ class Selection:
                 self._others.append(number)
         #: The IDs that each entry selected: of an entry with a name all, of others the last one.
         self._selected: list[list[str]] = [[] for _entry in entries]
+        #: The servers without a name that may fit each entry.
+        self._nameless = [0] * len(entries)
 
     def changes(self, subject: Subject) -> Iterator[Change | Problem]:
         """Yield the changes of a resource, and contradictions about it."""
         about = subject.resource
+        if about.name is None and self._kind == "server":
+            self._count_nameless(about)
         wanted: dict[str, tuple[str | None, int]] = {}
         for number in self._candidates(about):
             entry, selected = self._entries[number], self._selected[number]
@@ -135,14 +139,30 @@ class Selection:
         )
         return sorted((*named, *self._others)) if named else self._others
 
+    def _count_nameless(self, about: Resource) -> None:
+        """Count a server whose name Nova does not return, because its cell is down."""
+        for number, entry in enumerate(self._entries):
+            by = entry.selector
+            if (by.name or by.glob) and by.project in (None, about.project_id):
+                self._nameless[number] += 1
+
     def problems(self, *, complete: bool, scope: str = "") -> Iterator[Problem]:
         """Yield the entries that selected nothing, and names that several resources have.
 
         :param complete: all resources were read
         :param scope: which resources were read; empty: all
         """
-        for entry, found in zip(self._entries, self._selected, strict=True):
-            if not found and complete:
+        for entry, found, nameless in zip(
+            self._entries, self._selected, self._nameless, strict=True
+        ):
+            if nameless:
+                yield Problem(
+                    entry.line,
+                    f"{counted(nameless, 'server')} of a cell that is down may fit"
+                    f" {entry.selector}: Nova returns no name",
+                    is_wrong=False,
+                )
+            elif not found and complete:
                 yield Problem(
                     entry.line,
                     f"no {self._kind} fits {entry.selector or 'the entry'}"
@@ -150,7 +170,7 @@ class Selection:
                     is_wrong=False,
                     is_unmatched=True,
                 )
-            elif entry.selector.name is not None and len(found) > 1:
+            if entry.selector.name is not None and len(found) > 1:
                 many = counted(len(found), self._kind)
                 yield Problem(
                     entry.line,

@@ -18,12 +18,20 @@ from osc_uniqserial.desired.changes import (
 )
 from osc_uniqserial.desired.document import Desired, HostEntry
 from osc_uniqserial.desired.effects import Effect, Effects, When, planned
+from osc_uniqserial.effective.explanation import NOT_OBEYED
 from osc_uniqserial.keys import SETTINGS
 from osc_uniqserial.metadefs.model import Namespace
-from osc_uniqserial.model.cloud import Configuration, Fleet, Host, ServerFacts, Unchecked
+from osc_uniqserial.model.cloud import Case, Configuration, Fleet, Host, ServerFacts, Unchecked
 from osc_uniqserial.model.finding import Resource
-from osc_uniqserial.policy import Evidence, HostInput
-from osc_uniqserial.text import counted, quoted
+from osc_uniqserial.policy import (
+    Evidence,
+    HostInput,
+    SerialSource,
+    Setting,
+    SettingInput,
+    parse,
+)
+from osc_uniqserial.text import counted, quoted, some
 
 #: The kind of resource whose change a server meets at an operation, and the server's attribute
 #: that identifies it: flavors and hosts by name.
@@ -71,6 +79,7 @@ class Plan:
         self._effects = Effects(self.changes, hosts if what_if else {})
         self._selection = Selection("server", desired.servers)
         self._selects_servers = bool(desired.servers)
+        self._obeyed: dict[Case, bool] = {}
         self._reached = {
             when: (Counter[str | None](), operator.attrgetter(name))
             for when, (_kind, name) in _CAUSES.items()
@@ -107,11 +116,27 @@ class Plan:
         requests = []
         for found in self._selection.changes(subject_of_server(server)):
             if isinstance(found, Change):
-                requests.append(found)
+                requests.append(self._unless_obeyed(server, found))
             else:
                 self.problems.append(found)
         self.changes += requests
         return requests
+
+    def _unless_obeyed(self, server: ServerFacts, change: Change) -> Change:
+        """Return a change of a server, with a note where its host does not obey the request."""
+        if change.note is not None or parse(change.then).setting is not Setting.UNIQUE:
+            return change
+        case = server.case
+        obeyed = self._obeyed.get(case)
+        if obeyed is None:
+            asked = dataclasses.replace(case, server=SettingInput(parse(change.then)))
+            sources = {SerialSource.INSTANCE_UUID, SerialSource.UNKNOWN}
+            obeyed = self._obeyed[case] = asked.resolve().source in sources
+        if obeyed:
+            return change
+        reason = NOT_OBEYED if case.host.honours else "it does not honour the keys"
+        note = f"the request has no effect on host {server.host}: {reason}"
+        return dataclasses.replace(change, note=note)
 
     def end(self, *, complete: bool, scope: str = "") -> None:
         """Find the entries that selected no server, and sort changes and problems.
@@ -158,6 +183,7 @@ class Plan:
             return {}
         left = list(entries)
         then = {}
+        idle: dict[tuple[int, str], list[str]] = {}
         for host in fleet.hosts:
             entry = None
             for each in entries:
@@ -167,9 +193,17 @@ class Plan:
                     entry = each if entry is None else self._joined(host, entry, each)
             if entry is not None:
                 planned_input = planned(host, entry)
+                if reason := _without_effect(entry, planned_input):
+                    idle.setdefault((entry.line, reason), []).append(host.name)
                 if changes := [*_differences(host, planned_input, entry.line)]:
                     then[host.name] = planned_input
                     self.changes += changes
+        self.problems += [
+            Problem(
+                line, f"host{'s' if len(names) > 1 else ''} {some(names)}: {reason}", is_wrong=False
+            )
+            for (line, reason), names in idle.items()
+        ]
         self.problems += (
             Problem(
                 each.line,
@@ -201,6 +235,16 @@ class Plan:
 def _order(change: Change) -> tuple[str, str, str, str]:
     about = change.resource
     return about.type, about.name or "", about.id or "", change.key
+
+
+def _without_effect(entry: HostEntry, then: HostInput) -> str | None:
+    """Return why options of the driver have no effect on a host, or may have none."""
+    if then.honours or (entry.server_may_ask is None and entry.image_may_show_host is None):
+        return None
+    options = "server_may_ask and image_may_show_host are options of the driver"
+    if then.honours is None:
+        return f"{options}, and it is unknown whether it runs there: write driver: true or false"
+    return f"{options}, which does not run there: add driver: true"
 
 
 def _fits(entry: HostEntry, host: Host) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import json
 import os
@@ -518,9 +519,14 @@ def test_nothing_new_is_begun_after_many_failures(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_ends_after_the_requests_in_flight(
-    cloud: WritableCloud, run: Callable[..., Result], number: signal.Signals
+    cloud: WritableCloud,
+    run: Callable[..., Result],
+    request: pytest.FixtureRequest,
+    number: signal.Signals,
 ) -> None:
-    before = signal.getsignal(number)
+    # What starts the tests may ignore it.
+    request.addfinalizer(functools.partial(signal.signal, number, signal.getsignal(number)))
+    signal.signal(number, signal.SIG_DFL)
 
     def interrupt() -> None:
         during = signal.getsignal(number)
@@ -537,7 +543,7 @@ def test_interruption_ends_after_the_requests_in_flight(
     assert [row["result"] for row in done.json] == ["done", "not-tried", "not-tried"]
     assert done.json[-1]["reason"] == "interrupted"
     assert "Interrupted: waiting for the requests in flight" in done.err
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 # --- the journal --------------------------------------------------------------------

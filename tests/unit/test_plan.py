@@ -160,7 +160,41 @@ def test_a_server_whose_status_refuses_metadata(cloud: Estate, tmp_path: Path) -
         "Nova changes no metadata in status SHELVED: first use 'openstack server unshelve"
         f" {server_id(4)}'"
     )
-    assert set(notes.values()) == {None}
+    assert notes == {
+        "web-1": "the request has no effect on host a: it does not honour the keys",
+        "web-2": None,
+        "web-3": None,
+    }
+
+
+def test_names_that_a_cell_that_is_down_conceals(cloud: Estate, tmp_path: Path) -> None:
+    cloud.down.append({"id": server_id(9), "status": "UNKNOWN", "tenant_id": PROJECT_ID})
+    text = (
+        "servers:\n"
+        "- {name: web-9, any_owner: true, unique_serial: true}\n"
+        "- {glob: 'x*', project: other, unique_serial: true}\n"
+    )
+    rows, _said = plan(cloud, tmp_path, text, "--long", code=4)
+    assert [(row["line"], row["result"], row["details"]) for row in rows][:2] == [
+        (
+            2,
+            "unread",
+            "1 server of a cell that is down may fit name 'web-9': Nova returns no name",
+        ),
+        (3, "no-match", "no server fits glob 'x*', project 'other'"),
+    ]
+
+
+def test_options_of_a_driver_that_does_not_run(cloud: Estate, tmp_path: Path) -> None:
+    text = "hosts: [{glob: '*', server_may_ask: true}]"
+    rows, _said = plan(cloud, tmp_path, text, code=4)
+    assert [(row["result"], row["details"]) for row in rows] == [
+        (
+            "unread",
+            "host a: server_may_ask and image_may_show_host are options of the driver, which does"
+            " not run there: add driver: true",
+        )
+    ]
 
 
 def test_changes_are_sorted_and_say_what_is_only_shown(cloud: Estate, tmp_path: Path) -> None:
