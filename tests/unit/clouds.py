@@ -405,7 +405,7 @@ class QuietCloud(AuditCloud):
         return super()._bare(request, context)
 
 
-def deny_all_projects(cloud: AuditCloud) -> None:
+def deny_all_projects(cloud: Estate) -> None:
     """Refuse lists of the servers of all projects."""
     for path in ("servers", "servers/detail"):
         cloud.fake.http.get(

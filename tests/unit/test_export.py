@@ -33,7 +33,7 @@ from tests.unit.builders import (
     image_id,
     server_id,
 )
-from tests.unit.clouds import FORBIDDEN, Estate
+from tests.unit.clouds import FORBIDDEN, Estate, deny_all_projects
 from tests.unit.fake_cloud import NOVA, FakeCloud, Result
 
 SUPPORTED = {"trait:CUSTOM_UNIQUE_SERIAL": "required"}
@@ -278,13 +278,7 @@ def test_options_of_servers_need_a_format_with_servers(cloud: Estate) -> None:
 
 
 def test_own_project_only(cloud: Estate) -> None:
-    for path in ("servers", "servers/detail"):
-        cloud.fake.http.get(
-            f"{NOVA}/{path}?all_tenants=true",
-            status_code=403,
-            json=FORBIDDEN,
-            headers={"Content-Type": "application/json"},
-        )
+    deny_all_projects(cloud)
     run = export(cloud, "plan")
     assert "# Servers: own project only: this user may not list" in run.out
 
