@@ -7,6 +7,7 @@ method that sets the serial number; Nova calls it wherever it makes a domain's X
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import nova.conf
@@ -16,6 +17,7 @@ from nova.virt.libvirt import driver
 from oslo_log import log as logging
 
 from nova_uniqserial import compatibility, image_meta
+from nova_uniqserial.identity import MACHINE_ID, masked
 from nova_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -66,10 +68,7 @@ class UniqueSerialMixin(TraitsMixin):
     """Gives guests the serial number of their effective policy. Comes before LibvirtDriver."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        order = type(self).__mro__
-        stock = order[order.index(UniqueSerialMixin) + 1 :]
-        override = UniqueSerialMixin._get_guest_config_sysinfo
-        compatibility.check(stock, override, _READERS.values())
+        self.check_nova()
         super().__init__(*args, **kwargs)
         # The stock method asks this for every guest, and an unreadable host identity would fail
         # those that do not need it. What a guest gets is decided below.
@@ -83,6 +82,16 @@ class UniqueSerialMixin(TraitsMixin):
         #: Instances with a value that was warned of: UUID, where it is stored, the value.
         self._warned: set[tuple[str, str, str]] = set()
 
+    @classmethod
+    def check_nova(cls) -> None:
+        """Check that the running Nova still uses what is overridden.
+
+        :raises ImportError: see :func:`nova_uniqserial.compatibility.check`
+        """
+        stock = cls.__mro__[cls.__mro__.index(UniqueSerialMixin) + 1 :]
+        override = UniqueSerialMixin._get_guest_config_sysinfo
+        compatibility.check(stock, override, _READERS.values())
+
     def _why_no_serials(self) -> str | None:
         """Say why guests get no ``<sysinfo>``, as _configure_guest_by_virt_type decides."""
         if CONF.libvirt.virt_type not in ("kvm", "qemu"):
@@ -94,14 +103,14 @@ class UniqueSerialMixin(TraitsMixin):
         return None
 
     def init_host(self, host: str) -> None:
-        """Start, and warn when the host's own identity cannot be read."""
+        """Start, log the identity that guests show, and warn when it cannot be read."""
         super().init_host(host)
         own = HostMode.AUTO if self._host_mode is HostMode.UNIQUE else self._host_mode
         source = resolve(NOTHING_SAID, NOTHING_SAID, HostInput(own, honours=True)).source
         if self._why_no_serials() or source not in _READERS:
             return
         try:
-            self._read_host_serial(source)
+            serial = self._read_host_serial(source)
         except exception.InternalError as error:
             guests = (
                 "ask for the host's serial number (false)"
@@ -109,6 +118,25 @@ class UniqueSerialMixin(TraitsMixin):
                 else "do not ask for a unique serial number"
             )
             LOG.warning("Guests that %s cannot start on this host: %s", guests, error)
+            return
+        if self._host_mode in (HostMode.OS, HostMode.AUTO):
+            self._log_identity(serial)
+
+    def _log_identity(self, serial: str) -> None:
+        """Log which identity of the host its guests show in the modes os and auto."""
+        guests = "Guests that do not ask for a unique serial number show"
+        # As _get_host_sysinfo_serial_auto decides.
+        if os.path.exists(MACHINE_ID):
+            LOG.info("%s the machine ID of this host (%s).", guests, masked(serial))
+        else:
+            LOG.warning(
+                "%s the hardware UUID of this host (%s), because %s is missing, as in a container:"
+                " OSSN-0028 warns of it. Mount the host's file, or choose another"
+                " [libvirt]sysinfo_serial.",
+                guests,
+                masked(serial),
+                MACHINE_ID,
+            )
 
     def _get_guest_config_sysinfo(self, instance: Any) -> Any:
         """Return the stock sysinfo with the serial number of the effective policy."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import nova.conf
@@ -10,7 +11,7 @@ from nova import exception
 from nova.compute import provider_config
 from oslo_log import log as logging
 
-from nova_uniqserial import options
+from nova_uniqserial import locations, options
 from nova_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -44,6 +45,14 @@ def _host_mode() -> HostMode:
         ) from None
 
 
+def _place(section: str, option: str) -> str:
+    """Return where an option was set, for the log."""
+    try:
+        return locations.origin(CONF, sys.argv[1:], section, option).place
+    except Exception:  # the files may have changed: no reason to end nova-compute
+        return "a place that is not known"
+
+
 class TraitsMixin:
     """A compute driver that says on its resource provider that it honours the keys.
 
@@ -75,12 +84,15 @@ class TraitsMixin:
         else:
             LOG.info(
                 "%s and %s are honoured on this host. Host mode ([libvirt]sysinfo_serial): %s. "
-                "[unique_serial]image_may_show_host: %s, server_may_ask: %s.",
+                "[unique_serial]image_may_show_host: %s, server_may_ask: %s. compute_driver is from"
+                " %s; sysinfo_serial is from %s.",
                 FLAVOR_KEY,
                 IMAGE_KEY,
                 self._host_mode.value,
                 str(self._image_may_show_host).lower(),
                 str(self._server_may_ask).lower(),
+                _place("DEFAULT", "compute_driver"),
+                _place("libvirt", "sysinfo_serial"),
             )
         self._warn_of_declared_traits()
 

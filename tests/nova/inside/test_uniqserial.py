@@ -397,17 +397,56 @@ class MachineIdTest(Base):
         (line, warning) = self._start("unique")
         self.assertIn("ask for the host's serial number (false) cannot start", warning)
 
-    def test_the_start_says_one_line(self) -> None:
+    def test_the_start_logs_what_the_host_does(self) -> None:
         for mode in MODES:
-            (line,) = self._start(mode)
+            line = self._start(mode)[0]
             self.assertIn(
                 "hw:unique_serial and hw_unique_serial are honoured on this host. Host mode"
                 f" ([libvirt]sysinfo_serial): {mode}. [unique_serial]image_may_show_host: true,"
                 " server_may_ask: true.",
                 line,
             )
-        (line,) = self._start("os", may_ask=False)
+        line = self._start("os", may_ask=False)[0]
         self.assertIn("image_may_show_host: true, server_may_ask: false.", line)
+
+    def test_the_start_logs_the_identity_that_guests_show(self) -> None:
+        for mode in MODES:
+            _, *identity = self._start(mode)
+            self.assertEqual(mode in ("os", "auto"), bool(identity), identity)
+            for line in identity:
+                self.assertTrue(line.startswith("INFO"), line)
+                self.assertIn("show the machine ID of this host (0123***).", line)
+        self.machine_id = None
+        (_, warning) = self._start("auto")
+        self.assertTrue(warning.startswith("WARNING"), warning)
+        self.assertIn("show the hardware UUID of this host (c0ff***), because /etc/mach", warning)
+        self.assertNotIn(HARDWARE_SERIAL, warning)
+
+    def test_the_start_names_the_files_that_decide(self) -> None:
+        folder = tempfile.mkdtemp()
+        self.addCleanup(lambda: os.system(f"rm -r {folder}"))  # noqa: S605 - our own folder
+        files = [os.path.join(folder, name) for name in ("nova.conf", "nova-compute.conf")]
+        with _open(files[0], "w") as file:
+            file.write("[libvirt]\nsysinfo_serial = hardware\n")
+        with _open(files[1], "w") as file:
+            file.write(
+                "[libvirt]\nvirt_type = kvm\n[DEFAULT]\n# Ours.\n"
+                "compute_driver = uniqserial.UniqueSerialLibvirtDriver\n"
+            )
+        args = ["--config-file", files[0], f"--config-file={files[1]}"]
+        CONF(args, project="nova")
+        loaded = virt_driver.load_compute_driver(fake.FakeVirtAPI())
+        with (
+            mock.patch.object(libvirt_driver.LibvirtDriver, "init_host"),
+            mock.patch("sys.argv", ["nova-compute", *args]),
+            self.assertLogs(LOGGER, logging.INFO) as logs,
+        ):
+            loaded.init_host("host-1")
+        self.assertIn(
+            f" compute_driver is from {files[1]}, line 5; sysinfo_serial is from {files[0]},"
+            " line 2.",
+            logs.output[0],
+        )
 
     def test_the_start_warns_where_guests_have_no_serial(self) -> None:
         self.machine_id = ""
