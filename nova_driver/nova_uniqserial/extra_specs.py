@@ -26,7 +26,7 @@ def register() -> list[Any]:
         error in the log, when this distribution is damaged or does not fit this Nova
     """
     try:
-        return _validators()
+        return validators()
     except Exception:  # whatever it is: a cloud's API is worth more than one extra spec
         LOG.exception(
             "nova-uniqserial does not work here: compute API 2.86 and later refuse"
@@ -35,7 +35,11 @@ def register() -> list[Any]:
         return []
 
 
-def _validators() -> list[Any]:
+def validators() -> list[Any]:
+    """Return the validators.
+
+    :raises Exception: this distribution is damaged or does not fit this Nova
+    """
     from nova.api.validation.extra_specs import base
 
     from nova_uniqserial import image_meta

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The identity of this host, and what the host mode gives to guests."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any, Optional
+from xml.etree import ElementTree
+
+from nova_uniqserial.check.rows import Result, Row, reason, safe
+from nova_uniqserial.identity import MACHINE_ID, masked
+
+#: The URI of libvirt where Nova has none in its configuration, with virt_type kvm and qemu.
+LIBVIRT = "qemu:///system"
+
+_PRODUCT_UUID = "/sys/class/dmi/id/product_uuid"
+#: Files that container engines make (Podman, Docker, systemd-nspawn).
+_CONTAINER = ("/run/.containerenv", "/.dockerenv", "/run/systemd/container")
+_HOW_TO_REPAIR = (
+    "Run systemd-machine-id-setup on the host; in a container, mount the host's /etc/machine-id"
+    " read-only. Or set [libvirt]sysinfo_serial = unique."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """One identity of the host.
+
+    :ivar value: None: there is none that Nova could use
+    :ivar problem: why there is none
+    :ivar known: False: this user cannot find out
+    :ivar container: the sign that it is a container's own and not the host's
+    """
+
+    value: Optional[str]  # noqa: UP045 - dataclasses of Python 3.8
+    problem: str = ""
+    known: bool = True
+    container: Optional[str] = None  # noqa: UP045
+
+
+def machine_id() -> Identity:
+    """Read the machine ID as Nova does (LibvirtDriver._get_host_sysinfo_serial_os)."""
+    try:
+        with open(MACHINE_ID, encoding="utf-8", errors="replace") as file:
+            words = file.read().split()
+    except FileNotFoundError:
+        return Identity(None, "missing")
+    except OSError as error:
+        return Identity(None, f"unreadable ({error.strerror})", known=False)
+    if not words:
+        return Identity(None, "empty")
+    try:
+        return Identity(str(uuid.UUID(words[0])), container=_container())
+    except ValueError:
+        return Identity(None, "no ID")
+
+
+def hardware_uuid(uri: str) -> Identity:
+    """Return what libvirt reports, which is what Nova reads.
+
+    Source: LibvirtDriver._get_host_sysinfo_serial_hardware.
+    """
+    try:
+        import libvirt
+
+        # Without this the bindings print each error.
+        libvirt.registerErrorHandler(lambda _context, _error: None, None)
+        connection = libvirt.openReadOnly(uri)
+        try:
+            text = connection.getCapabilities()
+        finally:
+            connection.close()
+        # libvirt's own, from a local socket.
+        found = ElementTree.fromstring(text).findtext("host/uuid")  # noqa: S314
+    except Exception as error:  # the bindings have kinds of errors of their own
+        return Identity(None, f"libvirt ({uri}) cannot be asked: {reason(error)}", known=False)
+    return Identity(found) if found else Identity(None, "libvirt reports no UUID of the host")
+
+
+def assess_identities(machine: Identity, hardware: Identity) -> Iterator[Row]:
+    """Yield a row for each identity. Whether the host mode needs it, is another check."""
+    yield _machine_row(machine)
+    yield _hardware_row(machine, hardware)
+
+
+def _machine_row(machine: Identity) -> Row:
+    if not machine.known:
+        return Row("machine-id", Result.UNKNOWN, f"{MACHINE_ID} is {machine.problem}.")
+    if machine.value is None:
+        auto = "would be the hardware UUID" if machine.problem == "missing" else "would fail"
+        return Row(
+            "machine-id",
+            Result.OK,
+            f"{MACHINE_ID} is {machine.problem}: mode os would fail, and mode auto {auto}.",
+        )
+    found = f"{MACHINE_ID} is {masked(machine.value)}"
+    if machine.container:
+        return Row("machine-id", Result.OK, f"{found}, {machine.container}.")
+    return Row("machine-id", Result.OK, f"{found}, the host's: no sign of a container's own.")
+
+
+def _container() -> str | None:
+    """Return words for a machine ID that is a file of this container, else None."""
+    if any(place in (MACHINE_ID, "/etc") for place, _ in _mounts()):
+        # From the host, or from whoever runs the container.
+        return None
+    sign = next(filter(os.path.exists, _CONTAINER), None) or _overlay()
+    if sign is None:
+        return None
+    return f"a file of this container ({sign}): hosts with the same image may have the same"
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Yield the mount points of this process, and the types of their file systems."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            first, _, second = line.partition(" - ")
+            yield first.split()[4], second.split()[0]
+
+
+def _overlay() -> str | None:
+    """Return the sign of a container whose engine makes no file, such as containerd."""
+    kinds = [kind for place, kind in _mounts() if place == "/"]
+    return "the root file system is an overlay" if kinds[-1:] == ["overlay"] else None
+
+
+def _hardware_row(machine: Identity, hardware: Identity) -> Row:
+    product = _product_uuid()
+    if hardware.value is None:
+        result = Result.OK if hardware.known else Result.UNKNOWN
+        return Row(
+            "hardware-uuid", result, f"{safe(hardware.problem)}. {_PRODUCT_UUID} is {product[1]}."
+        )
+    if hardware.value == product[0]:
+        source = f", as in {_PRODUCT_UUID}"
+    elif hardware.value == machine.value:
+        source = ", the machine ID"
+    else:
+        source = f"; {_PRODUCT_UUID} is {product[1]}"
+    return Row("hardware-uuid", Result.OK, f"libvirt reports {masked(hardware.value)}{source}.")
+
+
+def _product_uuid() -> tuple[str | None, str]:
+    """Return the UUID of the firmware, and words for it."""
+    try:
+        with open(_PRODUCT_UUID, encoding="ascii", errors="replace") as file:
+            value = file.read().strip().lower()
+    except FileNotFoundError:
+        return None, "missing"
+    except OSError:
+        return None, "not readable by this user"
+    return value, masked(value)
+
+
+def assess_mode(mode: Any, virt_type: str, machine: Identity, hardware: Identity) -> Row:
+    """Return what a guest that asks for nothing gets here.
+
+    :param mode: ``[libvirt]sysinfo_serial``; None: not valid
+    """
+    plain = "a guest that asks for nothing"
+    if virt_type not in ("kvm", "qemu"):
+        text = f"[libvirt]virt_type is {safe(virt_type)}: guests have no serial number."
+        return Row("host-mode", Result.WARNING, text)
+    if mode is None:
+        return Row("host-mode", Result.UNKNOWN, "The host mode is not valid (see sysinfo-serial).")
+    if mode == "none":
+        return Row("host-mode", Result.OK, f"Mode none: {plain} has no serial number.")
+    own = "auto" if mode == "unique" else mode
+    result, gives = _own(own, machine, hardware)
+    if mode == "unique":
+        return Row(
+            "host-mode",
+            Result.OK,
+            f"Mode unique: {plain} gets the UUID of its server. One that asks for the host's"
+            f" serial number (false) gets {gives}.",
+        )
+    remedy = None if result is Result.OK or result is Result.UNKNOWN else _HOW_TO_REPAIR
+    return Row("host-mode", result, f"Mode {safe(mode)}: {plain} gets {gives}.", remedy)
+
+
+def _own(mode: str, machine: Identity, hardware: Identity) -> tuple[Result, str]:
+    """Return what guests get that show the host, and words for it.
+
+    :param mode: os, hardware or auto
+    """
+    if mode == "os" or (mode == "auto" and machine.problem != "missing"):
+        if machine.value is not None:
+            result = Result.WARNING if machine.container else Result.OK
+            more = f", {machine.container}" if machine.container else ""
+            return result, f"the machine ID {masked(machine.value)}{more}"
+        if not machine.known:
+            return Result.UNKNOWN, "the machine ID, which cannot be read by this user"
+        return Result.FAILED, f"an error and does not start: {MACHINE_ID} is {machine.problem}"
+    known = masked(hardware.value) if hardware.value else safe(hardware.problem)
+    if mode == "auto":
+        return (
+            Result.WARNING,
+            f"the hardware UUID ({known}), because {MACHINE_ID} is missing; OSSN-0028 warns of"
+            " showing it to guests",
+        )
+    if hardware.value is None:
+        result = Result.FAILED if hardware.known else Result.UNKNOWN
+        return result, f"the hardware UUID, which is not known ({known})"
+    return Result.OK, f"the hardware UUID ({known}), which OSSN-0028 warns of showing to guests"

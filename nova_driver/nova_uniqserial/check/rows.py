@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results of the checks. Standard library only: Nova may be broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Optional
+
+#: A longer text comes from a file or an exception, and is cut.
+_LONGEST = 300
+
+
+class CheckError(Exception):
+    """The check cannot run; the text has the reason and the way out."""
+
+
+class Result(enum.Enum):
+    """Result of a check; UNKNOWN: the check had no input."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One result of a check.
+
+    :ivar check: stable ID of the check, for scripts
+    :ivar reason: one or more sentences
+    :ivar remedy: None when no action is needed
+    """
+
+    check: str
+    result: Result
+    reason: str
+    remedy: Optional[str] = None  # noqa: UP045 - dataclasses of Python 3.8
+
+
+def exit_code(rows: list[Row]) -> int:
+    """Return the exit code: 3 for a failure or a warning, else 4 for an unknown result, else 0."""
+    results = {row.result for row in rows}
+    if results & {Result.FAILED, Result.WARNING}:
+        return 3
+    return 4 if Result.UNKNOWN in results else 0
+
+
+def safe(value: object) -> str:
+    """Return text of a file or an exception on one line, without control characters."""
+    text = " ".join(str(value).split())
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def reason(error: BaseException) -> str:
+    """Return the kind and the text of an exception."""
+    return f"{type(error).__name__}: {safe(error)}"
