@@ -276,6 +276,21 @@ def test_what_cannot_be_read(ours: End, files: Files) -> None:
     assert checked.rows["compute-driver"]["reason"] == "Not checked (see configuration)."
 
 
+def test_a_process_of_another_user(ours: End, files: Files, computes: Computes) -> None:
+    """Its arguments can be read, and neither its environment nor its working directory."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to start a process of another user")
+    path = files.main()
+    pid = str(computes.start(f"--config-file={path.name}"))
+    # Root without its capabilities is another user for a process that has them.
+    prefix = ("setpriv", "--inh-caps", "-all", "--bounding-set", "-all")
+    checked = check(ours, "--pid", pid, "-f", "json", prefix=prefix)
+    assert checked.code == 4, checked
+    assert checked.results("unknown") >= {"process", "configuration", "compute-driver"}
+    assert "OS_DEFAULT__COMPUTE_DRIVER" in checked.rows["process"]["reason"]
+    assert f"{path.name} is relative" in checked.rows["configuration"]["reason"]
+
+
 def test_what_is_wrong_in_the_files(ours: End, files: Files) -> None:
     files.declare("CUSTOM_UNIQUE_SERIAL_KEYS", identification="name: other-host")
     path = files.main(unique_serial={"server_may_ask": "\x1b[31mperhaps"})

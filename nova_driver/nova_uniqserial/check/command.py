@@ -95,15 +95,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rows(given: Sequence[tuple[str, str]] | None, pid: int | None) -> Iterator[Row]:
+    folder: str | None
     if given:
         running = None
         words, folder = [word for pair in given for word in pair], os.getcwd()
     else:
         running = process.find(pid)
         yield from process.assess(running)
-        if running.environ is not None:
-            process.take_environment(running.environ)
-        words, folder = list(running.args), running.folder or "/"
+        process.take_environment(running)
+        words, folder = list(running.args), running.folder
     loaded = loading.nova_compute()
     yield loaded
     # Modules that import Nova or its libraries.
@@ -113,13 +113,16 @@ def _rows(given: Sequence[tuple[str, str]] | None, pid: int | None) -> Iterator[
         yield from host.assess_identities(host.machine_id(), host.hardware_uuid(host.LIBVIRT))
 
 
-def _with_nova(running: process.Process | None, words: Sequence[str], folder: str) -> Iterator[Row]:
+def _with_nova(
+    running: process.Process | None, words: Sequence[str], folder: str | None
+) -> Iterator[Row]:
     import nova.conf
 
     from nova_uniqserial import locations
     from nova_uniqserial.check import configuration
 
-    read = configuration.read(nova.conf.CONF, locations.config_args(words, folder))
+    args = locations.config_args(words, folder or "")
+    read = configuration.read(nova.conf.CONF, args)
     yield from loading.assess()
     machine = host.machine_id()
     if isinstance(read, Row):

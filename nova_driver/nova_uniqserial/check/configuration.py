@@ -58,8 +58,18 @@ def _value(conf: Any, section: str, option: str) -> Any:
 def read(conf: Any, args: Sequence[str]) -> Configuration | Row:
     """Read the files as nova-compute does; return a row where that fails.
 
-    :param args: the arguments that name files, and no others
+    :param args: the arguments that name files, and no others; a path is relative where the
+        working directory of nova-compute is not known
     """
+    relative = [path for path in args[1::2] if not os.path.isabs(path)]
+    if relative:
+        return Row(
+            "configuration",
+            Result.UNKNOWN,
+            f"{safe(', '.join(relative))} is relative to the working directory of nova-compute,"
+            " which this user cannot read.",
+            _HOW_TO_READ,
+        )
     for folder in _search_folders():
         if os.path.isdir(folder) and not os.access(folder, os.X_OK):
             return Row(

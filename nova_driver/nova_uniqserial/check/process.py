@@ -161,19 +161,17 @@ def _environ(pid: int) -> dict[str, str] | None:
         text = os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes())
     except OSError:
         return None
-    environ = dict(word.split("=", 1) for word in text.split("\0") if "=" in word)
-    if "HOME" not in environ:
-        # Without an entry oslo.config searches no home either.
-        with contextlib.suppress(KeyError):
-            environ["HOME"] = pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_dir
-    return environ
+    return dict(word.split("=", 1) for word in text.split("\0") if "=" in word)
 
 
-def take_environment(environ: Mapping[str, str]) -> None:
+def take_environment(process: Process) -> None:
     """Give this process the variables that decide options and configuration files."""
     for name in [name for name in os.environ if name.startswith("OS_") or name in _OTHERS]:
         del os.environ[name]
-    for name, value in environ.items():
+    # Without an entry for its user, oslo.config searches no home there either.
+    with contextlib.suppress(KeyError, OSError):
+        os.environ["HOME"] = pwd.getpwuid(os.stat(f"/proc/{process.pid}").st_uid).pw_dir
+    for name, value in (process.environ or {}).items():
         if name.startswith("OS_") or name in _OTHERS:
             os.environ[name] = value
 
