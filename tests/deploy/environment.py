@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paths, and virtual environments with a package that is named nova."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+NOVA_DRIVER = ROOT / "nova_driver"
+DRIVER = "uniqserial.UniqueSerialLibvirtDriver"
+STOCK = "libvirt.LibvirtDriver"
+
+_LOOK = """
+import importlib.metadata, importlib.util, json, os
+def where(name):
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return spec.origin and os.path.realpath(spec.origin) if spec else None
+names = ("nova", "nova.virt.driver", "nova.virt.uniqserial", "nova_uniqserial.policy")
+points = importlib.metadata.entry_points(group="nova.api.extra_spec_validators")
+print(json.dumps({**{n: where(n) for n in names}, "validators": [p.value for p in points]}))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """A virtual environment.
+
+    :ivar home: its folder
+    """
+
+    home: Path
+
+    @property
+    def python(self) -> Path:
+        """The interpreter."""
+        return self.home / "bin" / "python3"
+
+    @property
+    def site(self) -> Path:
+        """The folder site-packages."""
+        (found,) = self.home.glob("lib/python3*/site-packages")
+        return found
+
+    def look(self) -> dict[str, str | list[str] | None]:
+        """Return the file of each module, None if it is not found, and the validators."""
+        command = (self.python, "-c", _LOOK)
+        done = subprocess.run(command, cwd="/", check=True, capture_output=True, text=True)
+        found: dict[str, str | list[str] | None] = json.loads(done.stdout)
+        return found
+
+    def assert_complete(self, nova: Path, shim: Path) -> None:
+        """Check that Nova and nova-uniqserial are found.
+
+        :param nova: the folder of the package nova
+        :param shim: the folder of the package nova.virt.uniqserial
+        """
+        found = self.look()
+        policy = str(found.pop("nova_uniqserial.policy"))
+        assert policy.endswith("/nova_uniqserial/policy.py")
+        assert found == {
+            "nova": str(nova / "__init__.py"),
+            "nova.virt.driver": str(nova / "virt" / "driver.py"),
+            "nova.virt.uniqserial": str(shim / "__init__.py"),
+            "validators": ["nova_uniqserial.extra_specs"],
+        }
+
+
+def make(home: Path, *, pip: bool) -> Environment:
+    """Make a virtual environment."""
+    venv.create(home, with_pip=pip, symlinks=True)
+    return Environment(home)
+
+
+def write_nova(folder: Path) -> Path:
+    """Write a package that is named nova and return its folder.
+
+    Where a driver is found depends on the folders only; tests/nova load it with Nova itself.
+    """
+    package = folder / "nova"
+    (package / "virt").mkdir(parents=True)
+    for name in ("__init__.py", "virt/__init__.py", "virt/driver.py"):
+        (package / name).touch()
+    return package
+
+
+def build(source: str, folder: Path) -> Path:
+    """Build a wheel without a network and return it.
+
+    :param source: what pip accepts as a requirement
+    """
+    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    subprocess.run((*command, "--wheel-dir", folder, source), check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
