@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each way has a page of the same form, and a row in the documentation."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.environment import DEPLOY, ROOT
+
+FOLDERS = [*sorted(path for path in DEPLOY.iterdir() if path.is_dir()), ROOT / "devstack"]
+SECTIONS = ["Install", "Check", "Roll back", "Tested"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.name))
+def test_a_page_has_all_sections_and_names_all_files(folder: Path) -> None:
+    text = (folder / "README.rst").read_text()
+    lines = text.splitlines()
+    titles = [
+        title for title, line in itertools.pairwise(lines) if line and line == "-" * len(title)
+    ]
+    assert [title for title in titles if title in SECTIONS] == SECTIONS
+    for needed in (
+        "unique serial status",
+        "unique serial host list",
+        "honoured on",
+        "stale traits",
+    ):
+        assert needed in " ".join(text.split()), needed
+    if folder.parent == DEPLOY:
+        files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        missing = {str(file) for file in files if f"``{file}``" not in text}
+        assert missing == {"README.rst"}
+
+
+def test_the_documentation_has_a_row_for_each_folder() -> None:
+    text = (ROOT / "doc" / "source" / "installers.rst").read_text()
+    for folder in FOLDERS:
+        assert f"     - ``{folder.relative_to(ROOT)}``\n" in text
