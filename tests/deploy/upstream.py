@@ -4,19 +4,25 @@
 Usage: python -m tests.deploy.upstream FOLDER
 
 FOLDER has a clone, or its git directory, of each repository of recorded.toml as OWNER+NAME/repo.
+The charts are rendered with Helm (helm-python-sdk of PyPI).
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
-from tests.deploy.test_values import RECORDED, RHOSO, load
+from tests.deploy.environment import DRIVER
+from tests.deploy.test_values import HELM, RECORDED, RHOSO, load
 
 _MANIFESTS = {
     "rhoso-version": "openstackversion.yaml",
@@ -25,15 +31,43 @@ _MANIFESTS = {
 }
 
 
-def show(clones: Path, record: dict[str, Any]) -> tuple[str, str]:
-    """Return the newest commit of a clone and the recorded file."""
-    git = ("git", "-C", str(clones / record["repository"].replace("/", "+") / "repo"))
+def git(clones: Path, repository: str, *arguments: str) -> bytes:
+    """Run git in a clone and return what it printed."""
+    folder = clones / repository.replace("/", "+") / "repo"
+    return subprocess.run(("git", "-C", folder, *arguments), check=True, capture_output=True).stdout
 
-    def run(*arguments: str) -> str:
-        done = subprocess.run((*git, *arguments), check=True, capture_output=True, text=True)
-        return done.stdout
 
-    return run("rev-parse", "HEAD").strip(), run("show", f"HEAD:{record['file']}")
+def render(clones: Path, repository: str, path: str, values: dict[str, Any]) -> list[str]:
+    """Render a chart and return what is wrong with it.
+
+    :param path: the folder of the chart in its repository
+    """
+    from helm_python.chart import Chart
+
+    with tempfile.TemporaryDirectory() as scratch:
+        for source in (path, "helm-toolkit"):
+            owner = repository if source == path else "openstack/openstack-helm"
+            data = git(clones, owner, "archive", "HEAD", source)
+            target = scratch if source == path else f"{scratch}/{path}/charts"
+            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+                archive.extractall(target, filter="data")
+        manifests = Chart.load(f"{scratch}/{path}").render(values, name="nova")
+    problems, images = [], {}
+    for document in (doc for text in manifests.values() for doc in yaml.safe_load_all(text) if doc):
+        if document["kind"] == "Secret" and "nova-compute.conf" in document.get("data", {}):
+            text = base64.b64decode(document["data"]["nova-compute.conf"]).decode()
+            if f"compute_driver = {DRIVER}\n" not in text:
+                problems.append(f"{document['metadata']['name']} has another driver")
+        if document["kind"] in ("DaemonSet", "Deployment"):
+            for container in document["spec"]["template"]["spec"]["containers"]:
+                images[container["name"]] = container
+    for name, tag in (("nova-compute", "nova_compute"), ("nova-osapi", "nova_api")):
+        if images[name]["image"] != values["images"]["tags"][tag]:
+            problems.append(f"{name} has another image")
+    mounts = {mount["mountPath"] for mount in images["nova-compute"]["volumeMounts"]}
+    if "/etc/machine-id" not in mounts:
+        problems.append("nova-compute has no machine ID")
+    return problems
 
 
 def closed(schema: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +103,8 @@ def main() -> int:
     clones = Path(sys.argv[1]).resolve()
     wrong = 0
     for name, record in RECORDED.items():
-        commit, text = show(clones, record)
+        commit = git(clones, record["repository"], "rev-parse", "HEAD").decode().strip()
+        text = git(clones, record["repository"], "show", f"HEAD:{record['file']}").decode()
         if name in _MANIFESTS:
             (version,) = yaml.safe_load(text)["spec"]["versions"]
             schema = closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
@@ -80,6 +115,16 @@ def main() -> int:
             problems = [f"no {path}" for path in record["names"] if not is_read(text, path)]
         wrong += bool(problems)
         print(f"{name} {commit[:12]} {record['file']}: {'; '.join(problems) or 'matches'}")
+    atmosphere = load(HELM / "atmosphere.yml")
+    images = {"images": {"tags": atmosphere["atmosphere_image_overrides"]}}
+    charts = (
+        ("openstack/openstack-helm", "nova", load(HELM / "values.yaml")),
+        ("vexxhost/atmosphere", "charts/nova", {**atmosphere["nova_helm_values"], **images}),
+    )
+    for repository, path, values in charts:
+        problems = render(clones, repository, path, values)
+        wrong += bool(problems)
+        print(f"chart {path} of {repository}: {'; '.join(problems) or 'rendered'}")
     return int(wrong > 0)
 
 
