@@ -485,7 +485,9 @@ def test_server_set_costs_one_request(cloud: Cloud, proxy: Proxy, server: str) -
     plain, ours, unset_plain, unset_ours = made
     assert ours[:-1] == plain
     assert ours[-1].startswith("placement GET /resource_providers?name=keys-1&")
-    assert unset_ours == [line.replace("/c", "/hw_unique_serial") for line in unset_plain]
+    assert unset_ours == [
+        line.replace("/metadata/c", "/metadata/hw_unique_serial") for line in unset_plain
+    ]
 
 
 def test_a_member_and_their_own_server(cloud: Cloud, members: str) -> None:

@@ -67,6 +67,8 @@ def import_shell() -> None:
                 importlib.import_module(point.module)
     for name in LATE:
         importlib.import_module(name)
+    # cliff reads the metadata of every distribution once, and keeps what it found.
+    importlib.import_module("cliff.command")._get_distributions_by_modules()
     if PLUGIN in sys.modules:
         raise RuntimeError(f"another plugin imports {PLUGIN}")
 
