@@ -35,13 +35,28 @@ def each(
 ) -> list[tuple[_Item, _Result]]:
     """Do the same work on each item, some at the same time, and return the results in order.
 
-    :param at_once: the most threads at the same time
+    :param at_once: the most threads at the same time; where the system starts fewer, those
     """
     done: list[tuple[_Item, _Result]] = []
     running: deque[tuple[_Item, Future[_Result]]] = deque()
+
+    def await_first() -> None:
+        first, future = running.popleft()
+        done.append((first, future.result()))
+
     for item in items:
         if len(running) == at_once:
-            first, future = running.popleft()
-            done.append((first, future.result()))
-        running.append((item, start(work, item)))
-    return done + [(item, future.result()) for item, future in running]
+            await_first()
+        while True:
+            try:
+                running.append((item, start(work, item)))
+            except RuntimeError:
+                # No more threads: after the end of one there may be one.
+                if running:
+                    await_first()
+                    continue
+                done.append((item, work(item)))
+            break
+    while running:
+        await_first()
+    return done

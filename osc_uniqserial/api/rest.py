@@ -322,26 +322,27 @@ class Rest:
     def identity(self) -> dict[str, str | None]:
         """Return what identifies the cloud, whichever interface and URL it is used by.
 
+        Sends no request to the services: one that is down would be unknown.
+
         :returns: the IDs of the services ``compute`` and ``image`` in the token's catalog, or their
             URLs where they are not in a catalog, and the ``region``; each None when unknown
         """
-        access = self._access
-        region: str | None = None
+        access, config = self._access, self._connection.config
+        region: str | None = config.get_region_name()
         found: dict[str, str | None] = {}
         for service in _IDENTIFYING:
-            found[service] = None
-            with contextlib.suppress(CloudError), self._reading(service):
-                proxy = self._proxy(service)
-                region = region or proxy.region_name
-                endpoints = []
-                if access is not None and access.has_service_catalog():
-                    listed = access.service_catalog.get_endpoints_data(service, region_name=region)
-                    endpoints = [each for several in listed.values() for each in several]
-                if endpoints:
-                    found[service] = endpoints[0].service_id
-                    region = region or endpoints[0].region_name
-                elif url := proxy.get_endpoint():
-                    found[service] = without_secrets(url)
+            endpoints = []
+            if access is not None and access.has_service_catalog():
+                listed = access.service_catalog.get_endpoints_data(
+                    config.get_service_type(service), region_name=region
+                )
+                endpoints = [each for several in listed.values() for each in several]
+            if endpoints:
+                found[service] = endpoints[0].service_id
+                region = region or endpoints[0].region_name
+            else:
+                url = config.get_endpoint(service)
+                found[service] = url and without_secrets(url)
         return {**found, "region": region}
 
     def compute_microversion(self, wanted: str) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single keys of flavors, images, host aggregates and servers: looked up and written.
+"""Single keys of flavors, images, host aggregates and servers: reading and writing.
 
 A write sends only the key that it changes: others that were stored meanwhile stay. No service has a
-compare-and-swap: what is stored between a look and the write is replaced.
+compare-and-swap: what is stored between a read and the write is replaced.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from osc_uniqserial.model.finding import Resource
 Stored = Mapping[str, str]
 
 _PATCH = "application/openstack-images-v2.1-json-patch"
-#: The most resources of a project that are looked up one by one without a list.
+#: The most resources of a project that are read one by one without a list.
 _FEW = 3
-#: How many entries of a list are read for each resource that is looked up: Nova needs about four
+#: How many entries of a list are read for each resource that is wanted: Nova needs about four
 #: times as long for a request about one server as for an entry of the list.
 _LISTED = 4
 
@@ -37,7 +37,7 @@ class _Store(abc.ABC):
         self.rest = rest
 
     @abc.abstractmethod
-    def look(self, id_: str) -> Stored:
+    def read(self, id_: str) -> Stored:
         """Return what is stored, with one request.
 
         :raises Unreadable: with status 404 when the resource is missing
@@ -68,7 +68,7 @@ class _Specs(_Store):
     def _path(self, id_: str) -> str:
         return f"/flavors/{_segment(id_)}/os-extra_specs"
 
-    def look(self, id_: str) -> Stored:
+    def read(self, id_: str) -> Stored:
         answer = self.rest.get("compute", self._path(id_), microversion=COMPUTE_OLDEST)
         with parsing("compute"):
             return _texts(answer["extra_specs"])
@@ -95,7 +95,7 @@ class _Metadata(_Store):
     def _path(self, id_: str) -> str:
         return f"/servers/{_segment(id_)}/metadata"
 
-    def look(self, id_: str) -> Stored:
+    def read(self, id_: str) -> Stored:
         answer = self.rest.get("compute", self._path(id_), microversion=COMPUTE_OLDEST)
         with parsing("compute"):
             return _texts(answer["metadata"])
@@ -134,7 +134,7 @@ class _Aggregates(_Store):
     def _path(self, id_: str) -> str:
         return f"/os-aggregates/{_segment(id_)}"
 
-    def look(self, id_: str) -> Stored:
+    def read(self, id_: str) -> Stored:
         answer = self.rest.get("compute", self._path(id_), microversion=COMPUTE_OLDEST)
         with parsing("compute"):
             return _texts(answer["aggregate"]["metadata"])
@@ -157,7 +157,7 @@ class _Images(_Store):
     def _path(self, id_: str) -> str:
         return f"/images/{_segment(id_)}"
 
-    def look(self, id_: str) -> Stored:
+    def read(self, id_: str) -> Stored:
         answer = self.rest.get("image", self._path(id_))
         with parsing("image"):
             return _strings(answer)
@@ -214,19 +214,19 @@ class Settings:
             "server": _Metadata(rest),
         }
 
-    def look(self, resource: Resource) -> Stored | None:
+    def read(self, resource: Resource) -> Stored | None:
         """Return what is stored with a resource; None when the resource is missing.
 
         :raises Unreadable: when the service does not return it
         """
         try:
-            return self._stores[resource.type].look(resource.id or "")
+            return self._stores[resource.type].read(resource.id or "")
         except Unreadable as error:
             if error.status == 404:
                 return None
             raise
 
-    def look_each(
+    def read_each(
         self, resources: Iterable[Resource], at_once: int
     ) -> dict[Resource, Stored | Unchecked | None]:
         """Return what is stored with resources; None for those that are missing.
@@ -244,7 +244,7 @@ class Settings:
             found.update(listed)
         # Lists may be unreadable, or too long.
         left = [each for by_id in groups.values() for each in by_id.values() if each not in found]
-        found.update(background.each(lambda each: or_unchecked(self.look, each), left, at_once))
+        found.update(background.each(lambda each: or_unchecked(self.read, each), left, at_once))
         return found
 
     def _from_list(

@@ -67,7 +67,7 @@ class _Plan:
 class ApplyUniqueSerials(output.Lister):
     """Write what a file with the desired state changes, or undo an earlier run by its journal.
 
-    Plans again, shows the number of changes, and asks. Each value is looked up right before it is
+    Plans again, shows the number of changes, and asks. Each value is read right before it is
     written, and read back; a value that somebody else changed after planning is kept. Each row is a
     change with its result. Hosts are not written: what to do there is printed on standard error.
     Ctrl-C ends the run after the requests in flight. Exit code 1: something was not carried out;
@@ -301,7 +301,7 @@ def _plan_undo(parsed_args: argparse.Namespace, settings: Settings, cloud: Ident
             f"{parsed_args.undo} is the journal of another cloud: of {_cloud(record.cloud)}; this"
             f" one has {_cloud(cloud)}. {planning.NOTHING}"
         )
-    stored = settings.look_each(undo.resources(record.entries), parsed_args.max_workers)
+    stored = settings.read_each(undo.resources(record.entries), parsed_args.max_workers)
     found = undo.plan(record.entries, stored)
     notes = found.notes
     if record.is_torn:
@@ -372,7 +372,13 @@ def _journal(path: str | None, identity: Callable[[], Identity]) -> Iterator[Jou
     from osc_uniqserial.desired.journal import Journal
 
     try:
-        journal = Journal(path, identity())
+        cloud = identity()
+        if not any(cloud[service] for service in cloud if service != "region"):
+            raise output.error(
+                "--journal: the IDs of Nova and Glance in the catalog of the token are unknown, so"
+                f" that --undo could not check the cloud: leave it out. {planning.NOTHING}"
+            )
+        journal = Journal(path, cloud)
     except OSError as error:
         raise output.error(
             f"--journal: {path} cannot be created: {error.strerror}. {planning.NOTHING}"

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the changes of a plan: each key is looked up right before it is written, and read back."""
+"""Writes the changes of a plan: each key is read right before it is written, and after it."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from osc_uniqserial.api import background
 from osc_uniqserial.api.rest import CloudError, Unreadable, WriteFailed
 from osc_uniqserial.api.settings import Settings, Stored
 from osc_uniqserial.desired import journal as journals
-from osc_uniqserial.desired.changes import Change
+from osc_uniqserial.desired.changes import Change, of_metadefs
 from osc_uniqserial.desired.journal import Journal
 from osc_uniqserial.desired.outcome import AS_PLANNED, Outcome, Result
 from osc_uniqserial.keys import STEERING_KEYS
 from osc_uniqserial.metadefs.catalog import Catalog
 from osc_uniqserial.metadefs.model import Namespace
-from osc_uniqserial.metadefs.plan import NotOurs, plan_install
+from osc_uniqserial.metadefs.plan import NotOurs, names, plan_install
 from osc_uniqserial.model.cloud import Unchecked
 from osc_uniqserial.text import quoted
 
@@ -94,21 +94,55 @@ class Apply:
         self, catalog: Catalog, ours: Sequence[Namespace], changes: Sequence[Change]
     ) -> list[Outcome]:
         """Install the metadata definitions, and return the outcome of each planned change."""
-        if not changes:
-            return []
+        self._total += len(changes)
+        outcomes = []
+        for namespace in ours:
+            planned = [each for each in changes if each.resource.name in names([namespace])]
+            if planned:
+                result, reason = self._namespace(catalog, namespace, planned)
+                for change in planned:
+                    outcomes.append(Outcome(change, result, reason))
+                    self._count(outcomes[-1])
+        return outcomes
+
+    def _namespace(
+        self, catalog: Catalog, namespace: Namespace, planned: Sequence[Change]
+    ) -> tuple[Result, str | None]:
+        """Install a namespace, and return what became of its planned changes, which are one write.
+
+        The requests that replace a namespace are not interrupted: until the last one its items have
+        another name.
+        """
         if reason := self._why_stopped():
-            return [Outcome(each, Result.NOT_TRIED, reason) for each in changes]
+            return Result.NOT_TRIED, reason
         try:
-            plan = plan_install(ours, catalog.read_ours(ours))
-            catalog.carry_out(plan)
-            left = plan_install(ours, catalog.read_ours(ours)).steps
+            stored = catalog.read_ours([namespace])
+            plan = plan_install([namespace], stored)
         except (CloudError, NotOurs) as error:
-            return [Outcome(each, Result.FAILED, str(error)) for each in changes]
-        if left:
-            reason = f"not done after the installation: {left[0].words}: {_AGAIN}"
-            return [Outcome(each, Result.CONFLICT, reason) for each in changes]
-        result = Result.DONE if plan.steps else Result.UNCHANGED
-        return [Outcome(each, result) for each in changes]
+            return Result.FAILED, f"could not be read before writing: {error}"
+        if not plan.steps:
+            return Result.UNCHANGED, "already installed"
+        found = (each for each in of_metadefs(0, [namespace], stored) if isinstance(each, Change))
+        others = {_item(each) for each in found}.difference(map(_item, planned))
+        if others:
+            items = ", ".join(sorted(item for item, _now in others))
+            return Result.CONFLICT, f"somebody changed {items} after planning: {_AGAIN}"
+        failure: CloudError | None = None
+        try:
+            catalog.carry_out(plan)
+        except CloudError as error:
+            failure = error
+        try:
+            left = plan_install([namespace], catalog.read_ours([namespace])).steps
+        except (CloudError, NotOurs) as error:
+            if failure is None:
+                return Result.NOT_READ_BACK, f"accepted, but could not be read back: {error}"
+            return Result.UNKNOWN, f"{failure}; then it could not be read: {error}"
+        if not left:
+            return Result.DONE, None
+        if failure is not None:
+            return Result.FAILED, str(failure)
+        return Result.CONFLICT, f"written, but somebody changed it again: {_AGAIN}"
 
     def _why_stopped(self) -> str | None:
         """Return why nothing new is begun; None while changes are carried out."""
@@ -129,23 +163,35 @@ class Apply:
         outcomes: list[Outcome] = []
         stored: Stored | None = None
         for change in changes:
-            if outcomes and outcomes[-1].result not in AS_PLANNED:
-                first = next(each for each in outcomes if each.result not in AS_PLANNED)
-                outcome = Outcome(change, Result.NOT_TRIED, f"{first.change.key} is not as planned")
-            elif reason := self._why_stopped():
-                outcome = Outcome(change, Result.NOT_TRIED, reason)
-            else:
+            outcome = _after(outcomes, change) or self._unless_stopped(change)
+            if outcome is None and stored is None:
                 try:
-                    if stored is None:
-                        stored = self._settings.look(change.resource)
+                    stored = self._settings.read(change.resource)
                 except Unreadable as error:
-                    text = f"it could not be read before writing: {error}"
+                    text = f"could not be read before writing: {error}"
                     outcome = Outcome(change, Result.FAILED, text)
                 else:
-                    outcome, stored = self._change(change, stored)
+                    outcomes = [self._settle(each, stored) for each in outcomes]
+                    outcome = _after(outcomes, change)
+            if outcome is None:
+                outcome, stored = self._change(change, stored)
             self._count(outcome)
             outcomes.append(outcome)
         return outcomes
+
+    def _unless_stopped(self, change: Change) -> Outcome | None:
+        reason = self._why_stopped()
+        return Outcome(change, Result.NOT_TRIED, reason) if reason else None
+
+    def _settle(self, outcome: Outcome, stored: Stored | None) -> Outcome:
+        """Return the outcome of an earlier change of a resource, by what is stored now."""
+        if outcome.result is not Result.NOT_READ_BACK:
+            return outcome
+        settled = _read(outcome.change, stored)
+        if settled.result not in AS_PLANNED:
+            with self._lock:
+                self._failures += 1
+        return settled
 
     def _count(self, outcome: Outcome) -> None:
         with self._lock:
@@ -186,7 +232,7 @@ class Apply:
     def _write(self, change: Change) -> Stored | None:
         """Write a change, and return what the service answers.
 
-        A service that is too busy did not write: the value is looked up once more after the time
+        A service that is too busy did not write: the value is read once more after the time
         that it asks for.
 
         :raises WriteFailed: when the service refuses it, or gives no answer
@@ -199,7 +245,7 @@ class Apply:
                 if error.wait is None or self._stop.wait(error.wait):
                     raise
             try:
-                stored = self._settings.look(change.resource)
+                stored = self._settings.read(change.resource)
             except Unreadable as error:
                 raise WriteFailed(f"the service was too busy; then: {error}") from error
             if outcome := _settled(change, stored):
@@ -211,7 +257,7 @@ class Apply:
         if not error.unsure and error.status not in _STALE:
             return Outcome(change, Result.FAILED, str(error))
         try:
-            stored = self._settings.look(change.resource)
+            stored = self._settings.read(change.resource)
         except Unreadable as unread:
             result = Result.UNKNOWN if error.unsure else Result.FAILED
             return Outcome(change, result, f"{error}; then it could not be read: {unread}")
@@ -233,7 +279,7 @@ class Apply:
                 for each in outcomes
             ]
         resources = dict.fromkeys(each.change.resource for each in waiting)
-        stored = self._settings.look_each(resources, self._workers)
+        stored = self._settings.read_each(resources, self._workers)
         return [
             _read(each.change, stored[each.change.resource])
             if each.result is Result.NOT_READ_BACK
@@ -253,6 +299,19 @@ def _rank(change: Change) -> int:
     return 0 if change.then is None else 2
 
 
+def _after(outcomes: Iterable[Outcome], change: Change) -> Outcome | None:
+    """Return the outcome of a change after one of its resource that is not as planned."""
+    for each in outcomes:
+        if each.result not in AS_PLANNED:
+            return Outcome(change, Result.NOT_TRIED, f"{each.change.key} is not as planned")
+    return None
+
+
+def _item(change: Change) -> tuple[str, str | None]:
+    """Return an item of the metadata definitions, and how it is stored."""
+    return f"{change.key} of {change.resource.name}", change.now
+
+
 def _settled(change: Change, stored: Stored | None) -> Outcome | None:
     """Return the outcome of a change that is not to be written; None for others."""
     if stored is None:
@@ -261,7 +320,8 @@ def _settled(change: Change, stored: Stored | None) -> Outcome | None:
         )
     now = stored.get(change.key)
     if now == change.then:
-        return Outcome(change, Result.UNCHANGED, "it is so already")
+        reason = "already unset" if change.then is None else "already set"
+        return Outcome(change, Result.UNCHANGED, reason)
     if now != change.now:
         return Outcome(
             change,

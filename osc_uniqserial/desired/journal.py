@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import threading
@@ -24,6 +25,10 @@ from osc_uniqserial.model.finding import Resource
 _FORMAT, _VERSION = "osc-uniqserial", 1
 #: The largest journal that is read. An entry with its result takes about 300 bytes.
 MAX_BYTES = 128 << 20
+#: What is left for the results of entries when no more entries are written.
+_RESULTS = 1 << 16
+#: The most characters of a name, which nothing is found by.
+_LONGEST_NAME = 255
 _LONGEST_ID = 255
 _CLOUD = ("compute", "image", "region")
 _RESOURCE = ("kind", "id", "name", "project_id")
@@ -80,7 +85,7 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
         self._lock = threading.Lock()
-        self._number = 0
+        self._number = self._size = 0
         self._broken: OSError | None = None
         try:
             # The mask of the process may take rights away from the owner.
@@ -94,11 +99,15 @@ class Journal:
     def begin(self, change: Change) -> int:
         """Record a change that is about to be written, and return its number.
 
-        :raises OSError: when the entry is not on the disk; all later entries are refused then
+        :raises OSError: when the entry is not on the disk, or the journal would be too large to be
+            read; all later entries are refused then
         """
+        about = change.resource
+        name = about.name and about.name[:_LONGEST_NAME]
+        texts = (about.type, about.id, name, about.project_id, change.key, change.now, change.then)
         with self._lock:
-            about = change.resource
-            texts = (*about, change.key, change.now, change.then)
+            if self._size > MAX_BYTES - _RESULTS:
+                self._broken = OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             self._append(
                 dict(zip(_ENTRY, (self._number + 1, *map(_clean, texts)), strict=True)), sync=True
             )
@@ -122,7 +131,8 @@ class Journal:
         if self._broken is not None:
             # After a part of a line nothing may follow.
             raise self._broken
-        content = json.dumps(document).encode() + b"\n"
+        content = json.dumps(document, ensure_ascii=False).encode() + b"\n"
+        self._size += len(content)
         try:
             while content:
                 content = content[os.write(self._file, content) :]

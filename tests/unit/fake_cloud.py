@@ -102,6 +102,7 @@ class FakeCloud:
         for service_type in service_types:
             service = token.add_service(service_type, name=service_type)
             service.add_standard_endpoints(public=ENDPOINTS[service_type])
+        self.token = token
         self.http.post(f"{KEYSTONE}/auth/tokens", json=token, headers={"X-Subject-Token": "t"})
 
     def _discovery(self, nova_newest: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import io
@@ -26,7 +27,7 @@ import requests
 
 from tests.unit.builders import GOLD, M_AUTO, PLAIN, TRAIT_UNIQUE, image_id, server_id
 from tests.unit.clouds import Node
-from tests.unit.fake_cloud import ENDPOINTS, PROJECT_ID, FakeCloud, Result
+from tests.unit.fake_cloud import ENDPOINTS, GLANCE, PROJECT_ID, FakeCloud, Result
 from tests.unit.glance import MAIN, OURS
 from tests.unit.writable_cloud import WritableCloud
 
@@ -151,7 +152,7 @@ def test_keys_of_a_flavor_in_an_order_that_needs_no_trait_without_a_reason(
 
 
 @pytest.mark.parametrize(("setting", "method"), [("true", "POST"), ("unset", "DELETE")])
-def test_a_thousand_servers_take_one_look_and_one_write_each(
+def test_a_thousand_servers_take_one_read_and_one_write_each(
     cloud: WritableCloud, run: Callable[..., Result], setting: str, method: str
 ) -> None:
     cloud.records.clear()
@@ -197,7 +198,7 @@ def test_a_few_servers_of_a_large_project_do_not_take_its_whole_list(
     assert Counter(row["result"] for row in done.json) == {"done": 10}
     (page,) = [line for line in cloud.fake.reads() if "project_id" in line]
     assert "limit=40" in page
-    # Two are on that page, the others are looked up before and after their write.
+    # Two are on that page, the others are read before and after their write.
     assert Counter(line.partition(" ")[0] for line in on_keys(cloud)) == {"GET": 18, "DELETE": 10}
 
 
@@ -234,6 +235,76 @@ def test_metadata_definitions_that_cannot_be_written(
     assert row["result"] == "failed"
     assert "add_metadef_namespace" in row["reason"]
     assert "<h1>" not in row["reason"]
+
+
+def test_an_installation_that_fails_half_way(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    cloud.glance.stored.clear()
+    cloud.glance.fail, cloud.glance.how = 2, 403
+    done = run("metadefs: installed", code=1)
+    first, second, third = OURS
+    assert [(row["name"], row["result"]) for row in done.json] == [
+        (first.name, "done"),
+        (second.name, "failed"),
+        (third.name, "done"),
+    ]
+    assert cloud.glance.stored.keys() == {first.name, third.name}
+    assert done.err.endswith("Done 2, failed 1 of 3 changes\n")
+    (row,) = run("metadefs: installed").json
+    assert (row["name"], row["result"]) == (second.name, "done")
+
+
+def test_an_installation_ends_after_failures(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    cloud.glance.stored.clear()
+    cloud.glance.fail, cloud.glance.how = 1, 403
+    done = run("metadefs: installed", "--max-failures", "1", code=1)
+    assert [row["result"] for row in done.json] == ["failed", "not-tried", "not-tried"]
+    assert not cloud.glance.stored
+
+
+@pytest.mark.parametrize(("carried_out", "result"), [(True, "done"), (False, "failed")])
+def test_an_installation_whose_answer_is_lost(
+    cloud: WritableCloud, run: Callable[..., Result], carried_out: bool, result: str
+) -> None:
+    del cloud.glance.stored[MAIN.name]
+    cloud.glance.fail, cloud.glance.how = 1, requests.ConnectionError("connection lost")
+    cloud.glance.carried_out = carried_out
+    (row,) = run("metadefs: installed", code=0 if carried_out else 1).json
+    assert row["result"] == result
+
+
+def test_metadata_definitions_that_somebody_else_changed(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    """What was not planned is kept."""
+    del cloud.glance.stored[MAIN.name]
+    other = next(each for each in OURS if each is not MAIN)
+    title = {**other.document(), "display_name": "Mine"}
+
+    def change() -> None:
+        cloud.glance.hold({**MAIN.document(), "display_name": "Mine"}, title)
+
+    cloud.before[WRITE] = change
+    done = run(f"{ONE_FLAVOR}\nmetadefs: installed", code=1)
+    flavor, row = done.json
+    assert (flavor["result"], row["name"], row["result"]) == ("done", MAIN.name, "conflict")
+    assert row["reason"] == (
+        f"somebody changed namespace of {MAIN.name} after planning: plan again"
+    )
+    assert cloud.glance.stored[MAIN.name]["display_name"] == "Mine"
+    assert cloud.glance.stored[other.name]["display_name"] == "Mine"
+
+
+def test_metadata_definitions_that_somebody_else_installed(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    document = cloud.glance.stored.pop(MAIN.name)
+    cloud.before[WRITE] = lambda: cloud.glance.hold(document)
+    _flavor, row = run(f"{ONE_FLAVOR}\nmetadefs: installed").json
+    assert (row["result"], row["reason"]) == ("unchanged", "already installed")
 
 
 def test_metadata_definitions_that_cannot_be_read(
@@ -302,7 +373,7 @@ def test_wrong_usage(cloud: WritableCloud, args: tuple[str, ...]) -> None:
 
 # --- what happens between the plan and a write --------------------------------------
 
-LOOK, WRITE, DELETE = (
+READ, WRITE, DELETE = (
     "GET .*/os-extra_specs$",
     "POST .*/os-extra_specs$",
     "DELETE .*/os-extra_specs",
@@ -316,7 +387,7 @@ def lost() -> NoReturn:
 @pytest.mark.parametrize(
     ("moment", "pattern", "event", "result", "reason"),
     [
-        ("before", LOOK, lambda: 403, "failed", "refused with 403"),
+        ("before", READ, lambda: 403, "failed", "refused with 403"),
         ("before", WRITE, lambda: 403, "failed", "refused with 403"),
         ("before", WRITE, lambda: 409, "failed", "refused with 409; the value is stored as before"),
         ("before", WRITE, lambda: 400, "failed", "refused with 400"),
@@ -346,7 +417,7 @@ def test_faults_of_one_write(
 
 def test_a_write_with_an_unknown_end(cloud: WritableCloud, run: Callable[..., Result]) -> None:
     def broken() -> int:
-        cloud.before[LOOK] = lambda: 403
+        cloud.before[READ] = lambda: 403
         return 502
 
     cloud.after[WRITE] = broken
@@ -376,7 +447,7 @@ def test_a_value_that_changed_after_planning(
     def change() -> None:
         cloud.flavors[PLAIN]["extra_specs"][FLAVOR] = now
 
-    cloud.before[LOOK] = change
+    cloud.before[READ] = change
     first, second = run(TWO_KEYS, code=code).json
     assert first["result"] == result
     assert cloud.flavors[PLAIN]["extra_specs"][FLAVOR] == now
@@ -388,7 +459,7 @@ def test_a_value_that_changed_after_planning(
         )
 
 
-@pytest.mark.parametrize("pattern", [LOOK, WRITE])
+@pytest.mark.parametrize("pattern", [READ, WRITE])
 def test_a_flavor_that_was_deleted(
     cloud: WritableCloud, run: Callable[..., Result], pattern: str
 ) -> None:
@@ -406,7 +477,7 @@ def test_a_key_that_somebody_else_removed(cloud: WritableCloud, run: Callable[..
     cloud.flavors[PLAIN]["extra_specs"][FLAVOR] = "true"
     cloud.before[DELETE] = cloud.flavors[PLAIN]["extra_specs"].clear
     (row,) = run(ONE_FLAVOR.replace("true", "unset")).json
-    assert (row["result"], row["reason"]) == ("unchanged", "it is so already")
+    assert (row["result"], row["reason"]) == ("unchanged", "already unset")
 
 
 @pytest.mark.parametrize(
@@ -425,7 +496,7 @@ def test_a_key_that_somebody_else_removed(cloud: WritableCloud, run: Callable[..
             "written, but '0' is stored: somebody changed it again: plan again",
         ),
         (
-            lambda cloud: cloud.before.update({LOOK: lambda: 403}),
+            lambda cloud: cloud.before.update({READ: lambda: 403}),
             "not-read-back",
             4,
             "accepted, but it could not be read back: ",
@@ -447,6 +518,32 @@ def test_what_is_read_back(
     (row,) = run(ONE_FLAVOR, code=code).json
     assert row["result"] == result
     assert row["reason"].startswith(reason)
+
+
+def test_a_restriction_needs_the_setting_that_is_its_reason(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    """Nova does not answer a write with what it stored: it is read before the next key."""
+    cloud.after[WRITE] = cloud.flavors[PLAIN]["extra_specs"].clear
+    done = run(TWO_KEYS, code=1)
+    assert results(done) == [(FLAVOR, "conflict"), (f"trait:{TRAIT_UNIQUE}", "not-tried")]
+    assert cloud.flavors[PLAIN]["extra_specs"] == {}
+    assert done.err.endswith("Conflict 1, not tried 1 of 2 changes\n")
+
+
+def test_a_system_without_threads(
+    cloud: WritableCloud, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account is complete, and what can be done is done."""
+
+    def refuse(_thread: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    cloud.before[WRITE] = lambda: monkeypatch.setattr(threading.Thread, "start", refuse)
+    file = f"{ONE_FLAVOR}\naggregates: [{{name: rack-1, unique_serial: true}}]\n{ALL_SERVERS}"
+    done = run(file, "--max-workers", "1")
+    assert {row["result"] for row in done.json} == {"done"}
+    assert len(done.json) == 5
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, seconds: int) -> list[float | None]:
@@ -595,26 +692,78 @@ def test_a_journal_that_cannot_be_made(
     assert other.exists() == (kind == "link")
 
 
-@pytest.fixture
-def small_files() -> Iterator[Callable[[int], None]]:
-    """Bound the size of files, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def test_the_identity_of_the_cloud_is_in_the_catalog(
+    cloud: WritableCloud, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """A service that is down is no obstacle."""
+    cloud.fake.http.get(re.compile(GLANCE), status_code=503)
+    path = tmp_path / "journal"
+    run(ONE_FLAVOR, "--journal", str(path))
+    found = json.loads(path.read_text().splitlines()[0])["cloud"]
+    ids = {each["type"]: each["id"] for each in cloud.fake.token["token"]["catalog"]}
+    assert (found["compute"], found["image"]) == (ids["compute"], ids["image"])
 
 
-def test_a_disk_that_is_full(
+def test_a_cloud_without_identity_has_no_journal(
+    cloud: WritableCloud, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    for service in cloud.fake.token["token"]["catalog"]:
+        del service["id"]
+    done = run(ONE_FLAVOR, "--journal", str(tmp_path / "journal"), code=1)
+    assert "--undo could not check the cloud: leave it out. Nothing was changed." in done.err
+    assert not (tmp_path / "journal").exists()
+    assert writes(cloud) == []
+
+
+def test_a_journal_never_gets_larger_than_what_can_be_read(
     cloud: WritableCloud,
     run: Callable[..., Result],
     tmp_path: Path,
-    small_files: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(4, 84):
+        cloud.server(number, flavor=PLAIN, host="b")
+    limit = (1 << 16) + 8_000
+    monkeypatch.setattr("osc_uniqserial.desired.journal.MAX_BYTES", limit)
+    path = tmp_path / "journal"
+    done = run(ALL_SERVERS, "--journal", str(path), code=1)
+    assert {row["result"] for row in done.json} == {"done", "not-tried"}
+    assert "the journal cannot be written: File too large" in done.json[-1]["reason"]
+    assert 8_000 < path.stat().st_size < limit
+    back = started(cloud, "--undo", str(path))
+    assert {row["result"] for row in back.json} == {"done"}
+
+
+def test_a_long_name_is_cut_in_a_journal(
+    cloud: WritableCloud, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    cloud.images[image_id(1)]["name"] = "\u3042" * 5_000
+    path = tmp_path / "journal"
+    run(f"images: [{{id: {image_id(1)}, unique_serial: true}}]", "--journal", str(path))
+    assert json.loads(path.read_text().splitlines()[1])["name"] == "\u3042" * 255
+    assert path.stat().st_size < 1_500
+
+
+@contextlib.contextmanager
+def small_files(size: int) -> Iterator[Callable[[], None]]:
+    """Yield a function that bounds the size of files, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    finally:
+        # Before pytest writes to its own output, which may be a file.
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full(
+    cloud: WritableCloud, run: Callable[..., Result], tmp_path: Path
 ) -> None:
     for number in range(4, 24):
         cloud.server(number, flavor=PLAIN, host="b")
     path = tmp_path / "journal"
-    cloud.after["/servers/detail"] = lambda: small_files(2000)
-    cloud.before["GET .*/metadata"] = lambda: small_files(2000)
-    done = run(ALL_SERVERS, "--journal", str(path), code=1)
+    with small_files(2000) as fill:
+        cloud.before["GET .*/metadata"] = fill
+        done = run(ALL_SERVERS, "--journal", str(path), code=1)
     numbers = Counter(row["result"] for row in done.json)
     assert numbers.keys() == {"done", "not-tried"}
     assert sum(numbers.values()) == 22
