@@ -6,4 +6,4 @@ the libraries that some of them need.
 """
 
 #: The report formats; each is the name of a module here.
-FORMATS = ("html", "junit", "prometheus", "json")
+FORMATS = ("html", "junit", "prometheus", "json", "sarif")

@@ -55,6 +55,11 @@ def render(run: Run) -> bytes:
         "findings": [_finding(each) for each in run.assessed],
         "hosts": [_host(host) for host in run.hosts],
     }
+    return dumps(document)
+
+
+def dumps(document: Mapping[str, Any]) -> bytes:
+    """Return a document as JSON that is safe inside HTML, and in ASCII."""
     text = json.dumps(document, ensure_ascii=True, indent=1)
     # Names must not become markup in a page that embeds the report.
     for char in "<>&":
