@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from osc_uniqserial.desired.document import Desired, Entry
+from osc_uniqserial.desired.document import Desired, Entry, Selector
+from osc_uniqserial.desired.selectors import Selectors
 from osc_uniqserial.keys import SETTINGS, STEERED, STEERING, STEERING_KEYS, before_metadata
 from osc_uniqserial.metadefs.comparison import Result
 from osc_uniqserial.metadefs.model import Namespace
@@ -82,32 +84,22 @@ class Selection:
     def __init__(self, kind: str, entries: Sequence[Entry]) -> None:
         self._kind = kind
         self._entries = entries
-        # An exported file has an entry with an ID for each server: they are looked up.
-        self._by_id: dict[str, list[int]] = {}
-        self._by_name: dict[str, list[int]] = {}
-        self._others: list[int] = []
+        self._selectors = Selectors()
         for number, entry in enumerate(entries):
-            if entry.selector.id is not None:
-                self._by_id.setdefault(entry.selector.id, []).append(number)
-            elif entry.selector.name is not None:
-                self._by_name.setdefault(entry.selector.name, []).append(number)
-            else:
-                self._others.append(number)
+            self._selectors.add(number, entry.selector)
         #: The IDs that each entry selected: of an entry with a name all, of others the last one.
         self._selected: list[list[str]] = [[] for _entry in entries]
-        #: The servers without a name that may fit each entry.
-        self._nameless = [0] * len(entries)
+        #: The servers without a name by project: Nova returns none while their cell is down.
+        self._nameless = Counter[str | None]()
 
     def changes(self, subject: Subject) -> Iterator[Change | Problem]:
         """Yield the changes of a resource, and contradictions about it."""
         about = subject.resource
         if about.name is None and self._kind == "server":
-            self._count_nameless(about)
+            self._nameless[about.project_id] += 1
         wanted: dict[str, tuple[str | None, int]] = {}
-        for number in self._candidates(about):
+        for number in self._selectors.fitting(about.id, about.name, about.project_id):
             entry, selected = self._entries[number], self._selected[number]
-            if not entry.selector.fits(about.id or "", about.name, about.project_id):
-                continue
             if entry.selector.name is None:
                 selected.clear()
             selected.append(about.id or "")
@@ -128,23 +120,16 @@ class Selection:
             return
         stored = subject.stored or {}
         for key, (text, line) in wanted.items():
-            if not _is_so(stored.get(key), text, exactly=key in subject.canonical):
+            if not _is_stored(stored.get(key), text, exactly=key in subject.canonical):
                 yield Change(about, key, stored.get(key), text, line, subject.note)
 
-    def _candidates(self, about: Resource) -> Sequence[int]:
-        """Return the numbers of the entries that may fit a resource, in the order of the file."""
-        named = (
-            *self._by_id.get(about.id or "", ()),
-            *(self._by_name.get(about.name, ()) if about.name is not None else ()),
-        )
-        return sorted((*named, *self._others)) if named else self._others
-
-    def _count_nameless(self, about: Resource) -> None:
-        """Count a server whose name Nova does not return, because its cell is down."""
-        for number, entry in enumerate(self._entries):
-            by = entry.selector
-            if (by.name or by.glob) and by.project in (None, about.project_id):
-                self._nameless[number] += 1
+    def _may_fit(self, selector: Selector) -> int:
+        """Return the number of servers without a name that may fit a selector."""
+        if not (selector.name or selector.glob):
+            return 0
+        if selector.project is None:
+            return self._nameless.total()
+        return self._nameless[selector.project]
 
     def problems(self, *, complete: bool, scope: str = "") -> Iterator[Problem]:
         """Yield the entries that selected nothing, and names that several resources have.
@@ -152,10 +137,8 @@ class Selection:
         :param complete: all resources were read
         :param scope: which resources were read; empty: all
         """
-        for entry, found, nameless in zip(
-            self._entries, self._selected, self._nameless, strict=True
-        ):
-            if nameless:
+        for entry, found in zip(self._entries, self._selected, strict=True):
+            if nameless := self._may_fit(entry.selector):
                 yield Problem(
                     entry.line,
                     f"{counted(nameless, 'server')} of a cell that is down may fit"
@@ -275,8 +258,8 @@ def _texts(kind: str, entry: Entry) -> Iterator[tuple[str, str | None]]:
             yield STEERING[way].key, STEERING[way].value if way == entry.hosts else None
 
 
-def _is_so(now: str | None, then: str | None, *, exactly: bool) -> bool:
-    """Whether a stored text needs no change."""
+def _is_stored(now: str | None, then: str | None, *, exactly: bool) -> bool:
+    """Whether the stored text is the planned one, or means the same."""
     if exactly or now is None or then is None:
         return now == then
     return parse(now).setting is parse(then).setting

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import functools
 import itertools
 import json
@@ -44,15 +43,6 @@ class Selector:
     name: str | None = None
     glob: str | None = None
     project: str | None = None
-
-    def fits(self, id_: str, name: str | None, project: str | None) -> bool:
-        """Whether a resource is selected."""
-        return (
-            self.id in (None, id_)
-            and self.name in (None, name)
-            and self.project in (None, project)
-            and (self.glob is None or (name is not None and fnmatch.fnmatchcase(name, self.glob)))
-        )
 
     def __str__(self) -> str:
         """Return what is given, for a message."""

@@ -15,9 +15,8 @@ from typing import Generic, TypeVar
 
 from osc_uniqserial import policy
 from osc_uniqserial.desired.changes import Change
-from osc_uniqserial.desired.document import HostEntry
 from osc_uniqserial.effective import explanation
-from osc_uniqserial.model.cloud import Case, Host, ServerFacts
+from osc_uniqserial.model.cloud import Case, ServerFacts
 from osc_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -246,40 +245,3 @@ def _reason(server: ServerFacts, effect: Effect) -> str:
     if effective.source is not SerialSource.UNKNOWN and effect.is_unknown:
         case, effective = effect.before, effect.now
     return explanation.decision(dataclasses.replace(server, case=case), effective)
-
-
-def planned(host: Host, entry: HostEntry) -> HostInput:
-    """Return what a host would be by an entry: the traits that it would report decide.
-
-    Options of the driver that nothing is said of stay as they are, and are those of a new driver
-    by default.
-    """
-    known = host.input
-    mode = entry.mode or known.mode
-    honours = known.honours if entry.driver is None else entry.driver
-    given = Evidence.GIVEN
-    if honours is None:
-        return dataclasses.replace(known, mode=mode, mode_evidence=given if mode else None)
-    traits = {policy.mode_trait(mode)} if mode else set()
-    if honours:
-        traits |= {policy.TRAIT_UNIQUE, policy.TRAIT_KEYS}
-        for trait, said, is_now in (
-            (
-                policy.TRAIT_IMAGE_MAY_SHOW_HOST,
-                entry.image_may_show_host,
-                known.image_may_show_host,
-            ),
-            (policy.TRAIT_SERVER_MAY_ASK, entry.server_may_ask, known.server_may_ask),
-        ):
-            if said or (said is None and (not known.honours or is_now)):
-                traits.add(trait)
-    elif mode is HostMode.UNIQUE:
-        traits.add(policy.TRAIT_UNIQUE)
-    then = policy.host_from_traits(traits)
-    return dataclasses.replace(
-        then,
-        smbios=known.smbios,
-        mode_evidence=given if then.mode else None,
-        honours_evidence=given,
-        meets_unique_evidence=given if then.meets_unique else None,
-    )

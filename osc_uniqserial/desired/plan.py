@@ -16,22 +16,21 @@ from osc_uniqserial.desired.changes import (
     of_metadefs,
     subject_of_server,
 )
-from osc_uniqserial.desired.document import Desired, HostEntry
-from osc_uniqserial.desired.effects import Effect, Effects, When, planned
+from osc_uniqserial.desired.document import Desired
+from osc_uniqserial.desired.effects import Effect, Effects, When
+from osc_uniqserial.desired.hosts import of_hosts
 from osc_uniqserial.effective.explanation import NOT_OBEYED
 from osc_uniqserial.keys import SETTINGS
 from osc_uniqserial.metadefs.model import Namespace
-from osc_uniqserial.model.cloud import Case, Configuration, Fleet, Host, ServerFacts, Unchecked
-from osc_uniqserial.model.finding import Resource
+from osc_uniqserial.model.cloud import Case, Configuration, ServerFacts, Unchecked
 from osc_uniqserial.policy import (
     Evidence,
-    HostInput,
     SerialSource,
     Setting,
     SettingInput,
     parse,
 )
-from osc_uniqserial.text import counted, quoted, some
+from osc_uniqserial.text import counted
 
 #: The kind of resource whose change a server meets at an operation, and the server's attribute
 #: that identifies it: flavors and hosts by name.
@@ -75,8 +74,10 @@ class Plan:
                 self.changes.append(found)
             else:
                 self.problems.append(found)
-        hosts = self._of_hosts(desired.hosts, configuration.fleet)
-        self._effects = Effects(self.changes, hosts if what_if else {})
+        then = of_hosts(desired.hosts, configuration.fleet)
+        self.changes += then.changes
+        self.problems += then.problems
+        self._effects = Effects(self.changes, then.hosts if what_if else {})
         self._selection = Selection("server", desired.servers)
         self._selects_servers = bool(desired.servers)
         self._obeyed: dict[Case, bool] = {}
@@ -171,109 +172,7 @@ class Plan:
         count, _cause = self._reached[_OPERATIONS[about.type]]
         return count[about.name if about.type in ("flavor", "host") else about.id]
 
-    def _of_hosts(
-        self, entries: Sequence[HostEntry], fleet: Fleet | Unchecked
-    ) -> Mapping[str, HostInput]:
-        """Return what hosts would be, and add what is different."""
-        if isinstance(fleet, Unchecked):
-            self.problems += (
-                Problem(each.line, f"the hosts could not be read: {fleet.reason}", is_wrong=False)
-                for each in entries
-            )
-            return {}
-        left = list(entries)
-        then = {}
-        idle: dict[tuple[int, str], list[str]] = {}
-        for host in fleet.hosts:
-            entry = None
-            for each in entries:
-                if _fits(each, host):
-                    if each in left:
-                        left.remove(each)
-                    entry = each if entry is None else self._joined(host, entry, each)
-            if entry is not None:
-                planned_input = planned(host, entry)
-                if reason := _without_effect(entry, planned_input):
-                    idle.setdefault((entry.line, reason), []).append(host.name)
-                if changes := [*_differences(host, planned_input, entry.line)]:
-                    then[host.name] = planned_input
-                    self.changes += changes
-        self.problems += [
-            Problem(
-                line, f"host{'s' if len(names) > 1 else ''} {some(names)}: {reason}", is_wrong=False
-            )
-            for (line, reason), names in idle.items()
-        ]
-        self.problems += (
-            Problem(
-                each.line,
-                f"no host fits {_selected_by(each)}",
-                is_wrong=False,
-                is_unmatched=True,
-            )
-            for each in left
-        )
-        return then
-
-    def _joined(self, host: Host, first: HostEntry, second: HostEntry) -> HostEntry:
-        """Return two entries about a host as one, and report where they contradict each other."""
-        for key in _HOST_KEYS:
-            said, also = getattr(first, key), getattr(second, key)
-            if None not in (said, also) and said != also:
-                self.problems.append(
-                    Problem(
-                        second.line,
-                        f"host {quoted(host.name)}: {key} {_text(also)}, but line {first.line}"
-                        f" wants {_text(said)}: keep one of them",
-                        is_wrong=True,
-                    )
-                )
-        more = {key: getattr(second, key) for key in _HOST_KEYS if getattr(first, key) is None}
-        return dataclasses.replace(first, **more)
-
 
 def _order(change: Change) -> tuple[str, str, str, str]:
     about = change.resource
     return about.type, about.name or "", about.id or "", change.key
-
-
-def _without_effect(entry: HostEntry, then: HostInput) -> str | None:
-    """Return why options of the driver have no effect on a host, or may have none."""
-    if then.honours or (entry.server_may_ask is None and entry.image_may_show_host is None):
-        return None
-    options = "server_may_ask and image_may_show_host are options of the driver"
-    if then.honours is None:
-        return f"{options}, and it is unknown whether it runs there: write driver: true or false"
-    return f"{options}, which does not run there: add driver: true"
-
-
-def _fits(entry: HostEntry, host: Host) -> bool:
-    if entry.aggregate is not None:
-        return any(each.name == entry.aggregate for each in host.aggregates)
-    return entry.selector.fits("", host.name, None)
-
-
-def _selected_by(entry: HostEntry) -> str:
-    return f"aggregate {quoted(entry.aggregate)}" if entry.aggregate else str(entry.selector)
-
-
-def _differences(host: Host, then: HostInput, line: int) -> Iterator[Change]:
-    """Yield what would be different on a host."""
-    now = host.input
-    about = Resource("host", host.hypervisor.id, host.name)
-    for key, before, after in (
-        ("mode", now.mode, then.mode),
-        ("driver", now.honours, then.honours),
-        ("server_may_ask", now.server_may_ask, then.server_may_ask),
-        ("image_may_show_host", now.image_may_show_host, then.image_may_show_host),
-    ):
-        # The last two are options of the driver.
-        if before is not after and (then.honours or key in ("mode", "driver")):
-            yield Change(about, key, _text(before), _text(after), line)
-
-
-def _text(value: object) -> str | None:
-    """Return a value as the file has it; None: unknown."""
-    if value is None:
-        return None
-    return str(value).lower() if isinstance(value, bool) else str(getattr(value, "value", value))

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osc_uniqserial import policy
-from osc_uniqserial.desired import changes, document, effects
+from osc_uniqserial.desired import changes, document, effects, hosts
 from osc_uniqserial.desired.changes import Change, Problem, Selection, Subject
 from osc_uniqserial.desired.document import BadDocument, Desired, Entry, HostEntry, Selector
 from osc_uniqserial.desired.effects import When
 from osc_uniqserial.desired.plan import Plan
+from osc_uniqserial.desired.selectors import Selectors
 from osc_uniqserial.model.cloud import (
     Aggregate,
     Configuration,
@@ -167,20 +171,74 @@ def test_a_document_with_many_errors() -> None:
     assert str(raised.value).endswith("; and 980 more")
 
 
-NAMES = st.text("ab*?[]!", max_size=5)
+NAMES = st.text("ab*?[]!", max_size=6)
+PROJECTS = st.sampled_from([None, "p", "q"])
+SELECTORS = st.one_of(
+    st.builds(Selector, id=st.sampled_from("12"), project=PROJECTS),
+    st.builds(Selector, name=NAMES, project=PROJECTS),
+    st.builds(Selector, glob=NAMES, project=PROJECTS),
+    st.builds(Selector, project=PROJECTS),
+)
 
 
-@given(NAMES, NAMES, st.sampled_from([None, "p", "q"]))
-def test_what_a_selector_selects(name: str, pattern: str, owner: str | None) -> None:
-    of_owner = owner in (None, "p")
-    assert Selector(name=pattern, project=owner).fits("1", name, "p") is (
-        name == pattern and of_owner
+def fits(selector: Selector, id_: str, name: str | None, project: str | None) -> bool:
+    """Whether a selector fits, as the documentation defines it."""
+    return (
+        selector.id in (None, id_)
+        and selector.name in (None, name)
+        and selector.project in (None, project)
+        and (
+            selector.glob is None
+            # Nova returns no name of a server whose cell is down.
+            or (name is not None and fnmatch.fnmatchcase(name, selector.glob))
+        )
     )
-    fits = fnmatch.fnmatchcase(name, pattern)
-    assert Selector(glob=pattern, project=owner).fits("1", name, "p") is (fits and of_owner)
-    assert Selector(id="1", project=owner).fits("1", name, "p") is of_owner
-    # A server of a cell that is down has no name.
-    assert not Selector(glob="*").fits("1", None, "p")
+
+
+@given(
+    st.lists(SELECTORS, max_size=12), st.sampled_from("12"), st.one_of(st.none(), NAMES), PROJECTS
+)
+def test_what_selectors_select(
+    given: list[Selector], id_: str, name: str | None, project: str | None
+) -> None:
+    selectors = Selectors()
+    for number, selector in enumerate(given):
+        selectors.add(number, selector)
+    assert selectors.fitting(id_, name, project) == [
+        number for number, selector in enumerate(given) if fits(selector, id_, name, project)
+    ]
+
+
+@given(st.lists(st.text("ab*", min_size=1, max_size=6), min_size=1, max_size=40), st.text("ab"))
+def test_globs_that_share_literals(globs: list[str], name: str) -> None:
+    selectors = Selectors()
+    for number, glob in enumerate(globs):
+        selectors.add(number, Selector(glob=glob))
+    assert selectors.fitting("1", name, "p") == [
+        number for number, glob in enumerate(globs) if fnmatch.fnmatchcase(name, glob)
+    ]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["win-{}-*", "*-{}.test", "*db-{}-*", "web-*-{}", "web-*-{}-*", "?{}*", "[ab]-{}-*"],
+)
+def test_many_globs_are_found_without_trying_each(pattern: str) -> None:
+    selectors, number = Selectors(), 3_000
+    for each in range(number):
+        selectors.add(each, Selector(glob=pattern.format(f"{each:05}")))
+    name = pattern.format("01234").replace("*", "x").replace("?", "x").replace("[ab]", "a")
+
+    tried = [re.compile(fnmatch.translate(pattern.format(f"{each:05}"))) for each in range(number)]
+
+    def seconds(find: Callable[[], list[int]]) -> float:
+        began = time.process_time()
+        for _time in range(10):
+            assert find() == [1234]
+        return time.process_time() - began
+
+    of_each = seconds(lambda: [each for each, glob in enumerate(tried) if glob.match(name)])
+    assert seconds(lambda: selectors.fitting("1", name, None)) < of_each / 2
 
 
 # --- changes --------------------------------------------------------------------
@@ -353,7 +411,7 @@ def test_effects_are_the_policy_of_the_changed_inputs(
     about = server_facts(on, specs, image_part, metadata=now[2])
     about.flavor, about.image = "gold", "image-1"
     entry = HostEntry(1, Selector(), None, mode, *options)
-    host_then = effects.planned(on, entry)
+    host_then = hosts.planned(on, entry)
     planned = [
         Change(Resource("flavor", "f", "gold"), FLAVOR_KEY, now[0], then[0], 1),
         Change(Resource("image", "image-1"), IMAGE_KEY, now[1], then[1], 1),
@@ -456,7 +514,7 @@ def test_servers_that_nothing_reaches() -> None:
 def test_what_a_host_would_be(
     traits: tuple[str, ...], entry: dict[str, Any], expected: tuple[Any, ...]
 ) -> None:
-    then = effects.planned(host("a", *traits), HostEntry(1, Selector(), **entry))
+    then = hosts.planned(host("a", *traits), HostEntry(1, Selector(), **entry))
     assert (then.mode, then.honours, then.image_may_show_host, then.server_may_ask) == expected
     assert then.contradiction == ()
 

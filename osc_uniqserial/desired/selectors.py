@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the entries that select a resource, in a time that hardly grows with their number. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from osc_uniqserial.desired.document import Selector
+
+#: A wildcard of :mod:`fnmatch`; a bracket that is not closed is a literal.
+_WILDCARD = re.compile(r"\*|\?|\[!?+\]?+[^\]]*+\]")
+#: Globs that share a literal before another literal of the next one is preferred.
+_SHARED = 8
+
+
+class _Literals:
+    """Numbers of globs by a literal that names have; literals of one length share a table."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, dict[str, list[int]]] = {}
+
+    def add(self, literal: str, number: int) -> None:
+        self._tables.setdefault(len(literal), {}).setdefault(literal, []).append(number)
+
+    def number(self, literal: str) -> int:
+        """Return the number of globs with a literal."""
+        return len(self._tables.get(len(literal), {}).get(literal, ()))
+
+    def at_start(self, name: str) -> Iterator[int]:
+        for length, table in self._tables.items():
+            yield from table.get(name[:length], ())
+
+    def at_end(self, name: str) -> Iterator[int]:
+        for length, table in self._tables.items():
+            yield from table.get(name[-length:], ())
+
+    def inside(self, name: str) -> Iterator[int]:
+        for length, table in self._tables.items():
+            places = {name[start : start + length] for start in range(len(name) - length + 1)}
+            for literal in places:
+                yield from table.get(literal, ())
+
+
+class _Globs:
+    """Globs, each found by one of its literals."""
+
+    def __init__(self) -> None:
+        self._globs: dict[int, str] = {}
+        # A glob is compiled when a name has its literal.
+        self._matches: dict[int, Callable[[str], Any]] = {}
+        self._starts, self._ends, self._others = _Literals(), _Literals(), _Literals()
+        #: The globs without a literal.
+        self._any: list[int] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._globs)
+
+    def add(self, glob: str, number: int) -> None:
+        self._globs[number] = glob
+        start, *others = _WILDCARD.split(glob)
+        found = [(self._starts, start)]
+        if others:
+            found.append((self._ends, others.pop()))
+        found += ((self._others, each) for each in others)
+        literals = [(table, text) for table, text in found if text]
+        if not literals:
+            self._any.append(number)
+            return
+        # The longest one, unless many globs share it.
+        table, literal = min(
+            literals, key=lambda each: (each[0].number(each[1]) // _SHARED, -len(each[1]))
+        )
+        table.add(literal, number)
+
+    def fitting(self, name: str) -> Iterator[int]:
+        """Yield the numbers of the globs that match a name."""
+        for number in itertools.chain(
+            self._any,
+            self._starts.at_start(name),
+            self._ends.at_end(name),
+            self._others.inside(name),
+        ):
+            match = self._matches.get(number)
+            if match is None:
+                pattern = re.compile(fnmatch.translate(self._globs[number]))
+                match = self._matches[number] = pattern.match
+            if match(name):
+                yield number
+
+
+@dataclasses.dataclass(slots=True)
+class _Group:
+    """Selectors with the same ID, name and project.
+
+    :ivar numbers: those without a glob
+    """
+
+    numbers: list[int] = dataclasses.field(default_factory=list)
+    globs: _Globs = dataclasses.field(default_factory=_Globs)
+
+
+class Selectors:
+    """Selectors of resources of one kind, indexed by ID, name, glob and project."""
+
+    def __init__(self) -> None:
+        #: By whether ID, name and project are given, then by these.
+        self._groups: dict[tuple[bool, ...], dict[tuple[str | None, ...], _Group]] = {}
+
+    def add(self, number: int, selector: Selector) -> None:
+        """Add a selector.
+
+        :param number: what :meth:`fitting` returns for it
+        """
+        given = (selector.id, selector.name, selector.project)
+        groups = self._groups.setdefault(tuple(each is not None for each in given), {})
+        group = groups.setdefault(given, _Group())
+        if selector.glob is None:
+            group.numbers.append(number)
+        else:
+            group.globs.add(selector.glob, number)
+
+    def fitting(self, id_: str | None, name: str | None, project: str | None) -> list[int]:
+        """Return the numbers of the selectors that a resource fits, in ascending order.
+
+        :param name: None: unknown, as of a server of a cell that is down; it fits no name and glob
+        """
+        found: list[int] = []
+        for (by_id, by_name, by_project), groups in self._groups.items():
+            group = groups.get(
+                (id_ if by_id else None, name if by_name else None, project if by_project else None)
+            )
+            if group is not None:
+                found += group.numbers
+                if group.globs and name is not None:
+                    found += group.globs.fitting(name)
+        found.sort()
+        return found
