@@ -43,7 +43,7 @@ COLUMNS: dict[str, Callable[[Change, int], Any]] = {
     "planned": lambda change, _servers: change.then,
     "servers": lambda _change, servers: servers,
     "when": lambda change, servers: _when(change, servers),
-    "result": lambda change, _servers: WHAT_IF if change.resource.type == "host" else CHANGE,
+    "result": lambda change, _servers: _result(change),
     "line": lambda change, _servers: change.line,
     "details": lambda change, _servers: change.note,
 }
@@ -173,15 +173,23 @@ class _Page:
 
         facts = reporting.facts(self._command, self._began, run.scope)
         facts["seconds"] = (datetime.datetime.now(datetime.UTC) - self._began).total_seconds()
-        changes = [
+        changes = run.plan.changes
+        rows = (
             {key: get(change, run.plan.servers(change)) for key, get in COLUMNS.items()}
-            for change in run.plan.changes
-        ]
-        unplanned = [
+            for change in changes
+        )
+        unplanned = [*planning.not_planned(run)]
+        unplanned_rows = (
             dict(zip(COLUMNS, planning.row(COLUMNS, each, "details"), strict=True))
-            for each in planning.not_planned(run)
-        ]
-        report = plan.Plan(**facts, changes=changes, servers=self.servers, unplanned=unplanned)
+            for each in unplanned
+        )
+        report = plan.Plan(
+            **facts,
+            changes=plan.Table.first(rows, len(changes)),
+            what_ifs=sum(1 for change in changes if _result(change) == WHAT_IF),
+            servers=self.servers,
+            unplanned=plan.Table.first(unplanned_rows, len(unplanned)),
+        )
         return reporting.written(self._files, report)
 
 
@@ -209,6 +217,10 @@ def _cells(effect: Effect, why: str) -> Sequence[Any]:
         word(effect.then.decided_by),
         why,
     )
+
+
+def _result(change: Change) -> str:
+    return WHAT_IF if change.resource.type == "host" else CHANGE
 
 
 def _when(change: Change, servers: int) -> str:

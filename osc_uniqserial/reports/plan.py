@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from osc_uniqserial.reports.run import Invocation
@@ -20,6 +21,22 @@ _STYLES["no-match"] = "warn"
 
 #: A row as the command prints it, by the keys of its columns.
 Row = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Table:
+    """The first rows of a table.
+
+    :ivar number: the number of all rows
+    """
+
+    rows: Sequence[Row]
+    number: int
+
+    @classmethod
+    def first(cls, rows: Iterable[Row], number: int) -> Table:
+        """Take the rows to show; the others are not made."""
+        return cls(tuple(itertools.islice(rows, _ROWS)), number)
 
 
 @dataclasses.dataclass(slots=True)
@@ -74,13 +91,15 @@ class Servers:
 class Plan(Invocation):
     """One run of plan.
 
-    :ivar changes: the rows of changes
-    :ivar unplanned: the rows of what could not be planned
+    :ivar changes: what changes
+    :ivar what_ifs: the number of changes that are only shown
+    :ivar unplanned: what could not be planned
     """
 
-    changes: Sequence[Row]
+    changes: Table
+    what_ifs: int
     servers: Servers
-    unplanned: Sequence[Row]
+    unplanned: Table
 
 
 def render(run: Plan) -> bytes:
@@ -94,11 +113,8 @@ def render(run: Plan) -> bytes:
         .render(
             run=run,
             verdict=_verdict(run),
-            changes=run.changes,
             servers=run.servers,
             shown=projects[:_PROJECTS],
-            unplanned=run.unplanned,
-            rows=_ROWS,
             styles=_STYLES,
         )
         .encode()
@@ -107,12 +123,14 @@ def render(run: Plan) -> bytes:
 
 def _verdict(run: Plan) -> tuple[str, str]:
     """Return the style and the text of the banner."""
-    unknown = " Not everything could be planned." if run.unplanned or run.servers.unknown else ""
-    if run.changes:
+    unknown = (
+        " Not everything could be planned." if run.unplanned.number or run.servers.unknown else ""
+    )
+    if run.changes.number:
         changed = counted(run.servers.changed, "server")
         has = "has" if run.servers.changed == 1 else "have"
         return "warn", (
-            f"{counted(len(run.changes), 'change')}; {changed} then {has} another serial"
+            f"{counted(run.changes.number, 'change')}; {changed} then {has} another serial"
             f" number.{unknown}"
         )
     return ("warn", f"No change.{unknown}") if unknown else ("good", "No change.")

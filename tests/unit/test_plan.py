@@ -16,6 +16,7 @@ import pytest
 
 from osc_uniqserial.commands.plan import COLUMNS, SERVER_COLUMNS
 from osc_uniqserial.desired import document
+from osc_uniqserial.text import safe_text
 from tests.unit.builders import GOLD, M_AUTO, PLAIN, TRAIT_KEYS, TRAIT_UNIQUE, server_id
 from tests.unit.clouds import Estate, Node
 from tests.unit.fake_cloud import NOVA, PROJECT_ID, FakeCloud
@@ -266,9 +267,9 @@ def test_the_report(cloud: Estate, tmp_path: Path) -> None:
     )
     page = tmp_path / "page.html"
     report = f"--report=html={page}"
-    rows, said = plan(cloud, tmp_path, text, report, code=3)
+    rows, said = plan(cloud, tmp_path, text, report, "--long", code=3)
     first = page.read_text()
-    servers, _said = plan(cloud, tmp_path, text, report, "--servers", code=3)
+    servers, _said = plan(cloud, tmp_path, text, report, "--servers", "--long", code=3)
     # The same page, whatever is printed; only its own options and times differ.
     assert _sections(page.read_text()) == _sections(first)
     assert said.endswith("changes\n")
@@ -279,12 +280,24 @@ def test_the_report(cloud: Estate, tmp_path: Path) -> None:
     for row in servers:
         if row["id"] is not None:
             assert f"<code>{row['id']}</code>" in first
-            assert html.escape(row["why"], quote=True).replace("&#x27;", "&#39;") in first
+            assert escaped(row["why"]) in first
     assert f"Project {PROJECT_ID}: 2 servers" in first
     assert "Project other: 1 server<" in first
-    for row in rows:
-        if row["kind"] != "unknown":
-            assert f"<code>{row['key']}</code>" in first
+    table = first.partition('aria-label="Table of changes"')[2].partition("</table>")[0]
+    for row, cells in zip(
+        (row for row in rows if row["kind"] != "unknown"),
+        re.findall("<tr>(<td>.*?)</tr>", table, re.DOTALL),
+        strict=True,
+    ):
+        assert f"<code>{row['key']}</code>" in cells
+        assert f"<code>{escaped(safe_text(row['id']))}</code>" in cells
+        assert (f"project <code>{row['project_id']}</code>" in cells) is bool(row["project_id"])
+        assert f'<td class="wide">{escaped(row["details"] or "")}</td>' in cells
+    assert "the request has no effect on host a" in table
+
+
+def escaped(text: str) -> str:
+    return html.escape(text, quote=True).replace("&#x27;", "&#39;")
 
 
 #: A name that is markup, and would move the cursor of a terminal.
@@ -304,6 +317,25 @@ def test_the_report_counts_what_it_does_not_list(cloud: Estate, tmp_path: Path) 
     assert f"Project {PROJECT_ID}: 151 servers" in text
     assert text.count("<td>host-auto</td>") == 100
     assert "And 51 more rows" in text
+
+
+def test_the_report_shows_the_first_changes(cloud: Estate, tmp_path: Path) -> None:
+    for number in range(1_010):
+        cloud.flavor(f"many-{number}")
+    page = tmp_path / "page.html"
+    text = (
+        "flavors: [{glob: 'many-*', unique_serial: true}]\n"
+        "hosts: [{name: a, mode: unique}]\n"
+        f"images: [{', '.join(['{id: none, hosts: any}'] * 1_020)}]\n"
+    )
+    plan(cloud, tmp_path, text, f"--report=html={page}", code=3)
+    shown = page.read_text()
+    assert "<li><b>1,010</b> changes</li>" in shown
+    assert "<li><b>1</b> changes of hosts, only shown</li>" in shown
+    assert shown.count("<td>flavor</td>") == 1_000
+    assert "And 11 more changes" in shown
+    assert shown.count("no image fits id") == 1_000
+    assert "And 20 more entries" in shown
 
 
 def test_a_report_that_cannot_be_written(cloud: Estate, tmp_path: Path) -> None:
