@@ -6,12 +6,14 @@ python -m bench.plan [--rounds N] [--servers N]
 
 CPU time and memory of the client. The desired state changes every flavor and image, and what every
 host would be: nearly every server has another serial number. With --servers the plan prints a row
-for each of them, as ``list`` does.
+for each of them, as ``list`` does. Each server is compared with 1,000 entries of servers too, which
+none of them fits.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -31,7 +33,20 @@ _DESIRED = """\
 flavors: [{glob: '*', unique_serial: false}]
 images: [{glob: '*', any_owner: true, unique_serial: false}]
 hosts: [{glob: '*', mode: os}]
+servers:
 """
+#: What entries of servers are selected by, in turns, and how many entries there are.
+_SELECTORS = ("id: '{}'", "project: '{}'", "glob: 'licensed-{}-*', any_owner: true")
+_ENTRIES = 1_000
+
+
+def desired() -> str:
+    """Return the file of the plan."""
+    selectors = itertools.islice(itertools.cycle(_SELECTORS), _ENTRIES)
+    return _DESIRED + "".join(
+        f"- {{{selector.format(f'{number:032}')}, unique_serial: true}}\n"
+        for number, selector in enumerate(selectors)
+    )
 
 
 def rows(environment: Mapping[str, str], least: int, *words: str, code: int) -> Job:
@@ -55,7 +70,7 @@ def main() -> int:
     small = args.servers // 10
     with ExitStack() as stack:
         file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "desired.yaml"
-        file.write_text(_DESIRED)
+        file.write_text(desired())
         jobs: dict[str, Job] = {}
         expected: dict[str, int] = {}
         for size in (small, args.servers):
