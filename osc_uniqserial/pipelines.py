@@ -254,12 +254,10 @@ class PlanRun:
         which: Scope,
         workers: int,
         progress: Progress | None,
-        *,
-        what_if: bool,
     ) -> None:
         self._filters, self.scope = which.filters(reader)
         self._progress = progress
-        self.plan = Plan(desired, reader.configuration, what_if=what_if)
+        self.plan = Plan(desired, reader.configuration)
         fleet = reader.configuration.fleet
         self.notes = fleet.notes if isinstance(fleet, Fleet) else ()
         self._servers = reader.servers(self._filters, workers)
@@ -364,15 +362,12 @@ def plan(
     *,
     scope: Scope | None = None,
     host_modes: Mapping[str, HostMode] | None = None,
-    what_if: bool = True,
     workers: int = WORKERS,
     progress: Progress | None = None,
 ) -> PlanRun:
     """Start a plan: what a desired state changes, and on which servers; nothing is changed.
 
     The other parameters are those of :func:`audit`.
-
-    :param what_if: the effects on servers are those with what the hosts would be
 
     :raises CloudError: when a required service does not answer; the message names the service
     """
@@ -381,9 +376,7 @@ def plan(
     ours = our_metadefs() if line else ()
     # Read while the rest of the configuration is read.
     stored = line and background.start(or_unchecked, Catalog(connection).read_ours, ours)
-    run = PlanRun(
-        CloudReader(rest, given), desired, scope or Scope(), workers, progress, what_if=what_if
-    )
+    run = PlanRun(CloudReader(rest, given), desired, scope or Scope(), workers, progress)
     if line and stored:
         run.plan.add_metadefs(line, ours, stored.result())
     return run

@@ -149,15 +149,17 @@ class ApplyUniqueSerials(output.Lister):
         """Plan by a file, and print the number of changes and of servers."""
         desired = planning.read_file(parsed_args.file)
         progress = output.Progress()
-        run = planning.start(self.app.client_manager, parsed_args, desired, progress, what_if=False)
+        run = planning.start(self.app.client_manager, parsed_args, desired, progress)
         effects: Counter[When] = Counter()
         unknown = 0
         try:
             for reached in run:
+                # The hosts are not changed here.
+                carried_out = [each for each in reached.effects if not each.is_what_if]
                 effects.update(
-                    {each.when for each in reached.effects if each.when and not each.is_unknown}
+                    {each.when for each in carried_out if each.when and not each.is_unknown}
                 )
-                unknown += all(each.is_unknown for each in reached.effects)
+                unknown += bool(carried_out) and all(each.is_unknown for each in carried_out)
         finally:
             progress.end()
         planning.refuse(run.plan, parsed_args.file)

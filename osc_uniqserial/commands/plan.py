@@ -90,7 +90,7 @@ class PlanUniqueSerials(output.Lister):
         progress = output.Progress(
             among_rows=parsed_args.servers and parsed_args.formatter in ("csv", "value")
         )
-        run = planning.start(self.app.client_manager, parsed_args, desired, progress, what_if=True)
+        run = planning.start(self.app.client_manager, parsed_args, desired, progress)
         if parsed_args.servers:
             return SERVER_COLUMNS, self._servers(parsed_args, run, progress, page)
         try:

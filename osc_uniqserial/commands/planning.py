@@ -49,8 +49,6 @@ def start(
     parsed_args: argparse.Namespace,
     desired: Desired,
     progress: output.Progress,
-    *,
-    what_if: bool,
 ) -> PlanRun:
     """Start a plan with the options for servers and for host modes.
 
@@ -62,7 +60,6 @@ def start(
     run = pipelines.plan(
         client_manager.sdk_connection,
         desired,
-        what_if=what_if,
         scope=pipelines.Scope(project, parsed_args.all_projects or None),
         host_modes=options.host_modes(parsed_args).by_host,
         workers=parsed_args.max_workers,

@@ -92,13 +92,23 @@ class Selection:
         #: The servers without a name by project: Nova returns none while their cell is down.
         self._nameless = Counter[str | None]()
 
-    def changes(self, subject: Subject) -> Iterator[Change | Problem]:
-        """Yield the changes of a resource, and contradictions about it."""
+    def fitting(self, id_: str | None, name: str | None, project: str | None) -> Sequence[int]:
+        """Return the numbers of the entries that a resource fits, for :meth:`changes`.
+
+        :param name: None: unknown, because the cell of the server is down
+        """
+        if name is None and self._kind == "server":
+            self._nameless[project] += 1
+        return self._selectors.fitting(id_, name, project)
+
+    def changes(self, subject: Subject, numbers: Iterable[int]) -> Iterator[Change | Problem]:
+        """Yield the changes of a resource, and contradictions about it.
+
+        :param numbers: the entries that it fits
+        """
         about = subject.resource
-        if about.name is None and self._kind == "server":
-            self._nameless[about.project_id] += 1
         wanted: dict[str, tuple[str | None, int]] = {}
-        for number in self._selectors.fitting(about.id, about.name, about.project_id):
+        for number in numbers:
             entry, selected = self._entries[number], self._selected[number]
             if entry.selector.name is None:
                 selected.clear()
@@ -197,7 +207,9 @@ def of_configuration(desired: Desired, configuration: Configuration) -> Iterator
             continue
         selection = Selection(kind, entries)
         for each in resources:
-            yield from selection.changes(_subject(each))
+            about = each.resource
+            if numbers := selection.fitting(about.id, about.name, about.project_id):
+                yield from selection.changes(_subject(each), numbers)
         yield from selection.problems(complete=True)
 
 

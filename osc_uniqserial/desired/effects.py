@@ -40,12 +40,14 @@ _KEPT = 5_000
 
 
 class When(enum.Enum):
-    """The operation at which a change reaches a server, the least disturbing first."""
+    """The operation at which a change reaches a server: first those on the hosts of today."""
 
     HARD_REBOOT = "hard reboot"
-    NOVA_COMPUTE = "restart of nova-compute, then hard reboot"
     RESIZE = "resize"
     REBUILD = "rebuild"
+    NOVA_COMPUTE = "restart of nova-compute, then hard reboot"
+    NOVA_COMPUTE_RESIZE = "restart of nova-compute, then resize"
+    NOVA_COMPUTE_REBUILD = "restart of nova-compute, then rebuild"
 
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)
@@ -53,11 +55,13 @@ class Effect:
     """A change of the serial number of servers in the same situation; two are never equal.
 
     :ivar when: None: unknown, because Nova does not return what the server uses
+    :ivar is_what_if: it needs that the host is changed as the what-if describes
     :ivar before: the inputs before
     :ivar after: the inputs after the operation
     """
 
     when: When | None
+    is_what_if: bool
     before: Case
     after: Case
     now: EffectivePolicy
@@ -67,6 +71,29 @@ class Effect:
     def is_unknown(self) -> bool:
         """Whether it is unknown if the serial number changes."""
         return SerialSource.UNKNOWN in (self.now.source, self.then.source)
+
+
+#: The operations of the what-if: the host is changed before.
+_RESTARTED = {When.RESIZE: When.NOVA_COMPUTE_RESIZE, When.REBUILD: When.NOVA_COMPUTE_REBUILD}
+_WHAT_IF = {When.NOVA_COMPUTE, *_RESTARTED.values()}
+#: The kind of resource whose change a server meets at an operation.
+_KINDS = {When.HARD_REBOOT: "server", When.RESIZE: "flavor", When.REBUILD: "image"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Impact:
+    """What a desired state does to servers in the same situation.
+
+    :ivar kinds: ``server``, ``flavor``, ``image`` and ``host``: the kinds of resources whose change
+        changes the serial number, or may change it: a host, when its what-if makes a difference;
+        the others on the hosts of today
+    """
+
+    effects: Sequence[Effect] = ()
+    kinds: Sequence[str] = ()
+
+
+_NO_IMPACT = Impact()
 
 
 class Effects:
@@ -86,26 +113,26 @@ class Effects:
                 self._flavors[change.resource.name] = parse(change.then)
             elif change.resource.type == "image" and change.key == IMAGE_KEY:
                 self._images[change.resource.id] = parse(change.then)
-        self._made: dict[object, Sequence[Effect]] = {}
-        self._any = bool(self._hosts or self._flavors or self._images)
+        self._made: dict[object, Impact] = {}
+        self._changes_requests = bool(self._flavors or self._images)
 
-    def of(self, server: ServerFacts, requests: Iterable[Change] = ()) -> Sequence[Effect]:
-        """Return the effects on a server.
+    def of(self, server: ServerFacts, requests: Iterable[Change] = ()) -> Impact:
+        """Return what the changes do to a server.
 
         :param requests: the changes of its own metadata
         """
         case = server.case
-        if not case.reachable and self._any:
+        if not case.reachable and (self._changes_requests or self._hosts):
             # A minimal record has no flavor, image and host.
             now = case.resolve()
-            return (Effect(None, case, case, now, now),)
+            return Impact([Effect(None, not self._changes_requests, case, case, now, now)])
         asks = None
         for each in requests:
             asks = parse(each.then)
         host = self._hosts.get(server.host) if server.host else None
         flavor, image = self._flavors.get(server.flavor), self._images.get(server.image)
         if asks is None and host is None and flavor is None and image is None:
-            return ()
+            return _NO_IMPACT
         # Texts are compared faster than values; no text that is written is empty.
         key = (
             case,
@@ -118,47 +145,60 @@ class Effects:
         if made is None:
             if len(self._made) >= _KEPT:
                 self._made.clear()
-            made = self._made[key] = tuple(_effects(case, asks, host, flavor, image))
+            made = self._made[key] = _impact(case, asks, host, flavor, image)
         return made
 
 
-def _effects(
+def _impact(
     case: Case,
     asks: Value | None,
     host: HostInput | None,
     flavor: Value | None,
     image: Value | None,
-) -> Iterator[Effect]:
-    changed = case
+) -> Impact:
+    today = case
     if asks is not None:
-        said = SettingInput(asks, Evidence.SERVER_METADATA)
-        changed = dataclasses.replace(case, server=said)
-        yield from _effect(When.HARD_REBOOT, case, changed)
-    if host is not None:
-        asked = changed
-        changed = dataclasses.replace(
-            changed, host=dataclasses.replace(host, smbios=case.host.smbios)
-        )
-        yield from _effect(When.NOVA_COMPUTE, asked, changed)
+        request = SettingInput(asks, Evidence.SERVER_METADATA)
+        today = dataclasses.replace(case, server=request)
+    effects = [*_effect(When.HARD_REBOOT, case, today)]
+    operations: list[tuple[When, Case]] = []
     if flavor is not None:
         used = SettingInput(flavor, Evidence.EMBEDDED_FLAVOR)
-        resized = dataclasses.replace(
-            changed, flavor=dataclasses.replace(changed.flavor, used=used)
-        )
-        yield from _effect(When.RESIZE, changed, resized)
+        resized = dataclasses.replace(today, flavor=dataclasses.replace(today.flavor, used=used))
+        operations.append((When.RESIZE, resized))
     if image is not None:
         used = SettingInput(image, Evidence.CURRENT_IMAGE)
-        rebuilt = dataclasses.replace(changed, image=dataclasses.replace(changed.image, used=used))
-        yield from _effect(When.REBUILD, changed, rebuilt)
+        rebuilt = dataclasses.replace(today, image=dataclasses.replace(today.image, used=used))
+        operations.append((When.REBUILD, rebuilt))
+    for when, after in operations:
+        effects += _effect(when, today, after)
+    kinds = [_KINDS[effect.when] for effect in effects if effect.when]
+    if host is not None:
+        changed_host = dataclasses.replace(host, smbios=case.host.smbios)
+
+        def restarted(before: Case) -> Case:
+            return dataclasses.replace(before, host=changed_host)
+
+        effects += _effect(When.NOVA_COMPUTE, today, restarted(today))
+        for when, after in operations:
+            effects += _effect(_RESTARTED[when], restarted(today), restarted(after))
+        if any(
+            _differ(after, restarted(after)) for after in (today, *(each for _, each in operations))
+        ):
+            kinds.append("host")
+    return Impact(effects, kinds)
 
 
 def _effect(when: When, before: Case, after: Case) -> Iterator[Effect]:
     """Yield the effect of an operation, unless the serial number is known to stay."""
-    effect = Effect(when, before, after, before.resolve(), after.resolve())
-    if effect.now.source is not effect.then.source or (
-        effect.is_unknown and _may_differ(before, after)
-    ):
-        yield effect
+    if _differ(before, after):
+        yield Effect(when, when in _WHAT_IF, before, after, before.resolve(), after.resolve())
+
+
+def _differ(before: Case, after: Case) -> bool:
+    """Whether the serial sources differ, or may differ."""
+    now, then = before.resolve().source, after.resolve().source
+    return now is not then or (now is SerialSource.UNKNOWN and _may_differ(before, after))
 
 
 def _may_differ(before: Case, after: Case) -> bool:

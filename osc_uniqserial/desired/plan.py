@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -17,7 +16,7 @@ from osc_uniqserial.desired.changes import (
     subject_of_server,
 )
 from osc_uniqserial.desired.document import Desired
-from osc_uniqserial.desired.effects import Effect, Effects, When
+from osc_uniqserial.desired.effects import Effect, Effects
 from osc_uniqserial.desired.hosts import of_hosts
 from osc_uniqserial.effective.explanation import NOT_OBEYED
 from osc_uniqserial.keys import SETTINGS
@@ -32,16 +31,8 @@ from osc_uniqserial.policy import (
 )
 from osc_uniqserial.text import counted
 
-#: The kind of resource whose change a server meets at an operation, and the server's attribute
-#: that identifies it: flavors and hosts by name.
-_CAUSES = {
-    When.HARD_REBOOT: ("server", "id"),
-    When.NOVA_COMPUTE: ("host", "host"),
-    When.RESIZE: ("flavor", "flavor"),
-    When.REBUILD: ("image", "image"),
-}
-_OPERATIONS = {kind: when for when, (kind, _name) in _CAUSES.items()}
-_HOST_KEYS = ("mode", "driver", "server_may_ask", "image_may_show_host")
+#: The server's attribute that identifies a resource, by its kind: flavors and hosts by name.
+_ATTRIBUTES = {"server": "id", "flavor": "flavor", "image": "image", "host": "host"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,13 +51,8 @@ class Plan:
     :ivar problems: entries that cannot be carried out as they are written, so far
     """
 
-    def __init__(
-        self, desired: Desired, configuration: Configuration, *, what_if: bool = True
-    ) -> None:
-        """Compare the configuration of a cloud with the desired state.
-
-        :param what_if: the effects on servers are those with what the hosts would be
-        """
+    def __init__(self, desired: Desired, configuration: Configuration) -> None:
+        """Compare the configuration of a cloud with the desired state."""
         self.changes: list[Change] = []
         self.problems: list[Problem] = []
         for found in of_configuration(desired, configuration):
@@ -77,14 +63,11 @@ class Plan:
         then = of_hosts(desired.hosts, configuration.fleet)
         self.changes += then.changes
         self.problems += then.problems
-        self._effects = Effects(self.changes, then.hosts if what_if else {})
+        self._effects = Effects(self.changes, then.hosts)
         self._selection = Selection("server", desired.servers)
         self._selects_servers = bool(desired.servers)
         self._obeyed: dict[Case, bool] = {}
-        self._reached = {
-            when: (Counter[str | None](), operator.attrgetter(name))
-            for when, (_kind, name) in _CAUSES.items()
-        }
+        self._reached = {kind: Counter[str | None]() for kind in _ATTRIBUTES}
         #: The servers whose properties are known by their image alone, by its ID.
         self._known_by = Counter[str | None]()
         self._changes_images = any(each.resource.type == "image" for each in self.changes)
@@ -95,12 +78,11 @@ class Plan:
             requests = self._requests(server) if self._selects_servers else ()
             if self._changes_images and server.case.image.used.evidence is Evidence.CURRENT_IMAGE:
                 self._known_by[server.image] += 1
-            if effects := self._effects.of(server, requests):
-                for effect in effects:
-                    if effect.when is not None:
-                        count, cause = self._reached[effect.when]
-                        count[cause(server)] += 1
-                yield Reached(server, effects)
+            impact = self._effects.of(server, requests)
+            for kind in impact.kinds:
+                self._reached[kind][getattr(server, _ATTRIBUTES[kind])] += 1
+            if impact.effects:
+                yield Reached(server, impact.effects)
 
     def add_metadefs(
         self, line: int, ours: Sequence[Namespace], stored: Mapping[str, Namespace] | Unchecked
@@ -114,8 +96,11 @@ class Plan:
 
     def _requests(self, server: ServerFacts) -> Sequence[Change]:
         """Return the changes of a server's own metadata, and add them."""
+        numbers = self._selection.fitting(server.id, server.name, server.project_id)
+        if not numbers:
+            return ()
         requests = []
-        for found in self._selection.changes(subject_of_server(server)):
+        for found in self._selection.changes(subject_of_server(server), numbers):
             if isinstance(found, Change):
                 requests.append(self._unless_obeyed(server, found))
             else:
@@ -162,15 +147,19 @@ class Plan:
         return dataclasses.replace(change, note=note)
 
     def servers(self, change: Change) -> int:
-        """Return the number of added servers whose serial number a change may change."""
+        """Return the number of added servers whose serial number a change may change.
+
+        Changes of hosts are counted with the other changes carried out; these are counted on the
+        hosts of today, where ``apply`` carries them out.
+        """
         about = change.resource
         # The other keys of flavors and images restrict scheduling only.
-        if about.type not in _OPERATIONS or (
+        if about.type not in _ATTRIBUTES or (
             about.type != "host" and change.key not in SETTINGS[about.type]
         ):
             return 0
-        count, _cause = self._reached[_OPERATIONS[about.type]]
-        return count[about.name if about.type in ("flavor", "host") else about.id]
+        key = about.name if about.type in ("flavor", "host") else about.id
+        return self._reached[about.type][key]
 
 
 def _order(change: Change) -> tuple[str, str, str, str]:

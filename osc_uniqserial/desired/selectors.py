@@ -134,9 +134,11 @@ class Selectors:
             group = groups.get(
                 (id_ if by_id else None, name if by_name else None, project if by_project else None)
             )
-            if group is not None:
-                found += group.numbers
-                if group.globs and name is not None:
-                    found += group.globs.fitting(name)
-        found.sort()
+            if group is None:
+                continue
+            found += group.numbers
+            if group.globs and name is not None:
+                found += group.globs.fitting(name)
+        if len(found) > 1:
+            found.sort()
         return found

@@ -417,43 +417,52 @@ def test_effects_are_the_policy_of_the_changed_inputs(
         Change(Resource("image", "image-1"), IMAGE_KEY, now[1], then[1], 1),
     ]
     request = Change(Resource("server", about.id), IMAGE_KEY, now[2], then[2], 1)
-    found = effects.Effects(planned, {on.name: host_then}).of(about, [request])
-    before = policies(now, on.input)
-    asked = policies((now[0], now[1], then[2]), on.input)
-    rebooted = policies((now[0], now[1], then[2]), host_then)
-    expected = {
-        When.HARD_REBOOT: (before, asked),
-        When.NOVA_COMPUTE: (asked, rebooted),
-        When.RESIZE: (rebooted, policies((then[0], now[1], then[2]), host_then)),
-        When.REBUILD: (rebooted, policies((now[0], then[1], then[2]), host_then)),
+    impact = effects.Effects(planned, {on.name: host_then}).of(about, [request])
+    asked, resized, rebuilt = (
+        (now[0], now[1], then[2]),
+        (then[0], now[1], then[2]),
+        (now[0], then[1], then[2]),
+    )
+    steps = {
+        When.HARD_REBOOT: ((now, on.input), (asked, on.input)),
+        When.RESIZE: ((asked, on.input), (resized, on.input)),
+        When.REBUILD: ((asked, on.input), (rebuilt, on.input)),
+        When.NOVA_COMPUTE: ((asked, on.input), (asked, host_then)),
+        When.NOVA_COMPUTE_RESIZE: ((asked, host_then), (resized, host_then)),
+        When.NOVA_COMPUTE_REBUILD: ((asked, host_then), (rebuilt, host_then)),
     }
 
-    def differ(when: When) -> bool:
-        """Whether an effect that is unknown both times differs in any mode of the host."""
-        texts = {
-            When.HARD_REBOOT: (now, (now[0], now[1], then[2])),
-            When.NOVA_COMPUTE: ((now[0], now[1], then[2]),) * 2,
-            When.RESIZE: ((now[0], now[1], then[2]), (then[0], now[1], then[2])),
-            When.REBUILD: ((now[0], now[1], then[2]), (now[0], then[1], then[2])),
-        }[when]
-        hosts = {When.HARD_REBOOT: (on.input,) * 2, When.NOVA_COMPUTE: (on.input, host_then)}
-        first, second = hosts.get(when, (host_then,) * 2)
-        return any(
-            policies(texts[0], dataclasses.replace(first, mode=mode)).source
-            is not policies(texts[1], dataclasses.replace(second, mode=mode)).source
+    def differ(first: tuple[Any, policy.HostInput], second: tuple[Any, policy.HostInput]) -> bool:
+        """Whether two serial sources differ, also when they are unknown: in any mode."""
+        sources = [policies(*first).source, policies(*second).source]
+        if sources[0] is not sources[1]:
+            return True
+        return sources[0] is SerialSource.UNKNOWN and any(
+            policies(first[0], dataclasses.replace(first[1], mode=mode)).source
+            is not policies(second[0], dataclasses.replace(second[1], mode=mode)).source
             for mode in HostMode
             # What a host is known to meet needs the driver or mode unique.
             if mode is HostMode.UNIQUE
-            or all(each.honours or not each.meets_unique for each in (first, second))
+            or all(each.honours or not each.meets_unique for each in (first[1], second[1]))
         )
 
-    changed = {
-        when: pair
-        for when, pair in expected.items()
-        if pair[0].source is not pair[1].source
-        or (pair[0].source is SerialSource.UNKNOWN and differ(when))
+    assert {each.when: (each.now, each.then) for each in impact.effects} == {
+        when: (policies(*first), policies(*second))
+        for when, (first, second) in steps.items()
+        if differ(first, second)
     }
-    assert {each.when: (each.now, each.then) for each in found} == changed
+    assert [each.when for each in impact.effects if not each.is_what_if] == [
+        when for when in (When.HARD_REBOOT, When.RESIZE, When.REBUILD) if differ(*steps[when])
+    ]
+    kinds = {
+        "server": differ(*steps[When.HARD_REBOOT]),
+        "flavor": differ(*steps[When.RESIZE]),
+        "image": differ(*steps[When.REBUILD]),
+        "host": any(
+            differ((texts, on.input), (texts, host_then)) for texts in (asked, resized, rebuilt)
+        ),
+    }
+    assert [*impact.kinds] == [kind for kind, is_reached in kinds.items() if is_reached]
 
 
 @pytest.mark.parametrize(
@@ -479,13 +488,13 @@ def test_an_unknown_policy_that_a_change_leaves_alone(
     about.flavor = "gold"
     change = Change(Resource("flavor", "f", "gold"), FLAVOR_KEY, None, then, 1)
     found = effects.Effects([change], {}).of(about)
-    assert bool(found) is may_change
+    assert bool(found.effects) is may_change
 
 
 def test_servers_that_nothing_reaches() -> None:
     about = server_facts(host("a", M_AUTO))
     other = Change(Resource("flavor", "f", "other"), FLAVOR_KEY, None, "true", 1)
-    assert effects.Effects([other], {"b": about.case.host}).of(about) == ()
+    assert effects.Effects([other], {"b": about.case.host}).of(about) == effects.Impact()
 
 
 @pytest.mark.parametrize(
@@ -517,6 +526,37 @@ def test_what_a_host_would_be(
     then = hosts.planned(host("a", *traits), HostEntry(1, Selector(), **entry))
     assert (then.mode, then.honours, then.image_may_show_host, then.server_may_ask) == expected
     assert then.contradiction == ()
+
+
+def test_a_flavor_that_only_the_driver_of_the_what_if_obeys() -> None:
+    """The driver, a flavor that asks, or both: which of them changes the serial number."""
+    stock = host("a", M_AUTO)
+    about = server_facts(stock)
+    about.flavor = "gold"
+    change = Change(Resource("flavor", "f", "gold"), FLAVOR_KEY, None, "true", 1)
+    then = hosts.planned(stock, HostEntry(1, Selector(), driver=True))
+    impact = effects.Effects([change], {"a": then}).of(about)
+    (effect,) = impact.effects
+    assert (effect.when, effect.now.source, effect.then.source) == (
+        When.NOVA_COMPUTE_RESIZE,
+        SerialSource.HOST_AUTO,
+        SerialSource.INSTANCE_UUID,
+    )
+    # Today the flavor changes nothing.
+    assert impact.kinds == ["host"]
+
+
+def test_a_flavor_that_the_what_if_does_not_obey() -> None:
+    honouring = host("a", TRAIT_UNIQUE, TRAIT_KEYS, M_AUTO)
+    about = server_facts(honouring)
+    about.flavor = "gold"
+    change = Change(Resource("flavor", "f", "gold"), FLAVOR_KEY, None, "true", 1)
+    then = hosts.planned(honouring, HostEntry(1, Selector(), driver=False))
+    impact = effects.Effects([change], {"a": then}).of(about)
+    assert [(each.when, each.then.source) for each in impact.effects] == [
+        (When.RESIZE, SerialSource.INSTANCE_UUID)
+    ]
+    assert impact.kinds == ["flavor", "host"]
 
 
 # --- a plan ---------------------------------------------------------------------
@@ -595,7 +635,8 @@ def test_a_name_of_which_not_every_server_is_known() -> None:
     desired = document.parse("servers: [{name: web, project: p, unique_serial: true}]")
     selection = Selection("server", desired.servers)
     about = Resource("server", "1", "web", "p")
-    assert [type(found) for found in selection.changes(Subject(about, {}))] == [Change]
+    numbers = selection.fitting("1", "web", "p")
+    assert [type(found) for found in selection.changes(Subject(about, {}), numbers)] == [Change]
     (problem,) = selection.problems(complete=False)
     assert problem.is_wrong
     assert "others may have the name 'web': write the id" in problem.text

@@ -81,6 +81,42 @@ def test_changes_and_the_servers_that_they_reach(cloud: Estate, tmp_path: Path) 
     ]
 
 
+def test_plan_and_apply_count_the_same_servers(cloud: Estate, tmp_path: Path) -> None:
+    """The what-if of hosts adds rows, and changes no other."""
+    cloud.server(4, flavor=PLAIN, host="b")
+    text = (
+        f"flavors: [{{name: {PLAIN}, unique_serial: true}}]\n"
+        f"servers: [{{id: {server_id(4)}, unique_serial: true}}]\n"
+    )
+    what_if = f"{text}hosts: [{{name: a, driver: true}}, {{name: b, mode: unique}}]\n"
+    rows, _said = plan(cloud, tmp_path, what_if, code=3)
+    counts = {(row["kind"], row["name"], row["key"]): row["servers"] for row in rows}
+    assert counts == {
+        ("flavor", PLAIN, "hw:unique_serial"): 1,
+        ("server", "web-4", "hw_unique_serial"): 1,
+        # Server 1 after a resize, which has no effect on the present host.
+        ("host", "a", "driver"): 1,
+        ("host", "a", "server_may_ask"): 1,
+        # Server 2 at the next hard reboot.
+        ("host", "b", "mode"): 1,
+    }
+    servers, _said = plan(cloud, tmp_path, what_if, "--servers", code=3)
+    restart = "restart of nova-compute, then"
+    assert [(row["name"], row["when"], row["now"], row["then"]) for row in servers] == [
+        ("web-1", f"{restart} resize", "host-auto", "instance-uuid"),
+        ("web-2", "resize", "host-auto", "instance-uuid"),
+        ("web-2", f"{restart} hard reboot", "host-auto", "instance-uuid"),
+        ("web-4", "hard reboot", "host-auto", "instance-uuid"),
+    ]
+    without, _said = plan(cloud, tmp_path, text, "--servers", code=3)
+    assert without == [row for row in servers if not row["when"].startswith(restart)]
+    file = tmp_path / "desired.yaml"
+    for file_text in (text, what_if):
+        file.write_text(file_text)
+        run = cloud.fake.openstack("unique", "serial", "apply", "--yes", str(file))
+        assert "Servers that get another serial number: 1 at hard reboot, 1 at resize\n" in run.err
+
+
 def test_what_cannot_be_planned_is_a_row(cloud: Estate, tmp_path: Path) -> None:
     rows, _said = plan(cloud, tmp_path, "flavors: [{name: none, hosts: any}]", code=4)
     (row,) = rows
