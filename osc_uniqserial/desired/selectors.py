@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from osc_uniqserial.desired.document import Selector
@@ -31,19 +30,19 @@ class _Literals:
         """Return the number of globs with a literal."""
         return len(self._tables.get(len(literal), {}).get(literal, ()))
 
-    def at_start(self, name: str) -> Iterator[int]:
+    def find_at_start(self, name: str, found: list[int]) -> None:
         for length, table in self._tables.items():
-            yield from table.get(name[:length], ())
+            found += table.get(name[:length], ())
 
-    def at_end(self, name: str) -> Iterator[int]:
+    def find_at_end(self, name: str, found: list[int]) -> None:
         for length, table in self._tables.items():
-            yield from table.get(name[-length:], ())
+            found += table.get(name[-length:], ())
 
-    def inside(self, name: str) -> Iterator[int]:
+    def find_inside(self, name: str, found: list[int]) -> None:
         for length, table in self._tables.items():
             places = {name[start : start + length] for start in range(len(name) - length + 1)}
             for literal in places:
-                yield from table.get(literal, ())
+                found += table.get(literal, ())
 
 
 class _Globs:
@@ -56,9 +55,6 @@ class _Globs:
         self._starts, self._ends, self._others = _Literals(), _Literals(), _Literals()
         #: The globs without a literal.
         self._any: list[int] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._globs)
 
     def add(self, glob: str, number: int) -> None:
         self._globs[number] = glob
@@ -77,20 +73,20 @@ class _Globs:
         )
         table.add(literal, number)
 
-    def fitting(self, name: str) -> Iterator[int]:
-        """Yield the numbers of the globs that match a name."""
-        for number in itertools.chain(
-            self._any,
-            self._starts.at_start(name),
-            self._ends.at_end(name),
-            self._others.inside(name),
-        ):
-            match = self._matches.get(number)
-            if match is None:
-                pattern = re.compile(fnmatch.translate(self._globs[number]))
-                match = self._matches[number] = pattern.match
-            if match(name):
-                yield number
+    def fitting(self, name: str) -> list[int]:
+        """Return the numbers of the globs that match a name."""
+        found = self._any.copy()
+        self._starts.find_at_start(name, found)
+        self._ends.find_at_end(name, found)
+        self._others.find_inside(name, found)
+        return [number for number in found if self._fits(number, name)] if found else found
+
+    def _fits(self, number: int, name: str) -> bool:
+        match = self._matches.get(number)
+        if match is None:
+            pattern = re.compile(fnmatch.translate(self._globs[number]))
+            match = self._matches[number] = pattern.match
+        return match(name) is not None
 
 
 @dataclasses.dataclass(slots=True)
@@ -98,10 +94,11 @@ class _Group:
     """Selectors with the same ID, name and project.
 
     :ivar numbers: those without a glob
+    :ivar globs: None: all are without one
     """
 
     numbers: list[int] = dataclasses.field(default_factory=list)
-    globs: _Globs = dataclasses.field(default_factory=_Globs)
+    globs: _Globs | None = None
 
 
 class Selectors:
@@ -121,8 +118,10 @@ class Selectors:
         group = groups.setdefault(given, _Group())
         if selector.glob is None:
             group.numbers.append(number)
-        else:
-            group.globs.add(selector.glob, number)
+            return
+        if group.globs is None:
+            group.globs = _Globs()
+        group.globs.add(selector.glob, number)
 
     def fitting(self, id_: str | None, name: str | None, project: str | None) -> list[int]:
         """Return the numbers of the selectors that a resource fits, in ascending order.
@@ -137,7 +136,7 @@ class Selectors:
             if group is None:
                 continue
             found += group.numbers
-            if group.globs and name is not None:
+            if group.globs is not None and name is not None:
                 found += group.globs.fitting(name)
         if len(found) > 1:
             found.sort()
