@@ -13,11 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from osc_uniqserial.commands.plan import COLUMNS, SERVER_COLUMNS
 from osc_uniqserial.desired import document
+from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY
 from osc_uniqserial.text import safe_text
-from tests.unit.builders import GOLD, M_AUTO, PLAIN, TRAIT_KEYS, TRAIT_UNIQUE, server_id
+from tests.unit.builders import (
+    AFTER,
+    GOLD,
+    M_AUTO,
+    OPEN,
+    PLAIN,
+    TRAIT_KEYS,
+    TRAIT_UNIQUE,
+    image_id,
+    server_id,
+)
 from tests.unit.clouds import Estate, Node
 from tests.unit.fake_cloud import NOVA, PROJECT_ID, FakeCloud
 from tests.unit.glance import MAIN, OURS, definition
@@ -288,6 +301,165 @@ def test_metadata_definitions(cloud: Estate, tmp_path: Path) -> None:
     ]
     cloud.glance.hold(*(each.document() for each in OURS))
     assert plan(cloud, tmp_path, "metadefs: installed", code=0)[0] == []
+
+
+# --- predicted and actual ------------------------------------------------------------
+
+FLAVORS, IMAGES, HOSTS = ("gold", "plain", "odd"), (1, 2), ("a", "b", "c")
+STORED = st.sampled_from([None, "true", "false", "banana"])
+WANTED = st.sampled_from([None, "true", "false", "unset"])
+#: A host: its mode; whether it has the driver, and its options.
+NODES = st.fixed_dictionaries(
+    {
+        "mode": st.sampled_from(["unique", "os", "hardware", "auto", "none"]),
+        "driver": st.booleans(),
+        "server_may_ask": st.booleans(),
+        "image_may_show_host": st.booleans(),
+    }
+)
+#: The fields of a host without the driver.
+FIELDS = ("mode", "driver")
+#: A server; its flavor and its image as they were at its boot.
+SERVERS = st.fixed_dictionaries(
+    {
+        "flavor": st.sampled_from(FLAVORS),
+        "image": st.sampled_from(IMAGES),
+        "host": st.sampled_from(HOSTS),
+        "specs": STORED,
+        "frozen": STORED,
+        "metadata": STORED,
+    }
+)
+
+
+def node(given: dict[str, Any]) -> Node:
+    """Return a host with the traits that it reports."""
+    traits = [f"CUSTOM_SYSINFO_SERIAL_{given['mode'].upper()}"]
+    if given["driver"] or given["mode"] == "unique":
+        traits.append(TRAIT_UNIQUE)
+    if given["driver"]:
+        traits.append(TRAIT_KEYS)
+        traits += [MAY_ASK] * given["server_may_ask"] + [OPEN] * given["image_may_show_host"]
+    return Node(tuple(traits))
+
+
+def keyed(key: str, text: str | None) -> dict[str, str]:
+    return {} if text is None else {key: text}
+
+
+def entries(key: str, wanted: dict[str, str | None]) -> list[dict[str, str]]:
+    """Return the entries of a kind."""
+    return [
+        {key: about, "unique_serial": each} for about, each in wanted.items() if each is not None
+    ]
+
+
+def written(now: str | None, wanted: str | None) -> str | None:
+    """Return what is stored after a change; ``wanted`` is None without an entry."""
+    return now if wanted is None else None if wanted == "unset" else wanted
+
+
+@settings(
+    max_examples=12,
+    phases=[Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    hosts=st.fixed_dictionaries(dict.fromkeys(HOSTS, st.tuples(NODES, st.none() | NODES))),
+    flavors=st.fixed_dictionaries(dict.fromkeys(FLAVORS, st.tuples(STORED, WANTED))),
+    images=st.fixed_dictionaries(dict.fromkeys(IMAGES, st.tuples(STORED, WANTED))),
+    servers=st.lists(
+        st.tuples(SERVERS, st.sampled_from([None, "true", "unset"])), min_size=8, max_size=16
+    ),
+    operation=st.sampled_from(["hard reboot", "resize", "rebuild"]),
+    hosts_change=st.booleans(),
+)
+def test_predicted_and_actual_serial_sources_are_equal(
+    fake: FakeCloud,
+    tmp_path: Path,
+    hosts: dict[str, tuple[dict[str, Any], dict[str, Any] | None]],
+    flavors: dict[str, tuple[str | None, str | None]],
+    images: dict[int, tuple[str | None, str | None]],
+    servers: list[tuple[dict[str, Any], str | None]],
+    operation: str,
+    hosts_change: bool,
+) -> None:
+    """``plan --servers`` against ``list`` before, and after the changes and one operation."""
+    text = json.dumps(
+        {
+            "flavors": entries("name", {key: each for key, (_now, each) in flavors.items()}),
+            "images": entries("id", {image_id(key): each for key, (_, each) in images.items()}),
+            "servers": entries("id", {server_id(n): each for n, (_, each) in enumerate(servers)}),
+            "hosts": [
+                {
+                    "name": name,
+                    **{key: then[key] for key in then if key in FIELDS or then["driver"]},
+                }
+                for name, (_now, then) in hosts.items()
+                if then is not None
+            ],
+        }
+    )
+
+    def cloud(*, is_after: bool) -> Estate:
+        estate = Estate(fake)
+        estate.hosts(
+            **{
+                name: node(then if then and is_after and hosts_change else now)
+                for name, (now, then) in hosts.items()
+            }
+        )
+        for name, (now, wanted) in flavors.items():
+            estate.flavor(name, keyed(FLAVOR_KEY, written(now, wanted) if is_after else now))
+        for number, (now, wanted) in images.items():
+            # The servers have what the image had at their boot.
+            estate.image(
+                number, AFTER, **keyed(IMAGE_KEY, written(now, wanted) if is_after else now)
+            )
+        for number, (server, wanted) in enumerate(servers):
+            has = dict(server)
+            if is_after:
+                has["metadata"] = written(has["metadata"], wanted)
+                # An operation whose resource does not change is not carried out.
+                for when, kind, used in (
+                    ("resize", flavors[has["flavor"]], "specs"),
+                    ("rebuild", images[has["image"]], "frozen"),
+                ):
+                    if operation == when and written(*kind) != kind[0]:
+                        has[used] = written(*kind)
+            estate.server(
+                number,
+                flavor=has["flavor"],
+                image=has["image"],
+                host=has["host"],
+                specs=keyed(FLAVOR_KEY, has["specs"]),
+                frozen=keyed(IMAGE_KEY, has["frozen"]),
+                metadata=keyed(IMAGE_KEY, has["metadata"]),
+            )
+        return estate
+
+    def sources(estate: Estate) -> dict[str, str]:
+        return {row["id"]: row["serial_source"] for row in estate.listed("--all-projects")}
+
+    estate = cloud(is_after=False)
+    before = sources(estate)
+    file = tmp_path / "desired.yaml"
+    file.write_text(text)
+    run = fake.openstack("unique", "serial", "plan", "--servers", "-f", "json", str(file))
+    assert run.code in (0, 3), run.err
+    rows = {(row["id"], row["when"]): row for row in run.json}
+    after = sources(cloud(is_after=True))
+    restart = "restart of nova-compute, then "
+    whens = ["hard reboot", f"{restart}hard reboot"] if hosts_change else ["hard reboot"]
+    if operation != "hard reboot":
+        whens.append(f"{restart}{operation}" if hosts_change else operation)
+    for id_, source in before.items():
+        for when in whens:
+            if row := rows.get((id_, when)):
+                assert row["now"] == source
+                source = row["then"]
+        assert source == after[id_], (id_, whens)
 
 
 # --- the report -------------------------------------------------------------------
