@@ -149,6 +149,25 @@ class Effects:
         return made
 
 
+@dataclasses.dataclass(eq=False, frozen=True, slots=True)
+class _State:
+    """The inputs of a server, and its policy."""
+
+    case: Case
+    policy: EffectivePolicy
+
+    @classmethod
+    def of(cls, case: Case) -> _State:
+        return cls(case, case.resolve())
+
+    def may_differ(self, other: _State) -> bool:
+        """Whether the serial sources differ, or may differ."""
+        source = self.policy.source
+        return source is not other.policy.source or (
+            source is SerialSource.UNKNOWN and _may_differ(self.case, other.case)
+        )
+
+
 def _impact(
     case: Case,
     asks: Value | None,
@@ -156,49 +175,46 @@ def _impact(
     flavor: Value | None,
     image: Value | None,
 ) -> Impact:
-    today = case
+    first = today = _State.of(case)
     if asks is not None:
         request = SettingInput(asks, Evidence.SERVER_METADATA)
-        today = dataclasses.replace(case, server=request)
-    effects = [*_effect(When.HARD_REBOOT, case, today)]
-    operations: list[tuple[When, Case]] = []
+        today = _State.of(dataclasses.replace(case, server=request))
+    case = today.case
+    operations: list[tuple[When, _State]] = []
     if flavor is not None:
         used = SettingInput(flavor, Evidence.EMBEDDED_FLAVOR)
-        resized = dataclasses.replace(today, flavor=dataclasses.replace(today.flavor, used=used))
-        operations.append((When.RESIZE, resized))
+        resized = dataclasses.replace(case, flavor=dataclasses.replace(case.flavor, used=used))
+        operations.append((When.RESIZE, _State.of(resized)))
     if image is not None:
         used = SettingInput(image, Evidence.CURRENT_IMAGE)
-        rebuilt = dataclasses.replace(today, image=dataclasses.replace(today.image, used=used))
-        operations.append((When.REBUILD, rebuilt))
+        rebuilt = dataclasses.replace(case, image=dataclasses.replace(case.image, used=used))
+        operations.append((When.REBUILD, _State.of(rebuilt)))
+    effects = [*_effect(When.HARD_REBOOT, first, today)]
     for when, after in operations:
         effects += _effect(when, today, after)
     kinds = [_KINDS[effect.when] for effect in effects if effect.when]
     if host is not None:
         changed_host = dataclasses.replace(host, smbios=case.host.smbios)
 
-        def restarted(before: Case) -> Case:
-            return dataclasses.replace(before, host=changed_host)
+        def restarted(state: _State) -> _State:
+            return _State.of(dataclasses.replace(state.case, host=changed_host))
 
-        effects += _effect(When.NOVA_COMPUTE, today, restarted(today))
+        base = restarted(today)
+        effects += _effect(When.NOVA_COMPUTE, today, base)
+        is_reached = today.may_differ(base)
         for when, after in operations:
-            effects += _effect(_RESTARTED[when], restarted(today), restarted(after))
-        if any(
-            _differ(after, restarted(after)) for after in (today, *(each for _, each in operations))
-        ):
+            then = restarted(after)
+            effects += _effect(_RESTARTED[when], base, then)
+            is_reached = is_reached or after.may_differ(then)
+        if is_reached:
             kinds.append("host")
     return Impact(effects, kinds)
 
 
-def _effect(when: When, before: Case, after: Case) -> Iterator[Effect]:
+def _effect(when: When, before: _State, after: _State) -> Iterator[Effect]:
     """Yield the effect of an operation, unless the serial number is known to stay."""
-    if _differ(before, after):
-        yield Effect(when, when in _WHAT_IF, before, after, before.resolve(), after.resolve())
-
-
-def _differ(before: Case, after: Case) -> bool:
-    """Whether the serial sources differ, or may differ."""
-    now, then = before.resolve().source, after.resolve().source
-    return now is not then or (now is SerialSource.UNKNOWN and _may_differ(before, after))
+    if before.may_differ(after):
+        yield Effect(when, when in _WHAT_IF, before.case, after.case, before.policy, after.policy)
 
 
 def _may_differ(before: Case, after: Case) -> bool:

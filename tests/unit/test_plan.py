@@ -451,10 +451,14 @@ def test_predicted_and_actual_serial_sources_are_equal(
     rows = {(row["id"], row["when"]): row for row in run.json}
     after = sources(cloud(is_after=True))
     restart = "restart of nova-compute, then "
-    whens = ["hard reboot", f"{restart}hard reboot"] if hosts_change else ["hard reboot"]
-    if operation != "hard reboot":
-        whens.append(f"{restart}{operation}" if hosts_change else operation)
-    for id_, source in before.items():
+    for number, (server, _wanted) in enumerate(servers):
+        now, then = hosts[server["host"]]
+        is_restarted = hosts_change and then is not None and node(then) != node(now)
+        whens = ["hard reboot", f"{restart}hard reboot"] if is_restarted else ["hard reboot"]
+        if operation != "hard reboot":
+            whens.append(f"{restart}{operation}" if is_restarted else operation)
+        id_ = server_id(number)
+        source = before[id_]
         for when in whens:
             if row := rows.get((id_, when)):
                 assert row["now"] == source
