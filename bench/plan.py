@@ -5,9 +5,9 @@ Usage, with the Python of an environment that has the plugin:
 python -m bench.plan [--rounds N] [--servers N]
 
 CPU time and memory of the client. The desired state changes every flavor and image, and what every
-host would be: nearly every server has another serial number. With --servers the plan prints 1.8 rows
-for each server, and ``list`` prints one. Each server is compared with 1,000 entries of servers too, which
-none of them fits.
+host would be: nearly every server has another serial number. With --servers the plan prints 1.8
+rows for each server, and ``list`` prints one. Each server is compared with 1,000 entries of
+servers too, which none of them fits.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """A resource as an entry sees it.
+    """A resource, as entries are compared with it.
 
     :ivar stored: its extra specs, properties or metadata; None when they are hidden
     :ivar canonical: keys whose stored text is compared, not its meaning
@@ -218,7 +218,7 @@ def of_metadefs(
 ) -> Iterator[Change | Problem]:
     """Yield the changes of an installation of the metadata definitions.
 
-    :param line: the line that wants them
+    :param line: the line of the file that requires them
     :param ours: the namespaces of this version
     :param stored: those of them that Glance has
     """
@@ -243,7 +243,7 @@ def of_metadefs(
 
 
 def subject_of_server(server: ServerFacts) -> Subject:
-    """Return a server as its entries see it."""
+    """Return a server, as entries are compared with it."""
     value = server.case.server.value
     raw = None if value is None else value.raw
     stored = None if value is None else ({} if raw is None else {IMAGE_KEY: raw})

@@ -52,7 +52,7 @@ class Selector:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """What flavors, images, aggregates or servers should say.
+    """What flavors, images, aggregates or servers should have.
 
     :ivar line: number of its line in the file, from 1
     :ivar setting: None: it stays as it is
@@ -87,7 +87,7 @@ class HostEntry:
 class Desired:
     """The desired state of a cloud.
 
-    :ivar metadefs: the line that wants the metadata definitions installed; None: they stay as they
+    :ivar metadefs: the line that requires the metadata definitions; None: they stay as they
         are
     """
 
@@ -163,11 +163,11 @@ def _explained(error: jsonschema.ValidationError) -> Iterator[tuple[Path_, str]]
             yield (*path, key), f"{strict_yaml.quoted(key)} is not known: write one of {known}"
     elif error.validator == "type":
         kinds = {"array": "a list", "object": "a mapping", "string": "a text"}
-        yield path, f"{_said(value)} is not valid: write {kinds[rule]}"
+        yield path, f"{_described(value)} is not valid: write {kinds[rule]}"
     elif message := schema.get("errorMessage"):
         yield path, message
     elif error.validator == "enum":
-        yield path, f"{_said(value)} is not valid: write {' or '.join(rule)}"
+        yield path, f"{_described(value)} is not valid: write {' or '.join(rule)}"
     elif error.validator == "required":
         yield path, f"write {' and '.join(key for key in rule if key not in value)}"
     else:
@@ -183,7 +183,7 @@ def _where(path: Path_) -> str:
     return f"{path[0]}{number}{key}: "
 
 
-def _said(value: Any) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, str):
         return strict_yaml.quoted(value)
     if isinstance(value, list):
