@@ -17,7 +17,10 @@ _Result = TypeVar("_Result")
 def start(
     work: Callable[_Asked, _Result], *args: _Asked.args, **kwargs: _Asked.kwargs
 ) -> Future[_Result]:
-    """Start work in a thread of its own, which is a daemon."""
+    """Start work in a thread of its own, which is a daemon.
+
+    Where the system starts no more threads, the work is done before this returns.
+    """
     future: Future[_Result] = Future()
 
     def run() -> None:
@@ -26,7 +29,10 @@ def start(
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:  # can't start new thread
+        run()
     return future
 
 
@@ -35,28 +41,13 @@ def each(
 ) -> list[tuple[_Item, _Result]]:
     """Do the same work on each item, some at the same time, and return the results in order.
 
-    :param at_once: the most threads at the same time; where the system starts fewer, those
+    :param at_once: the most threads at the same time
     """
     done: list[tuple[_Item, _Result]] = []
     running: deque[tuple[_Item, Future[_Result]]] = deque()
-
-    def await_first() -> None:
-        first, future = running.popleft()
-        done.append((first, future.result()))
-
     for item in items:
         if len(running) == at_once:
-            await_first()
-        while True:
-            try:
-                running.append((item, start(work, item)))
-            except RuntimeError:
-                # No more threads: after the end of one there may be one.
-                if running:
-                    await_first()
-                    continue
-                done.append((item, work(item)))
-            break
-    while running:
-        await_first()
-    return done
+            first, future = running.popleft()
+            done.append((first, future.result()))
+        running.append((item, start(work, item)))
+    return done + [(item, future.result()) for item, future in running]

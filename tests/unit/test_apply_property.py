@@ -40,8 +40,14 @@ def stored(key: str, *restrictions: Mapping[str, str]) -> st.SearchStrategy[dict
 
 
 def entry(by: Json, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
-    """Return an entry of the file: with at least one of the fields."""
+    """Return an entry of the file with at least one of the fields."""
     found = st.fixed_dictionaries({}, optional=fields).filter(bool)
+    # Refused: false needs no host that gives a serial number.
+    found = found.filter(
+        lambda wanted: (
+            wanted.get("unique_serial") is not False or wanted.get("hosts") in (None, "any")
+        )
+    )
     return found.map(lambda wanted: {**by, **wanted})
 
 
