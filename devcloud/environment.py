@@ -103,16 +103,13 @@ def make_venv(layout: Layout, home: Path) -> None:
     )
 
 
-def pip_install(
-    layout: Layout, home: Path, *args: Argument, env: Mapping[str, str] | None = None
-) -> None:
+def pip_install(layout: Layout, home: Path, *args: Argument) -> None:
     """Run pip install in a virtual environment; the cloud's install log says what happened."""
     quiet = ("--disable-pip-version-check", "--no-input")
     run_logged(
         [home / "bin" / "python", "-m", "pip", "install", *quiet, *args],
         layout.log("install"),
         f"pip install failed in {home}",
-        env,
     )
 
 

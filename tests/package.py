@@ -20,7 +20,6 @@ METADATA = {
     "WHEEL",
     "entry_points.txt",
     "licenses/LICENSE",
-    "pbr.json",
     "top_level.txt",
 }
 COMMANDS = (

@@ -83,11 +83,9 @@ class End:
         )
 
 
-def run(*command: str | Path, environ: Mapping[str, str] | None = None) -> str:
+def run(*command: str | Path) -> str:
     """Run a command that must succeed and return what it printed."""
-    done = subprocess.run(
-        command, env={**os.environ, **(environ or {})}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise Unusable(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -158,7 +156,7 @@ def build(folder: Path) -> Path:
     litter = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
     shutil.copytree(SOURCE_ROOT / "nova_driver", source, ignore=litter)
     command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source)
-    run(*command, environ={"PBR_VERSION": "0.0.1"})
+    run(*command)
     (wheel,) = folder.glob("*.whl")
     return wheel
 

@@ -7,7 +7,6 @@ It is not the environment of the embedded cloud's own tests, which stays stock.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -74,6 +73,4 @@ def _install_driver(layout: Layout) -> None:
             layout.cloud,
             layout.venv,
             *("--no-deps", "--force-reinstall", source),
-            # pbr takes versions from git, and the copy has none.
-            env={**os.environ, "PBR_VERSION": "0.0.0"},
         )
