@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build both wheels, hold their files against lists, and use the client in a clean environment.
+"""Build a release twice, check its files, and use the client in a clean environment.
 
-Usage: python3 tests/package.py
+Usage: python -m tests.package
 """
 
 from __future__ import annotations
 
-import subprocess
+import configparser
+import json
+import os
+import re
 import sys
+import tarfile
 import tempfile
-import venv
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools import release
+from tools.release import ROOT
+
 METADATA = {
     "METADATA",
     "RECORD",
@@ -36,86 +41,168 @@ COMMANDS = (
     "unique serial metadef check",
     "unique serial metadef remove",
 )
+VERSION = (ROOT / "VERSION").read_text().strip()
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
 def run(*command: str | Path, folder: Path = ROOT) -> str:
     """Run a command that must succeed and return what it printed."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return release.run(*command, folder=folder)
 
 
-def build(python: Path, source: Path, folder: Path, expected: set[str]) -> Path:
-    """Build a wheel, which must hold these files and nothing else, and return it."""
-    run(python, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, source)
-    (wheel,) = folder.glob("*.whl")
+def tracked(*paths: str, folder: Path = ROOT) -> set[str]:
+    """Return the files in git."""
+    return set(run("git", "ls-files", *paths, folder=folder).split())
+
+
+def compare(name: str, what: str, found: set[str], expected: set[str]) -> None:
+    """Exit with a message if files differ from the expected ones."""
+    if found != expected:
+        sys.exit(
+            f"{what} in {name}: unexpected {sorted(found - expected)},"
+            f" missing {sorted(expected - found)}"
+        )
+    print(f"{name}: {len(found)} {what}, as expected")
+
+
+def check_wheel(wheel: Path, expected: set[str]) -> None:
+    """A wheel has these files, its metadata and nothing else."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    info = f"{wheel.name.split('-')[0]}-{wheel.name.split('-')[1]}.dist-info/"
+    info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/"
     about = {name.removeprefix(info) for name in names if name.startswith(info)}
     files = {name for name in names if not name.startswith(info)}
-    for what, found, wanted in (("files", files, expected), ("metadata", about, METADATA)):
-        if found != wanted:
-            sys.exit(
-                f"{what} in {wheel.name}: unexpected {sorted(found - wanted)},"
-                f" missing {sorted(wanted - found)}"
-            )
-    print(f"{wheel.name}: {len(files)} files, as expected")
-    return wheel
+    compare(wheel.name, "files", files, expected)
+    compare(wheel.name, "metadata", about, METADATA)
+    if release.metadata(wheel)["Version"] != VERSION:
+        sys.exit(f"{wheel.name} has not the version of the file VERSION, {VERSION}")
+
+
+def check_sdist(sdist: Path, expected: set[str]) -> None:
+    """A source distribution has the files of git, and no links to files outside."""
+    with tarfile.open(sdist) as archive:
+        members = [member for member in archive.getmembers() if not member.isdir()]
+    links = [member.name for member in members if not member.isfile()]
+    if links:
+        sys.exit(f"{sdist.name} has links: {links}")
+    names = {member.name.partition("/")[2] for member in members}
+    made = {name for name in names if name == "PKG-INFO" or ".egg-info/" in name}
+    compare(sdist.name, "files", names - made, expected)
 
 
 def check_driver(wheel: Path) -> None:
-    """The part inside Nova: the client's own rules, nothing of Nova's, and no requirements."""
+    """The part inside Nova has the client's own rules, nothing of Nova's, and no requirements."""
+    if release.metadata(wheel)["Requires-Dist"]:
+        sys.exit(f"{wheel.name} requires something: pip could bring another Nova")
     with zipfile.ZipFile(wheel) as archive:
-        (metadata,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
-        if "Requires-Dist" in archive.read(metadata).decode():
-            sys.exit(f"{wheel.name} requires something: pip could bring another Nova")
         rules = (ROOT / "osc_uniqserial" / "policy.py").read_bytes()
         if archive.read("nova_uniqserial/policy.py") != rules:
             sys.exit(f"{wheel.name} has other rules than the client")
 
 
+def check_same(first: Path, second: Path) -> None:
+    """Two builds are equal."""
+    files = {path.name: path.read_bytes() for path in first.iterdir()}
+    again = {path.name: path.read_bytes() for path in second.iterdir()}
+    differing = sorted(name for name in files | again if files.get(name) != again.get(name))
+    if differing:
+        sys.exit(f"two builds of one commit differ: {', '.join(differing)}")
+    print(f"{len(files)} files are equal in two builds")
+
+
+def check_sbom(sbom: Path, name: str, expected: set[str], scratch: Path) -> None:
+    """An SBOM is about a distribution, has its dependencies, and nothing of the build."""
+    text = sbom.read_text()
+    bom = json.loads(text)
+    about = bom["metadata"]["component"]
+    if (about["name"], about["version"]) != (name, VERSION):
+        sys.exit(f"{sbom.name} is about {about['name']} {about['version']}")
+    graph = {entry["ref"]: entry.get("dependsOn", []) for entry in bom["dependencies"]}
+    found = {ref.partition("==")[0] for ref in graph[about["bom-ref"]]}
+    compare(sbom.name, "direct dependencies", found, expected)
+    if not found and bom.get("components"):
+        sys.exit(f"{sbom.name} has components that nothing requires")
+    if str(scratch) in text or "timestamp" in bom["metadata"] or "serialNumber" in bom:
+        sys.exit(f"{sbom.name} depends on the time or the folder of the build")
+
+
+def check_client(wheel: Path, python: Path) -> None:
+    """The client works where only its requirements are installed, and requires no more."""
+    pip = (*PIP, "--python", python)
+    home = python.parents[1]
+    installed = {line.split("==")[0] for line in run(*pip, "freeze").lower().splitlines()}
+    extras = {"jinja2", "junitparser", "prometheus-client", "prometheus_client", "markupsafe"}
+    unwanted = {"nova", "glance", "pytest", "hypothesis", "requests-mock", *extras}
+    if installed & unwanted:
+        sys.exit(f"the client pulls in {sorted(installed & unwanted)}")
+    openstack = python.with_name("openstack")
+    for command in COMMANDS:
+        run(openstack, *command.split(), "--help")
+    for stock in ("flavor set", "image set", "aggregate set"):
+        if "--unique-serial" not in run(openstack, *stock.split(), "--help"):
+            sys.exit(f"'openstack {stock}' does not offer --unique-serial")
+    run(
+        *(python, "-c"),
+        "from osc_uniqserial import metadefs; assert len(list(metadefs.load())) == 3",
+        folder=home,
+    )
+    run(*pip, "install", "--quiet", f"{wheel}[reports]")
+    run(
+        *(python, "-c"),
+        "from osc_uniqserial.reports import html, junit, plan, prometheus; import jinja2;"
+        " loader = jinja2.PackageLoader('osc_uniqserial', 'reports');"
+        " loader.get_source(jinja2.Environment(autoescape=True), 'skeleton.html.j2')",
+        folder=home,
+    )
+    print("the client works in a clean environment")
+
+
+def check_git_url(folder: Path) -> None:
+    """Pip builds the driver from the URL of a repository."""
+    url = f"nova-uniqserial @ git+{ROOT.as_uri()}#subdirectory=nova_driver"
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, url)
+    (wheel,) = folder.iterdir()
+    if release.metadata(wheel)["Version"] != VERSION:
+        sys.exit(f"a build from a git URL is {wheel.name}, not version {VERSION}")
+    print(f"{wheel.name}: built from a git URL")
+
+
+def build_again(scratch: Path) -> Path:
+    """Build in a clone without history and tags, with another umask and time zone."""
+    clone, again = scratch / "a shallow clone", scratch / "again"
+    again.mkdir()
+    umask = os.umask(0o077)
+    os.environ["TZ"] = "Asia/Tokyo"
+    run("git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", clone)
+    release.build(clone, again)
+    os.umask(umask)
+    del os.environ["TZ"]
+    return again
+
+
 def main() -> None:
     """Check everything; exit with a message at the first thing that is wrong."""
-    with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch) / "venv"
-        venv.create(home, with_pip=True)
-        python = home / "bin" / "python"
-        pip = (python, "-m", "pip", "--disable-pip-version-check")
-        inside = run("git", "ls-files", "nova_uniqserial", "nova", folder=ROOT / "nova_driver")
-        check_driver(
-            build(python, ROOT / "nova_driver", Path(scratch) / "driver", set(inside.split()))
-        )
-        client = set(run("git", "ls-files", "osc_uniqserial").split())
-        wheel = build(python, ROOT, Path(scratch) / "client", client)
-        run(*pip, "install", "--quiet", wheel)
-        installed = {line.split("==")[0] for line in run(*pip, "freeze").lower().splitlines()}
-        pulled_in = installed & {"nova", "glance", "pytest", "hypothesis", "requests-mock"}
-        if pulled_in:
-            sys.exit(f"the client pulls in {sorted(pulled_in)}")
-        openstack = home / "bin" / "openstack"
-        for command in COMMANDS:
-            run(openstack, *command.split(), "--help")
-        for stock in ("flavor set", "image set", "aggregate set"):
-            if "--unique-serial" not in run(openstack, *stock.split(), "--help"):
-                sys.exit(f"'openstack {stock}' does not offer --unique-serial")
-        run(
-            *(home / "bin" / "python", "-c"),
-            "from osc_uniqserial import metadefs; assert len(list(metadefs.load())) == 3",
-            folder=home,
-        )
-        extras = {"jinja2", "junitparser", "prometheus-client", "prometheus_client", "markupsafe"}
-        if installed & extras:
-            sys.exit(f"the client pulls in {sorted(installed & extras)} without the extra reports")
-        run(*pip, "install", "--quiet", f"{wheel}[reports]")
-        run(
-            *(home / "bin" / "python", "-c"),
-            "from osc_uniqserial.reports import html, junit, plan, prometheus; import jinja2;"
-            " loader = jinja2.PackageLoader('osc_uniqserial', 'reports');"
-            " loader.get_source(jinja2.Environment(autoescape=True), 'skeleton.html.j2')",
-            folder=home,
-        )
-    print("the client works in a clean environment")
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        dist = scratch / "dist"
+        dist.mkdir()
+        driver, client = release.build(ROOT, dist)
+        check_same(dist, build_again(scratch))
+        driver_sdist, client_sdist = sorted(dist.glob("*.tar.gz"))
+        check_sdist(driver_sdist, tracked(folder=ROOT / "nova_driver"))
+        check_wheel(driver, tracked("nova_uniqserial", "nova", folder=ROOT / "nova_driver"))
+        check_driver(driver)
+        check_sdist(client_sdist, tracked())
+        check_wheel(client, tracked("osc_uniqserial"))
+        check_git_url(scratch / "wheel from git")
+        python = release.install(driver, scratch / "driver")
+        run(python, "-c", "import nova_uniqserial.policy", folder=scratch)
+        check_sbom(release.write_sbom(driver, python, dist), "nova-uniqserial", set(), scratch)
+        python = release.install(client, scratch / "client")
+        config = configparser.ConfigParser()
+        config.read(ROOT / "setup.cfg")
+        required = set(re.findall(r"^[\w.-]+", config["options"]["install_requires"], re.M))
+        check_sbom(release.write_sbom(client, python, dist), "osc-uniqserial", required, scratch)
+        check_client(client, python)
 
 
 if __name__ == "__main__":
