@@ -4,12 +4,20 @@
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "osc-uniqserial"
 copyright = "osc-uniqserial developers"
-release = (Path(__file__).parents[2] / "VERSION").read_text().strip()
-extensions = ["cliff.sphinxext", "reno.sphinxext", "finding_pages"]
+release = version = (ROOT / "VERSION").read_text().strip()
+extensions = ["cliff.sphinxext", "finding_pages"]
+exclude_patterns = ["exit-codes.rst"]
+if (ROOT / ".git").exists():
+    extensions.append("reno.sphinxext")
+else:
+    # reno reads the notes of each release from the history.
+    exclude_patterns.append("release-notes.rst")
+    suppress_warnings = ["toc.excluded"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Per-instance serial numbers for OpenStack"}
 html_show_sourcelink = False
@@ -24,4 +32,3 @@ man_pages = [
         1,
     ),
 ]
-exclude_patterns = ["exit-codes.rst"]
