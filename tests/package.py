@@ -65,16 +65,33 @@ def compare(name: str, what: str, found: set[str], expected: set[str]) -> None:
     print(f"{name}: {len(found)} {what}, as expected")
 
 
-def check_wheel(wheel: Path, expected: set[str]) -> None:
-    """A wheel has these files, its metadata and nothing else."""
+def check_wheel(wheel: Path, expected: set[str], setup: configparser.ConfigParser) -> None:
+    """A wheel has these files, its metadata and nothing else.
+
+    :param setup: the setup.cfg of the distribution
+    """
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/"
     about = {name.removeprefix(info) for name in names if name.startswith(info)}
     files = {name for name in names if not name.startswith(info)}
     compare(wheel.name, "files", files, expected)
     compare(wheel.name, "metadata", about, METADATA)
-    if release.metadata(wheel)["Version"] != VERSION:
-        sys.exit(f"{wheel.name} has not the version of the file VERSION, {VERSION}")
+    headers = {
+        "Name": setup["metadata"]["name"],
+        "Version": VERSION,
+        "Requires-Python": setup["options"]["python_requires"],
+        "License": setup["metadata"]["license"],
+    }
+    for header, value in headers.items():
+        if release.metadata(wheel)[header] != value:
+            sys.exit(f"{header} of {wheel.name} is {release.metadata(wheel)[header]}, not {value}")
+
+
+def read_setup(folder: Path) -> configparser.ConfigParser:
+    """Return the setup.cfg of a distribution."""
+    setup = configparser.ConfigParser()
+    setup.read(folder / "setup.cfg")
+    return setup
 
 
 def check_sdist(sdist: Path, expected: set[str]) -> None:
@@ -189,18 +206,18 @@ def main() -> None:
         check_same(dist, build_again(scratch))
         driver_sdist, client_sdist = sorted(dist.glob("*.tar.gz"))
         check_sdist(driver_sdist, tracked(folder=ROOT / "nova_driver"))
-        check_wheel(driver, tracked("nova_uniqserial", "nova", folder=ROOT / "nova_driver"))
+        inside = tracked("nova_uniqserial", "nova", folder=ROOT / "nova_driver")
+        check_wheel(driver, inside, read_setup(ROOT / "nova_driver"))
         check_driver(driver)
         check_sdist(client_sdist, tracked())
-        check_wheel(client, tracked("osc_uniqserial"))
+        setup = read_setup(ROOT)
+        check_wheel(client, tracked("osc_uniqserial"), setup)
         check_git_url(scratch / "wheel from git")
         python = release.install(driver, scratch / "driver")
         run(python, "-c", "import nova_uniqserial.policy", folder=scratch)
         check_sbom(release.write_sbom(driver, python, dist), "nova-uniqserial", set(), scratch)
         python = release.install(client, scratch / "client")
-        config = configparser.ConfigParser()
-        config.read(ROOT / "setup.cfg")
-        required = set(re.findall(r"^[\w.-]+", config["options"]["install_requires"], re.M))
+        required = set(re.findall(r"^[\w.-]+", setup["options"]["install_requires"], re.M))
         check_sbom(release.write_sbom(client, python, dist), "osc-uniqserial", required, scratch)
         check_client(client, python)
 
