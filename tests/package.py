@@ -10,6 +10,7 @@ import configparser
 import json
 import os
 import re
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -173,9 +174,17 @@ def check_client(wheel: Path, python: Path) -> None:
     print("the client works in a clean environment")
 
 
-def check_git_url(folder: Path) -> None:
+def check_git_url(scratch: Path) -> None:
     """Pip builds the driver from the URL of a repository."""
-    url = f"nova-uniqserial @ git+{ROOT.as_uri()}#subdirectory=nova_driver"
+    repository, folder = scratch / "repository", scratch / "wheel from git"
+    run("git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", repository)
+    # Pip waits without end for a partial clone of a shallow repository, which this one may be.
+    shutil.rmtree(repository / ".git")
+    git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org")
+    run(*git, "init", "--quiet", folder=repository)
+    run(*git, "add", "--all", folder=repository)
+    run(*git, "commit", "--quiet", "--message=all files", folder=repository)
+    url = f"nova-uniqserial @ git+{repository.as_uri()}#subdirectory=nova_driver"
     run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, url)
     (wheel,) = folder.iterdir()
     if release.metadata(wheel)["Version"] != VERSION:
@@ -212,7 +221,7 @@ def main() -> None:
         check_sdist(client_sdist, tracked())
         setup = read_setup(ROOT)
         check_wheel(client, tracked("osc_uniqserial"), setup)
-        check_git_url(scratch / "wheel from git")
+        check_git_url(scratch)
         python = release.install(driver, scratch / "driver")
         run(python, "-c", "import nova_uniqserial.policy", folder=scratch)
         check_sbom(release.write_sbom(driver, python, dist), "nova-uniqserial", set(), scratch)
