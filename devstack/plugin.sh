@@ -22,7 +22,8 @@ function install_uniqserial {
     if [[ ! -e $site/nova/__init__.py ]]; then
         sudo rm -rf "$site/nova"
     fi
-    ln -sfn "$UNIQSERIAL_DIR/nova_driver/nova/virt/uniqserial" "$UNIQSERIAL_DRIVER"
+    rm -rf "$UNIQSERIAL_DRIVER"
+    ln -s "$UNIQSERIAL_DIR/nova_driver/nova/virt/uniqserial" "$UNIQSERIAL_DRIVER"
 }
 
 function configure_uniqserial {
@@ -32,7 +33,7 @@ function configure_uniqserial {
 }
 
 function cleanup_uniqserial {
-    rm -f "$UNIQSERIAL_DRIVER"
+    rm -rf "$UNIQSERIAL_DRIVER"
     # clean.sh removes the virtual environment.
     if [[ "$GLOBAL_VENV" != "True" ]]; then
         pip_uninstall nova-uniqserial

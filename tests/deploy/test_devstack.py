@@ -8,6 +8,7 @@ lets it, configuration files are written.
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import subprocess
 import sys
@@ -93,6 +94,15 @@ class Stack:
         script = f"source {PLUGIN}/settings; source {PLUGIN}/plugin.sh {arguments}"
         return self.bash(script, **variables)
 
+    def check(self, name: str) -> dict[str, str]:
+        """Return a row of ``python3 -m nova_uniqserial check``."""
+        command = (self.environment.python, "-m", "nova_uniqserial", "check")
+        options = ("--config-file", self.conf, "-f", "json")
+        done = subprocess.run((*command, *options), cwd="/", capture_output=True, text=True)
+        assert done.returncode == 3, done.stderr
+        (row,) = [row for row in json.loads(done.stdout) if row["check"] == name]
+        return dict(row)
+
     @property
     def options(self) -> dict[str, str]:
         """The options that the plugin sets, of nova.conf."""
@@ -111,6 +121,14 @@ def test_the_driver_is_found_beside_an_editable_nova(tmp_path: Path) -> None:
     # The reason for the link: pip alone hides Nova.
     stack.pip(str(environment.NOVA_DRIVER))
     assert stack.environment.look()["nova"] is None
+    row = stack.check("nova")
+    assert row["result"] == "failed"
+    hiding = stack.environment.site / "nova"
+    assert f"editable from {stack.source}" in row["reason"]
+    assert f"{hiding}, which has only the driver" in row["reason"]
+    _, _, command = row["remedy"].rpartition(": ")
+    stack.bash(command)
+    stack.environment.assert_complete(stack.nova, stack.nova / "virt" / "uniqserial")
     # The plugin is run again at each stack.sh.
     for _ in range(2):
         stack.phase("stack install")

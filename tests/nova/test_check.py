@@ -325,3 +325,23 @@ def test_beside_novas_folder(stock: End, wheel: Path, files: Files) -> None:
     assert broken.code == 3
     assert "SystemExit: no Nova" in broken.rows["nova"]["reason"]
     assert broken.rows["driver"]["reason"] == "Not checked (see nova)."
+
+
+def test_beside_an_editable_nova(stock: End, wheel: Path, files: Files) -> None:
+    """Of an installation that adds Nova's source tree to the path; tests/deploy has the other."""
+    source, home = files.folder / "nova", files.folder / "venv"
+    source.mkdir()
+    ends.run("cp", "-rs", stock.site / "nova", source)
+    (source / "setup.py").touch()
+    ends.bare(stock, home)
+    python = home / "bin" / "python"
+    ends.install(Path(sys.executable), python, wheel)
+    site = ends.site_of(python)
+    (site / "easy-install.pth").write_text(f"{source}\n{stock.site}\n")
+    end = End("editable", python, site, stock.environ)
+    row = check(end, "--config-file", files.main(), "-f", "json").rows["driver"]
+    assert row["result"] == "failed"
+    assert f"Nova is in {source} and loads drivers from there only" in row["reason"]
+    ends.run("sh", "-c", row["remedy"].rpartition(": ")[2])
+    assert (source / "nova" / "virt" / "uniqserial" / "__init__.py").exists()
+    assert not (site / "nova").exists()

@@ -13,7 +13,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 
-from nova_uniqserial.check import host, loading, process
+from nova_uniqserial.check import folders, host, loading, process
 from nova_uniqserial.check.rows import CheckError, Result, Row, exit_code
 
 #: Checks that others cannot do without.
@@ -132,7 +132,7 @@ def _with_nova(
     yield from configuration.assess(read)
     if running is not None:
         files = {path: path for path in read.files}
-        files.update((path, "nova-uniqserial") for path in loading.package_files())
+        files.update((path, "nova-uniqserial") for path in folders.package_files())
         yield process.restart_due(running, files)
     conf, mode = read.conf, read.value("sysinfo-serial")
     hardware = host.hardware_uuid(conf.libvirt.connection_uri or host.LIBVIRT)

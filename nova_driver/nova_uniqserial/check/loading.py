@@ -10,29 +10,27 @@ import importlib.metadata
 import os
 from collections.abc import Callable, Iterator
 
-import nova_uniqserial
+from nova_uniqserial.check import folders
 from nova_uniqserial.check.rows import Result, Row, reason, safe
 
 _GROUP = "nova.api.extra_spec_validators"
 _MODULE = "nova_uniqserial.extra_specs"
+_SHIM = "nova.virt.uniqserial"
 _INSTALL = "Install nova-uniqserial again, into the folder that has Nova (its guide: Install)."
-
-
-def folder() -> str:
-    """Return the folder that this distribution is installed in."""
-    return os.path.dirname(os.path.dirname(os.path.abspath(nova_uniqserial.__file__)))
-
-
-def package_files() -> Iterator[str]:
-    """Yield the files that the services load."""
-    places = (os.path.join(folder(), name) for name in ("nova_uniqserial", "nova/virt/uniqserial"))
-    for place in places:
-        for parent, _, names in os.walk(place):
-            yield from (os.path.join(parent, name) for name in names if name.endswith(".py"))
 
 
 def nova_compute() -> Row:
     """Import what nova-compute imports when it starts."""
+    hidden = folders.hidden_nova()
+    if hidden is not None:
+        return Row(
+            "nova",
+            Result.FAILED,
+            f"Nova is installed editable from {safe(hidden)}, and no Python process finds it:"
+            f" {safe(os.path.join(folders.own(), 'nova'))}, which has only the driver of"
+            " nova-uniqserial, comes first. No service of Nova starts.",
+            folders.how_to_move_the_driver(os.path.join(hidden, "nova", "virt")),
+        )
     try:
         # It decides whether Nova runs with threads, and patches what it must: before all others.
         import nova.cmd.compute
@@ -65,26 +63,37 @@ def _loaded(check: str, load: Callable[[], str], without: str) -> Row:
         return Row(check, Result.OK, load())
     except (Exception, SystemExit) as error:
         return Row(
-            check, Result.FAILED, f"It does not load ({without}): {reason(error)}.", _INSTALL
+            check, Result.FAILED, f"It does not load ({without}): {reason(error)}.", _remedy(error)
         )
+
+
+def _remedy(error: BaseException) -> str:
+    """Return how to repair a part that does not load."""
+    if isinstance(error, ImportError) and error.name == _SHIM and error.path is not None:
+        virt = error.path
+        if folders.is_editable(os.path.dirname(os.path.dirname(virt))):
+            return folders.how_to_move_the_driver(virt)
+    return _INSTALL
 
 
 def _driver() -> str:
     import nova.virt
 
-    expected = os.path.dirname(os.path.dirname(nova.virt.__path__[0]))
+    virt = nova.virt.__path__[0]
     try:
         from nova.virt.uniqserial import UniqueSerialLibvirtDriver
     except ModuleNotFoundError as error:
-        if error.name != "nova.virt.uniqserial":
+        if error.name != _SHIM:
             raise
         raise ImportError(
-            f"Nova is in {expected} and loads drivers from there only, and nova-uniqserial is in"
-            f" {folder()}"
+            f"Nova is in {os.path.dirname(os.path.dirname(virt))} and loads drivers from there"
+            f" only, and nova-uniqserial is in {folders.own()}",
+            name=_SHIM,
+            path=virt,
         ) from None
     UniqueSerialLibvirtDriver.check_nova()
     version = importlib.metadata.version("nova-uniqserial")
-    return f"nova-uniqserial {safe(version)} in {safe(folder())}."
+    return f"nova-uniqserial {safe(version)} in {safe(folders.own())}."
 
 
 def _validator() -> str:

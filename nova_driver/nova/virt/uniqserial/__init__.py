@@ -10,8 +10,8 @@ except Exception as error:
     # Nova refuses to start on an ImportError, with this text: better than wrong serial numbers.
     raise ImportError(
         "nova-uniqserial is incomplete or does not fit this Nova, so nova-compute does not start:"
-        " guests could get a wrong serial number. Install nova-uniqserial anew into the folder that"
-        " holds Nova (its operator's guide tells how). To run without it, follow 'Roll back' in"
+        " guests could get a wrong serial number. Install nova-uniqserial again into the folder"
+        " that has Nova (Install in its operator's guide). To run without it, follow 'Roll back' in"
         " that guide: servers would still be sent here for the traits that this host has."
         f" Reason: {type(error).__name__}: {error}"
     ) from error
