@@ -27,6 +27,10 @@ function pip_install {
     "$DEVSTACK_VENV/bin/pip" install --quiet --no-deps --no-build-isolation "$@"
 }
 
+function pip_uninstall {
+    "$DEVSTACK_VENV/bin/pip" uninstall --quiet --yes "$@"
+}
+
 function setup_install {
     pip_install "$1"
 }

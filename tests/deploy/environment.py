@@ -10,6 +10,8 @@ import sys
 import venv
 from pathlib import Path
 
+from oslo_config import cfg
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 NOVA_DRIVER = ROOT / "nova_driver"
@@ -72,6 +74,32 @@ class Environment:
             "nova.virt.uniqserial": str(shim / "__init__.py"),
             "validators": ["nova_uniqserial.extra_specs"],
         }
+
+    def assert_removed(self, nova: Path) -> None:
+        """Check that Nova is found, and that no file of nova-uniqserial is left.
+
+        :param nova: the folder of the package nova
+        """
+        assert self.look() == {
+            "nova": str(nova / "__init__.py"),
+            "nova.virt.driver": str(nova / "virt" / "driver.py"),
+            "nova.virt.uniqserial": None,
+            "nova_uniqserial.policy": None,
+            "validators": [],
+        }
+        assert not [*self.site.rglob("*uniqserial*"), *nova.rglob("*uniqserial*")]
+
+
+def resolve(arguments: list[str]) -> dict[str, str | None]:
+    """Read configuration files as nova-compute does.
+
+    :returns: the driver and the mode
+    """
+    conf = cfg.ConfigOpts()
+    conf.register_opt(cfg.StrOpt("compute_driver"))
+    conf.register_opt(cfg.StrOpt("sysinfo_serial", default="unique"), group="libvirt")
+    conf(arguments, project="nova", prog="nova-compute", default_config_dirs=[])
+    return {"driver": conf.compute_driver, "mode": conf.libvirt.sysinfo_serial}
 
 
 def make(home: Path, *, pip: bool) -> Environment:

@@ -113,7 +113,10 @@ def test_the_images_of_nova_api_and_nova_compute_get_the_plugin(
 
 @pytest.fixture(scope="module")
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the role nova-cell writes on a host with everything, with the files of this folder."""
+    """What the role nova-cell writes on a host with everything, with the files of this folder.
+
+    The folder rolled-back has what it writes later, without config/nova/nova-compute.conf.
+    """
     work = tmp_path_factory.mktemp("kolla-ansible")
     role = work / "roles" / "nova-cell"
     (role / "tasks").mkdir(parents=True)
@@ -131,7 +134,11 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen.append({"name": "Container", "ansible.builtin.copy": copy})
     (role / "tasks" / "main.yml").write_text(yaml.safe_dump(chosen))
     play = {"hosts": "localhost", "roles": ["nova-cell"]}
-    (work / "play.yml").write_text(yaml.safe_dump([play]))
+    again = {**play, "vars": {"way": "rolled-back"}}
+    (work / "play.yml").write_text(yaml.safe_dump([play, again]))
+    shutil.copytree(FOLDER / "config", work / "rolled-back-config")
+    (work / "rolled-back-config" / "nova" / "nova-compute.conf").unlink()
+    (work / "installed-config").symlink_to(FOLDER / "config")
     cloud = {
         "ansible_become": False,
         "ansible_python_interpreter": sys.executable,
@@ -144,8 +151,8 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "kolla_same_external_internal_vip": True,
         "migration_interface_address": "127.0.0.1",
         "network_interface": "lo",
-        "node_config_directory": str(work / "out"),
-        "node_custom_config": str(FOLDER / "config"),
+        "node_config_directory": f"{work}/{{{{ way | default('installed') }}}}",
+        "node_custom_config": f"{work}/{{{{ way | default('installed') }}}}-config",
         "nova_console": "none",
     }
     (work / "cloud.json").write_text(json.dumps(cloud))
@@ -167,18 +174,30 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return work / "out"
+    return work / "installed"
+
+
+def nova_conf(folder: Path) -> configparser.RawConfigParser:
+    """Read the nova.conf of a service."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(folder / "nova.conf")
+    return parser
 
 
 def test_nova_compute_gets_the_driver_and_no_other_service_does(configured: Path) -> None:
-    drivers = {}
-    for file in configured.glob("*/nova.conf"):
-        nova = configparser.RawConfigParser(strict=False)
-        nova.read(file)
-        drivers[file.parent.name] = nova["DEFAULT"]["compute_driver"]
-        if file.parent.name == "nova-compute":
-            assert nova["libvirt"]["sysinfo_serial"] == "unique"
+    services = {file.parent.name: nova_conf(file.parent) for file in configured.glob("*/nova.conf")}
+    drivers = {name: conf["DEFAULT"]["compute_driver"] for name, conf in services.items()}
     assert drivers == {"nova-compute": DRIVER, "nova-conductor": STOCK}
+    assert services["nova-compute"]["libvirt"]["sysinfo_serial"] == "unique"
+
+
+def test_the_rollback_leaves_nothing_of_the_driver(configured: Path) -> None:
+    """It removes config/nova/nova-compute.conf, and deploys."""
+    compute = configured.with_name("rolled-back") / "nova-compute"
+    conf = nova_conf(compute)
+    assert conf["DEFAULT"]["compute_driver"] == STOCK
+    assert not conf.has_option("libvirt", "sysinfo_serial")
+    assert "uniqserial" not in (compute / "nova.conf").read_text()
 
 
 def test_nova_compute_runs_the_new_image_with_the_machine_id_of_the_host(configured: Path) -> None:

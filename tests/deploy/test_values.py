@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 import yaml
-from oslo_config import cfg
 
 from tests.deploy import environment
 from tests.deploy.environment import DEPLOY, DRIVER, ROOT, STOCK
@@ -89,15 +88,6 @@ def test_the_operator_accepts_all_fields(file: str, record: str) -> None:
     assert not unknown({"spec": load(RHOSO / file)["spec"]}, record)
 
 
-def resolve(arguments: list[str]) -> dict[str, str | None]:
-    """Read configuration files as nova-compute does."""
-    conf = cfg.ConfigOpts()
-    conf.register_opt(cfg.StrOpt("compute_driver"))
-    conf.register_opt(cfg.StrOpt("sysinfo_serial", default="unique"), group="libvirt")
-    conf(arguments, project="nova", prog="nova-compute", default_config_dirs=[])
-    return {"driver": conf.compute_driver, "mode": conf.libvirt.sysinfo_serial}
-
-
 def test_rhoso_reads_the_driver_after_its_own_files(tmp_path: Path) -> None:
     config = load(RHOSO / "nova-uniqserial-config.yaml")
     (name,) = config["data"]
@@ -107,8 +97,12 @@ def test_rhoso_reads_the_driver_after_its_own_files(tmp_path: Path) -> None:
     written = {"01-nova.conf": stock, "02-nova-override.conf": "", name: config["data"][name]}
     for file, text in written.items():
         (tmp_path / file).write_text(text)
-    found = resolve(["--config-dir", str(tmp_path)])
+    found = environment.resolve(["--config-dir", str(tmp_path)])
     assert found == {"driver": DRIVER, "mode": "unique"}
+    # Rolled back: the service "nova" does not have this ConfigMap.
+    (tmp_path / name).unlink()
+    found = environment.resolve(["--config-dir", str(tmp_path)])
+    assert found == {"driver": STOCK, "mode": "auto"}
     references = load(RHOSO / "nova-uniqserial-service.yaml")["spec"]["dataSources"]
     assert {"configMapRef": {"name": config["metadata"]["name"]}} in references
 
@@ -123,10 +117,12 @@ def test_juju_overrides_the_file_of_the_charm(
     files[0].write_text("[libvirt]\nsysinfo_serial = auto\n")
     files[1].write_text(f"[DEFAULT]\ncompute_driver = {STOCK}\n")
     arguments = [part for file in files for part in ("--config-file", str(file))]
-    assert resolve(arguments) == {"driver": STOCK, "mode": "auto"}
-    for setting in re.findall(r"^Environment=(.*)$", JUJU.read_text(), re.M):
-        monkeypatch.setenv(*setting.split("="))
-    assert resolve(arguments) == {"driver": DRIVER, "mode": "unique"}
+    with monkeypatch.context() as drop_in:
+        for setting in re.findall(r"^Environment=(.*)$", JUJU.read_text(), re.M):
+            drop_in.setenv(*setting.split("="))
+        assert environment.resolve(arguments) == {"driver": DRIVER, "mode": "unique"}
+    # Rolled back: without the drop-in.
+    assert environment.resolve(arguments) == {"driver": STOCK, "mode": "auto"}
 
 
 def test_openstack_ansible_selects_the_driver_except_for_ironic(tmp_path: Path) -> None:
@@ -148,12 +144,18 @@ def test_openstack_ansible_selects_the_driver_except_for_ironic(tmp_path: Path) 
     play["vars"] = {"ansible_python_interpreter": sys.executable}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
     command: tuple[str | Path, ...] = (Path(sys.executable).parent / "ansible-playbook",)
-    command += ("-i", tmp_path / "hosts.yml", "-e", f"@{OSA}", tmp_path / "play.yml")
+    command += ("-i", tmp_path / "hosts.yml", tmp_path / "play.yml")
     environ = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "home")}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = {name: (tmp_path / name).read_text() for name in hosts}
+
+    def play_with(*options: str) -> dict[str, str]:
+        done = subprocess.run((*command, *options), env=environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {name: (tmp_path / name).read_text() for name in hosts}
+
+    found = play_with("-e", f"@{OSA}")
     assert found == {"kvm": DRIVER, "qemu": DRIVER, "ironic": "ironic.IronicDriver"}
+    # Rolled back: without the variable.
+    assert play_with("--limit", "kvm")["kvm"] == STOCK
     assert not unknown(load(OSA), "openstack-ansible-os_nova")
 
 

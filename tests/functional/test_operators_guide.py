@@ -19,7 +19,8 @@ import yaml
 
 from devcloud import process
 from tests.functional.cloud import ROOT, Cloud
-from tests.functional.guide import block, remove_stale_traits
+from tests.functional.guide import remove_stale_traits, run
+from tests.guide import block
 
 
 @pytest.fixture(scope="module")
@@ -114,16 +115,28 @@ def test_tenants_cannot_set_a_protected_property(
     assert cloud.image(found["ID"])["hw_unique_serial"] == "true"
 
 
+def test_the_traits_of_a_host_are_found_by_its_name(cloud: Cloud) -> None:
+    """As step 2 of the upgrade and the rollback need them."""
+    providers = cloud.get("placement", "/resource_providers?name=undeclared-1")
+    (provider,) = providers["resource_providers"]
+    script = block("NAME=").replace("HOST", "undeclared-1")
+    *traits, uuid = run(cloud, f'{script}\necho "$UUID"').splitlines()
+    assert uuid == provider["uuid"]
+    stored = cloud.get("placement", f"/resource_providers/{uuid}/traits")["traits"]
+    assert stored
+    assert all(any(trait in line for line in traits) for trait in stored)
+
+
 def test_traits_stay_where_they_cannot_be_read(cloud: Cloud, tmp_path: Path) -> None:
     """Setting what remains of nothing would remove all."""
     stub = tmp_path / "openstack"
     stub.write_text('#!/bin/sh\necho "$*" >>"$0.log"\nexit 1\n')
     stub.chmod(0o755)
     script = block("export OS_PLACEMENT_API_VERSION")
-    run = subprocess.run(
+    done = subprocess.run(
         ["bash", "-c", script], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "UUID": "x"}
     )
-    assert run.returncode != 0
+    assert done.returncode != 0
     assert (tmp_path / "openstack.log").read_text() == (
         "resource provider trait list -f value -c name x\n"
     )

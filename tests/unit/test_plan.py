@@ -575,6 +575,11 @@ EXAMPLES = {
     },
     "running-servers": {("server", "web-7", "hw_unique_serial", None, "true")},
     "rack-1": {("host", "a", "mode", "auto", "unique")},
+    "driver-rollout": {
+        ("host", "a", "driver", "false", "true"),
+        ("host", "a", "server_may_ask", "false", "true"),
+    },
+    "driver-rollback": {("host", "b", "driver", "true", "false")},
 }
 
 
