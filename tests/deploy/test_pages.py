@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.environment import DEPLOY, ROOT
+from tests.guide import GUIDE
 
 FOLDERS = [*sorted(path for path in DEPLOY.iterdir() if path.is_dir()), ROOT / "devstack"]
 SECTIONS = ["Install", "Check", "Roll back", "Tested"]
@@ -26,6 +27,7 @@ def test_a_page_has_all_sections_and_names_all_files(folder: Path) -> None:
         "unique serial status",
         "unique serial host list",
         "honoured on",
+        "nova_uniqserial check",
         "stale traits",
     ):
         assert needed in " ".join(text.split()), needed
@@ -33,6 +35,17 @@ def test_a_page_has_all_sections_and_names_all_files(folder: Path) -> None:
         files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
         missing = {str(file) for file in files if f"``{file}``" not in text}
         assert missing == {"README.rst"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS[:-1], ids=lambda folder: str(folder.name))
+def test_the_rollback_has_the_order_of_the_guide(folder: Path) -> None:
+    """The driver reports its traits again while it runs."""
+    _, _, section = (folder / "README.rst").read_text().partition("\nRoll back\n")
+    text = " ".join(section.partition("\nTested\n")[0].split())
+    steps = ("--disable HOST", "Remove the stale traits", "--enable HOST")
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+    assert all(line in GUIDE for line in (steps[0], steps[2]))
 
 
 def test_the_documentation_has_a_row_for_each_folder() -> None:
