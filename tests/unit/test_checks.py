@@ -37,6 +37,7 @@ STOCK = {
     "image list",
     "image set",
     "image unset",
+    "resource provider allocation show",
     "resource provider trait list",
     "resource provider trait set",
     "server migrate",
