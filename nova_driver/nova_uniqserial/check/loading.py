@@ -91,7 +91,9 @@ def _driver() -> str:
             name=_SHIM,
             path=virt,
         ) from None
-    UniqueSerialLibvirtDriver.check_nova()
+    from nova_uniqserial.driver import check_nova
+
+    check_nova(UniqueSerialLibvirtDriver)
     version = importlib.metadata.version("nova-uniqserial")
     return f"nova-uniqserial {safe(version)} in {safe(folders.own())}."
 
