@@ -141,6 +141,8 @@ def reply(handler: Handler, status: int, content: bytes = b"{}") -> None:
     handler.send_response(status)
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", str(len(content)))
+    # The proxy closes the connection: no other request may be sent on it meanwhile.
+    handler.send_header("Connection", "close")
     handler.end_headers()
     handler.wfile.write(content)
 
@@ -199,9 +201,10 @@ def test_faults_between_the_plan_and_the_writes(
         for name, id_ in flavors.ids.items()
         if name != "deleted"
     }
-    is_so = {name for name, result in expected.items() if result in ("done", "unchanged")}
+    is_stored = {name for name, result in expected.items() if result in ("done", "unchanged")}
     assert written == {
-        name: "no" if name == "changed" else "true" if name in is_so else None for name in written
+        name: "no" if name == "changed" else "true" if name in is_stored else None
+        for name in written
     }
     # Each was sent once, but for the one that was refused as one too many.
     sent = [line for _service, line in proxy.requests if line.startswith("POST /v2.1/flavors/")]
