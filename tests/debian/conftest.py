@@ -24,7 +24,7 @@ def namespaces() -> None:
     if [name for _, name in socket.if_nameindex()] != ["lo"]:
         pytest.exit("run these tests with: tox -e debian", returncode=1)
     if not roots.ready():
-        pytest.exit("make the root file system: python3 -m tests.debian.root", returncode=1)
+        pytest.exit("make the root file system: python3 -m tests.debian.prepare", returncode=1)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A root file system of Debian 12 with Debian's Nova, and copies of it for tests.
 
-``python -m tests.debian.root`` makes it (network, root, the package mmdebstrap), in
-``.tox/debian-root`` or where ``DEBIAN_ROOT`` says. It is never changed: tests change overlays.
+mmdebstrap makes it in ``.tox/debian-root`` or where ``DEBIAN_ROOT`` says. It is never changed:
+tests change overlays of it.
 """
 
 from __future__ import annotations
@@ -165,7 +165,3 @@ class Root:
 
 def _call(*argv: str | Path) -> None:
     subprocess.run(argv, check=True)
-
-
-if __name__ == "__main__" and not ready():
-    make()

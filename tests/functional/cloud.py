@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,9 @@ class Cloud:
 
     :ivar state: what devcloud says about it: ports, configuration files, databases
     """
+
+    #: The newest microversion of each service that has them.
+    MICROVERSIONS: Mapping[str, str] = {"nova": "compute 2.98", "placement": "placement 1.39"}
 
     def __init__(self, folder: Path, warm: WarmShell | None = None) -> None:
         self.folder = folder
@@ -110,9 +114,8 @@ class Cloud:
         """Send one request as the administrator, past every client library."""
         url = f"{self.state['services'][service]['url']}{path}"
         headers = {"X-Auth-Token": self.token}
-        newest = {"nova": "compute 2.98", "placement": "placement 1.39"}.get(service)
-        if newest:
-            headers["OpenStack-API-Version"] = newest
+        if service in self.MICROVERSIONS:
+            headers["OpenStack-API-Version"] = self.MICROVERSIONS[service]
         return requests.request(method, url, headers=headers, json=body, timeout=60)
 
     def get(self, service: Service, path: str) -> Json:

@@ -62,16 +62,7 @@ def _template_fingerprint(layout: Layout) -> str:
 def _build_template(building: Layout, log: Path) -> None:
     building.logs.mkdir()
     failure = "making Nova's databases failed"
-    run_logged(
-        [
-            _program("mariadb-install-db"),
-            *("--no-defaults", "--user=root", f"--datadir={building.mysql}"),
-            *("--skip-test-db", "--auth-root-authentication-method=normal"),
-        ],
-        log,
-        failure,
-        machine.ENVIRONMENT,
-    )
+    make_data(building, log)
     with Children() as children:
         server = start_mariadb(children, building)
         await_mariadb(children, building)
@@ -85,6 +76,23 @@ def _build_template(building: Layout, log: Path) -> None:
         # In order, so that the copies need no recovery.
         server.terminate()
         server.wait(timeout=60)
+
+
+def make_data(layout: Layout, log: Path) -> None:
+    """Make MariaDB's data without any database.
+
+    :param log: gets what the program prints
+    """
+    run_logged(
+        [
+            _program("mariadb-install-db"),
+            *("--no-defaults", "--user=root", f"--datadir={layout.mysql}"),
+            *("--skip-test-db", "--auth-root-authentication-method=normal"),
+        ],
+        log,
+        "making MariaDB's data failed",
+        machine.ENVIRONMENT,
+    )
 
 
 def start_mariadb(children: Children, layout: Layout) -> subprocess.Popen[bytes]:
