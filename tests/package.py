@@ -10,13 +10,13 @@ import configparser
 import json
 import os
 import re
-import shutil
 import sys
 import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
 
+from tests.repository import committed
 from tools import release
 from tools.release import ROOT
 
@@ -176,14 +176,8 @@ def check_client(wheel: Path, python: Path) -> None:
 
 def check_git_url(scratch: Path) -> None:
     """Pip builds the driver from the URL of a repository."""
-    repository, folder = scratch / "repository", scratch / "wheel from git"
-    run("git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", repository)
-    # Pip waits without end for a partial clone of a shallow repository, which this one may be.
-    shutil.rmtree(repository / ".git")
-    git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org")
-    run(*git, "init", "--quiet", folder=repository)
-    run(*git, "add", "--all", folder=repository)
-    run(*git, "commit", "--quiet", "--message=all files", folder=repository)
+    folder = scratch / "wheel from git"
+    repository = committed(scratch / "repository")
     url = f"nova-uniqserial @ git+{repository.as_uri()}#subdirectory=nova_driver"
     run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, url)
     (wheel,) = folder.iterdir()

@@ -30,7 +30,7 @@ def register() -> list[Any]:
     except Exception:  # whatever it is: a cloud's API is worth more than one extra spec
         LOG.exception(
             "nova-uniqserial does not work here: compute API 2.86 and later refuse"
-            " hw:unique_serial, and 2.98 does not show hw_unique_serial. Install it anew."
+            " hw:unique_serial, and 2.98 does not show hw_unique_serial. Install it again."
         )
         return []
 

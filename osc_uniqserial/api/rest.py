@@ -67,7 +67,7 @@ _NO_SCOPE = (
 #: What Python raises for documents of another form.
 _OTHER_FORM = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-#: Train, the oldest Nova API that is supported.
+#: Stein, the oldest Nova API that is supported.
 COMPUTE_OLDEST = "2.69"
 #: 2.98 returns the image properties that a server was built with. Later ones add
 #: scheduler hints, which cost more and are no evidence.
@@ -351,7 +351,7 @@ class Rest:
         Where the version document cannot be read, it is the user's ``--os-compute-api-version``,
         with which other commands go on too.
 
-        :raises CloudError: when Nova is older than Train, or does not report its microversions
+        :raises CloudError: when Nova is older than Stein, or does not report its microversions
         """
         explicit = None
         newest = None
@@ -373,7 +373,7 @@ class Rest:
             found = f"--os-compute-api-version {explicit} is too old"
         if newest is None or version(newest) < version(COMPUTE_OLDEST):
             found = found if newest else "Nova (compute) does not report its microversions"
-            raise CloudError(f"{found}; microversion {COMPUTE_OLDEST} (Train) or newer is needed")
+            raise CloudError(f"{found}; microversion {COMPUTE_OLDEST} (Stein) or newer is needed")
         return newest
 
 

@@ -21,7 +21,8 @@ import pytest
 import yaml
 
 from tests.deploy import environment
-from tests.deploy.environment import DEPLOY, DRIVER, ROOT, STOCK
+from tests.deploy.environment import DEPLOY, DRIVER, STOCK
+from tests.repository import committed
 
 RECORDED: dict[str, dict[str, Any]] = tomllib.loads(
     Path(__file__).with_name("recorded.toml").read_text()
@@ -163,11 +164,11 @@ def test_openstack_ansible_installs_from_git(tmp_path: Path) -> None:
     (requirement,) = load(OSA)["nova_user_pip_packages"]
     address, _, reference = requirement.partition("@")
     assert address.startswith("git+https://")
-    commit = subprocess.run(
-        ("git", "rev-parse", "HEAD"), cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
-    local = f"git+file://{ROOT}@{commit}#{reference.partition('#')[2]}"
-    assert environment.build(local, tmp_path).name.startswith("nova_uniqserial-")
+    # What the role python_venv_build builds wheels of (tasks/python_venv_install.yml).
+    assert requirement.split("egg=")[-1] == "nova-uniqserial"
+    repository = committed(tmp_path / "repository")
+    built = environment.build(f"git+{repository.as_uri()}@{reference}", tmp_path / "wheel")
+    assert built.name.startswith("nova_uniqserial-")
 
 
 @pytest.mark.parametrize("way", ["rhoso", "openstack-helm"])

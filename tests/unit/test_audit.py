@@ -1103,7 +1103,7 @@ def test_a_host_that_is_hidden(cloud: AuditCloud) -> None:
 def test_a_nova_that_is_too_old(cloud: AuditCloud) -> None:
     result = cloud.run()
     assert (result.code, result.out) == (1, "")
-    assert "2.69 (Train)" in result.err
+    assert "2.69 (Stein)" in result.err
 
 
 def test_the_requests_of_a_small_cloud_do_not_grow(cloud: AuditCloud) -> None:

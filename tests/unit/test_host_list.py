@@ -414,7 +414,7 @@ def test_hypervisors_that_fail_for_another_reason(cloud: HostCloud) -> None:
 
 @pytest.mark.parametrize("nova_newest", ["2.60"])
 def test_a_nova_older_than_train(cloud: HostCloud) -> None:
-    assert "2.69 (Train)" in cloud.refused()
+    assert "2.69 (Stein)" in cloud.refused()
 
 
 def test_a_nova_that_is_not_in_the_catalog(cloud: HostCloud) -> None:

@@ -247,7 +247,7 @@ def test_a_nova_without_frozen_values(cloud: Estate, asked: str) -> None:
 def test_a_nova_that_is_too_old(cloud: Estate) -> None:
     result = cloud.fake.openstack(*LIST)
     assert (result.code, result.out) == (1, "")
-    assert "2.69 (Train)" in result.err
+    assert "2.69 (Stein)" in result.err
 
 
 def test_a_volume_that_nova_made_from_an_image(cloud: Estate) -> None:

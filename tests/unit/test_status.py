@@ -452,7 +452,7 @@ def test_a_nova_that_is_not_in_the_catalog(well: StatusCloud) -> None:
 @pytest.mark.parametrize("nova_newest", ["2.60"])
 def test_a_nova_older_than_train_cannot_be_checked(well: StatusCloud) -> None:
     rows = well.rows(code=4)
-    assert "2.69 (Train)" in rows[1]["Details"]["message"]
+    assert "2.69 (Stein)" in rows[1]["Details"]["message"]
     assert well.fake.writes() == []
 
 
