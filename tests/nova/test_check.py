@@ -301,7 +301,10 @@ def test_what_is_wrong_in_the_files(ours: End, files: Files) -> None:
     # It is for another host.
     assert "declares no trait that the driver reports" in " ".join(checked.output.split())
     path.write_text(f"[DEFAULT]\n{SECRET.replace(':', '')}\n".replace("=", ""))
-    broken = check(ours, "--config-file", path, "-f", "json")
+    # Without this variable Nova 34 reads the file when it is imported.
+    args = ("--config-file", path, "-f", "json")
+    broken = check(ours, *args, OS_NOVA_DISABLE_EVENTLET_PATCHING="")
+    assert broken.rows["nova"]["result"] == "ok"
     assert broken.rows["configuration"]["result"] == "failed"
     assert "s3cret" not in broken.output
 

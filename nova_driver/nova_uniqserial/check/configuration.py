@@ -11,7 +11,7 @@ from typing import Any
 from oslo_config import cfg, iniparser
 
 from nova_uniqserial import locations, options
-from nova_uniqserial.check.rows import Result, Row, reason, safe
+from nova_uniqserial.check.rows import Result, Row, safe
 
 DRIVER = "uniqserial.UniqueSerialLibvirtDriver"
 _HOW_TO_READ = "Run this check as root or as the user of nova-compute."
@@ -134,7 +134,9 @@ def _option(configuration: Configuration, check: str) -> Row:
     except (OSError, iniparser.ParseError) as error:
         return Row(check, Result.UNKNOWN, f"{name}: {type(error).__name__}", _HOW_TO_READ)
     except (ValueError, cfg.Error) as error:
-        return Row(check, Result.FAILED, f"{name} is not valid: {reason(error)}", _WILL_NOT_START)
+        # The text has the value of this option only, which is no secret.
+        text = f"{name} is not valid: {type(error).__name__}: {safe(error)}"
+        return Row(check, Result.FAILED, text, _WILL_NOT_START)
     text = str(value).lower() if isinstance(value, bool) else safe(value)
     found = f"{name} is {text}, from {safe(origin.place)}."
     unused = "".join(

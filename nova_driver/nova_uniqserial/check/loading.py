@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 from collections.abc import Callable, Iterator
 
 from nova_uniqserial.check import folders
@@ -31,7 +32,11 @@ def nova_compute() -> Row:
             " nova-uniqserial, comes first. No service of Nova starts.",
             folders.how_to_move_the_driver(os.path.join(hidden, "nova", "virt")),
         )
+    argv = sys.argv
     try:
+        # Nova 34 reads the configuration files that the arguments name when this is imported, and
+        # its errors have lines of these files: read() reports these files without the lines.
+        sys.argv = ["nova-compute"]
         # It decides whether Nova runs with threads, and patches what it must: before all others.
         import nova.cmd.compute
         from nova import version
@@ -45,6 +50,8 @@ def nova_compute() -> Row:
             f"nova-compute cannot be imported with this Python: {reason(error)}.",
             "Run this check with the Python of nova-compute, or repair that Nova.",
         )
+    finally:
+        sys.argv = argv
     return Row("nova", Result.OK, f"Nova {safe(text)} in {safe(place)}.")
 
 

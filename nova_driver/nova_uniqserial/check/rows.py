@@ -55,5 +55,8 @@ def safe(value: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return the kind and the text of an exception."""
-    return f"{type(error).__name__}: {safe(error)}"
+    """Return the kind of an exception, and its text unless that may have a line of a file."""
+    name = type(error).__name__
+    if type(error).__module__.startswith("oslo_config."):
+        return name
+    return f"{name}: {safe(error)}"
