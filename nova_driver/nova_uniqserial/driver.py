@@ -12,12 +12,11 @@ from typing import Any
 
 import nova.conf
 from nova import exception
-from nova.objects import fields
 from nova.virt.libvirt import driver
 from oslo_log import log as logging
 
 from nova_uniqserial import compatibility, image_meta
-from nova_uniqserial.identity import MACHINE_ID, masked
+from nova_uniqserial.identity import MACHINE_ID, masked, why_no_serials
 from nova_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -83,14 +82,10 @@ class UniqueSerialMixin(TraitsMixin):
         self._warned: set[tuple[str, str, str]] = set()
 
     def _why_no_serials(self) -> str | None:
-        """Say why guests get no ``<sysinfo>``, as _configure_guest_by_virt_type decides."""
-        if CONF.libvirt.virt_type not in ("kvm", "qemu"):
-            return f"[libvirt]virt_type is {CONF.libvirt.virt_type}"
+        """Return why guests get no ``<sysinfo>``; None: they get it."""
         host: Any = self._host  # type: ignore[attr-defined]  # LibvirtDriver's
         arch: str = host.get_capabilities().host.cpu.arch
-        if arch not in (fields.Architecture.I686, fields.Architecture.X86_64):
-            return f"its architecture is {arch}"
-        return None
+        return why_no_serials(CONF.libvirt.virt_type, arch)
 
     def init_host(self, host: str) -> None:
         """Start, log the identity that guests show, and warn when it cannot be read."""

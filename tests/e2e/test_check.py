@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from devcloud.databases import service_environment
@@ -20,7 +21,9 @@ def check(host: RemoteHost) -> tuple[int, Rows]:
     command = ["env", path, python, "-m", "nova_uniqserial", "check", "-f", "json"]
     answer = host.order("run", argv=command)
     assert answer["code"] in (0, 3, 4), answer["stderr"]
-    for identity in (host.host.machine_id, host.host.hardware_uuid):
+    # The check has the form with dashes.
+    dashed = str(uuid.UUID(host.host.machine_id))
+    for identity in (host.host.machine_id, dashed, host.host.hardware_uuid):
         assert identity not in answer["stdout"]
     return answer["code"], {row["check"]: row for row in json.loads(answer["stdout"])}
 

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ def check(end: End, *args: str | Path, prefix: tuple[str, ...] = (), **environ: 
     assert "Traceback" not in checked.errors, checked.errors
     machine_id = Path("/etc/machine-id")
     own = machine_id.read_text().split() if machine_id.exists() else []
-    for hidden in (SECRET, HARDWARE, *own):
+    # The check has the form with dashes.
+    dashed = [str(uuid.UUID(word)) for word in own]
+    for hidden in (SECRET, HARDWARE, *own, *dashed):
         assert hidden not in checked.output + checked.errors
     return checked
 
@@ -169,8 +172,8 @@ def test_a_later_file_overrides_the_driver(ours: End, files: Files, computes: Co
         "nova-compute.conf", DEFAULT={"compute_driver": STOCK_DRIVER}, libvirt={"virt_type": "kvm"}
     )
     # Relative to the folder of the process.
-    computes.start("--config-file", first.name, f"--config-file={last.name}", "--debug")
-    checked = check(ours, "-f", "json")
+    pid = computes.start("--config-file", first.name, f"--config-file={last.name}", "--debug")
+    checked = check(ours, "--pid", str(pid), "-f", "json")
     assert checked.code == 3, checked
     rows = checked.rows
     assert rows["configuration"]["reason"] == f"In this order: {first}, {last}."
@@ -239,6 +242,17 @@ def test_a_good_host(ours: End, files: Files, bindings: str) -> None:
     unknown = check(ours, "--config-file", path, "-f", "json", PYTHONPATH="")
     assert unknown.code == 4, unknown
     assert unknown.results("unknown") == {"hardware-uuid", "host-mode"}
+
+
+def test_an_architecture_without_serial_numbers(ours: End, files: Files, bindings: str) -> None:
+    module = Path(bindings) / "libvirt.py"
+    arch = "</uuid><cpu><arch>aarch64</arch></cpu>"
+    module.write_text(module.read_text().replace("</uuid>", arch))
+    path = files.main(libvirt={"sysinfo_serial": "unique"})
+    found = check(ours, "--config-file", path, "-f", "json", PYTHONPATH=bindings)
+    row = found.rows["host-mode"]
+    assert (found.code, row["result"]) == (3, "warning")
+    assert "its architecture is aarch64" in row["reason"]
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,9 @@ def _rows(given: Sequence[tuple[str, str]] | None, pid: int | None) -> Iterator[
     if loaded.result is Result.OK:
         yield from _with_nova(running, words, folder)
     else:
-        yield from host.assess_identities(host.machine_id(), host.hardware_uuid(host.LIBVIRT))
+        yield from host.assess_identities(
+            host.machine_id(), host.capabilities(host.LIBVIRT).hardware
+        )
 
 
 def _with_nova(
@@ -127,7 +129,7 @@ def _with_nova(
     machine = host.machine_id()
     if isinstance(read, Row):
         yield read
-        yield from host.assess_identities(machine, host.hardware_uuid(host.LIBVIRT))
+        yield from host.assess_identities(machine, host.capabilities(host.LIBVIRT).hardware)
         return
     yield from configuration.assess(read)
     if running is not None:
@@ -135,9 +137,9 @@ def _with_nova(
         files.update((path, "nova-uniqserial") for path in folders.package_files())
         yield process.restart_due(running, files)
     conf, mode = read.conf, read.value("sysinfo-serial")
-    hardware = host.hardware_uuid(conf.libvirt.connection_uri or host.LIBVIRT)
-    yield from host.assess_identities(machine, hardware)
-    yield host.assess_mode(mode, conf.libvirt.virt_type, machine, hardware)
+    reported = host.capabilities(conf.libvirt.connection_uri or host.LIBVIRT)
+    yield from host.assess_identities(machine, reported.hardware)
+    yield host.assess_mode(mode, conf.libvirt.virt_type, machine, reported)
     ours = read.value("compute-driver") == configuration.DRIVER
     try:
         from nova_uniqserial.check import provider_yaml

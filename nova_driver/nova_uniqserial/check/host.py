@@ -11,14 +11,12 @@ from typing import Any, Optional
 from xml.etree import ElementTree
 
 from nova_uniqserial.check.rows import Result, Row, reason, safe
-from nova_uniqserial.identity import MACHINE_ID, masked
+from nova_uniqserial.identity import MACHINE_ID, container, masked, why_no_serials
 
 #: The URI of libvirt where Nova has none in its configuration, with virt_type kvm and qemu.
 LIBVIRT = "qemu:///system"
 
 _PRODUCT_UUID = "/sys/class/dmi/id/product_uuid"
-#: Files that container engines make (Podman, Docker, systemd-nspawn).
-_CONTAINER = ("/run/.containerenv", "/.dockerenv", "/run/systemd/container")
 _HOW_TO_REPAIR = (
     "Run systemd-machine-id-setup on the host; in a container, mount the host's /etc/machine-id"
     " read-only. Or set [libvirt]sysinfo_serial = unique."
@@ -41,6 +39,18 @@ class Identity:
     container: Optional[str] = None  # noqa: UP045
 
 
+@dataclasses.dataclass(frozen=True)
+class Capabilities:
+    """What libvirt reports of the host.
+
+    :ivar hardware: the hardware UUID
+    :ivar arch: the architecture; None: libvirt does not report it
+    """
+
+    hardware: Identity
+    arch: Optional[str] = None  # noqa: UP045
+
+
 def machine_id() -> Identity:
     """Read the machine ID as Nova does (LibvirtDriver._get_host_sysinfo_serial_os)."""
     try:
@@ -53,15 +63,15 @@ def machine_id() -> Identity:
     if not words:
         return Identity(None, "empty")
     try:
-        return Identity(str(uuid.UUID(words[0])), container=_container())
+        return Identity(str(uuid.UUID(words[0])), container=container())
     except ValueError:
         return Identity(None, "no ID")
 
 
-def hardware_uuid(uri: str) -> Identity:
+def capabilities(uri: str) -> Capabilities:
     """Return what libvirt reports, which is what Nova reads.
 
-    Source: LibvirtDriver._get_host_sysinfo_serial_hardware.
+    Sources: LibvirtDriver._get_host_sysinfo_serial_hardware, _configure_guest_by_virt_type.
     """
     try:
         import libvirt
@@ -74,10 +84,13 @@ def hardware_uuid(uri: str) -> Identity:
         finally:
             connection.close()
         # libvirt's own, from a local socket.
-        found = ElementTree.fromstring(text).findtext("host/uuid")  # noqa: S314
+        tree = ElementTree.fromstring(text)  # noqa: S314
     except Exception as error:  # the bindings have kinds of errors of their own
-        return Identity(None, f"libvirt ({uri}) cannot be asked: {reason(error)}", known=False)
-    return Identity(found) if found else Identity(None, "libvirt reports no UUID of the host")
+        problem = f"libvirt ({uri}) cannot be asked: {reason(error)}"
+        return Capabilities(Identity(None, problem, known=False))
+    found = tree.findtext("host/uuid")
+    hardware = Identity(found) if found else Identity(None, "libvirt reports no UUID of the host")
+    return Capabilities(hardware, tree.findtext("host/cpu/arch"))
 
 
 def assess_identities(machine: Identity, hardware: Identity) -> Iterator[Row]:
@@ -100,31 +113,6 @@ def _machine_row(machine: Identity) -> Row:
     if machine.container:
         return Row("machine-id", Result.OK, f"{found}, {machine.container}.")
     return Row("machine-id", Result.OK, f"{found}, the host's: no sign of a container's own.")
-
-
-def _container() -> str | None:
-    """Return words for a machine ID that is a file of this container, else None."""
-    if any(place in (MACHINE_ID, "/etc") for place, _ in _mounts()):
-        # From the host, or from whoever runs the container.
-        return None
-    sign = next(filter(os.path.exists, _CONTAINER), None) or _overlay()
-    if sign is None:
-        return None
-    return f"a file of this container ({sign}): hosts with the same image may have the same"
-
-
-def _mounts() -> Iterator[tuple[str, str]]:
-    """Yield the mount points of this process, and the types of their file systems."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            first, _, second = line.partition(" - ")
-            yield first.split()[4], second.split()[0]
-
-
-def _overlay() -> str | None:
-    """Return the sign of a container whose engine makes no file, such as containerd."""
-    kinds = [kind for place, kind in _mounts() if place == "/"]
-    return "the root file system is an overlay" if kinds[-1:] == ["overlay"] else None
 
 
 def _hardware_row(machine: Identity, hardware: Identity) -> Row:
@@ -155,21 +143,23 @@ def _product_uuid() -> tuple[str | None, str]:
     return value, masked(value)
 
 
-def assess_mode(mode: Any, virt_type: str, machine: Identity, hardware: Identity) -> Row:
+def assess_mode(mode: Any, virt_type: str, machine: Identity, reported: Capabilities) -> Row:
     """Return what a guest that asks for nothing gets here.
 
     :param mode: ``[libvirt]sysinfo_serial``; None: not valid
     """
     plain = "a guest that asks for nothing"
-    if virt_type not in ("kvm", "qemu"):
-        text = f"[libvirt]virt_type is {safe(virt_type)}: guests have no serial number."
+    # Without libvirt the kernel's architecture, which is the same.
+    why = why_no_serials(virt_type, reported.arch or os.uname().machine)
+    if why is not None:
+        text = f"Guests of this host have no serial number: {safe(why)}."
         return Row("host-mode", Result.WARNING, text)
     if mode is None:
         return Row("host-mode", Result.UNKNOWN, "The host mode is not valid (see sysinfo-serial).")
     if mode == "none":
         return Row("host-mode", Result.OK, f"Mode none: {plain} has no serial number.")
     own = "auto" if mode == "unique" else mode
-    result, gives = _own(own, machine, hardware)
+    result, gives = _own(own, machine, reported.hardware)
     if mode == "unique":
         return Row(
             "host-mode",
