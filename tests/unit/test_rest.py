@@ -86,7 +86,7 @@ def test_an_explicit_version_that_is_too_old(fake: FakeCloud) -> None:
     result = fake.openstack("--os-compute-api-version", "2.60", *AUDIT)
     assert result.code == 1
     assert "--os-compute-api-version 2.60 is too old" in result.err
-    assert "2.69 (Train)" in result.err
+    assert "2.69 (Stein)" in result.err
 
 
 @pytest.mark.parametrize(("size", "most"), [(1, 120), (20, 2_100)])
