@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import json
 import re
 import time
 from collections.abc import Callable
@@ -169,6 +170,49 @@ def test_a_document_with_many_errors() -> None:
     with pytest.raises(BadDocument) as raised:
         document.parse("flavors:\n" + "- name: a\n" * 1000)
     assert str(raised.value).endswith("; and 980 more")
+
+
+def is_refused(kind: str, entries: list[dict[str, str]]) -> bool:
+    try:
+        document.parse(json.dumps({kind: entries}))
+    except BadDocument:
+        return True
+    return False
+
+
+#: Entries that are right with a text for each empty one.
+RIGHT = [
+    ("flavors", {"glob": "", "unique_serial": "true", "hosts": "any"}),
+    ("images", {"glob": "", "owner": "", "unique_serial": "unset"}),
+    ("images", {"id": "", "hosts": "supported"}),
+    ("aggregates", {"name": "", "unique_serial": "false"}),
+    ("servers", {"name": "", "any_owner": "true", "unique_serial": "true"}),
+    ("servers", {"project": "", "unique_serial": "true"}),
+    ("hosts", {"aggregate": "", "mode": "os"}),
+]
+
+
+@given(st.sampled_from(RIGHT), st.data())
+def test_a_document_is_refused_for_one_of_its_entries(
+    right: tuple[str, dict[str, str]], data: st.DataObject
+) -> None:
+    kind, entry = right
+    texts = st.sampled_from(["", "a", "b", "c", "true"])
+    entries = [
+        {key: text or data.draw(texts) for key, text in entry.items()}
+        for _entry in range(data.draw(st.integers(1, 4)))
+    ]
+    # A value of few choices may be wrong too.
+    entries[-1][data.draw(st.sampled_from(sorted(entry)))] = data.draw(texts)
+    assert is_refused(kind, entries) == any(is_refused(kind, [each]) for each in entries)
+
+
+def test_the_line_of_one_entry_among_many_of_its_kind() -> None:
+    entries = [f"- {{id: '{number}', unique_serial: true}}\n" for number in range(1000)]
+    entries[500] = "- {id: '', unique_serial: true}\n"
+    with pytest.raises(BadDocument) as raised:
+        document.parse("servers:\n" + "".join(entries))
+    assert str(raised.value) == ("line 502: servers, entry 501, id: write a text that is not empty")
 
 
 NAMES = st.text("ab*?[]!", max_size=6)
