@@ -11,7 +11,7 @@ import dataclasses
 import enum
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from osc_uniqserial import policy
 from osc_uniqserial.desired.changes import Change
@@ -80,8 +80,7 @@ _WHAT_IF = {When.NOVA_COMPUTE, *_RESTARTED.values()}
 _KINDS = {When.HARD_REBOOT: "server", When.RESIZE: "flavor", When.REBUILD: "image"}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Impact:
+class Impact(NamedTuple):
     """What a desired state does to servers in the same situation.
 
     :ivar kinds: ``server``, ``flavor``, ``image`` and ``host``: the kinds of resources whose change
@@ -104,15 +103,18 @@ class Effects:
 
         :param hosts: the hosts of the what-if, by name: what they would be
         """
-        self._hosts = hosts
-        self._flavors: dict[str | None, Value] = {}
-        self._images: dict[str | None, Value] = {}
+        # Hosts that would be equal share a number: it is compared faster than the host.
+        self._inputs = list(dict.fromkeys(hosts.values()))
+        numbers = {host: number for number, host in enumerate(self._inputs)}
+        self._hosts: dict[str | None, int] = {name: numbers[host] for name, host in hosts.items()}
+        self._flavors: dict[str | None, str] = {}
+        self._images: dict[str | None, str] = {}
         for change in changes:
             if change.resource.type == "flavor" and change.key == FLAVOR_KEY:
                 # Nova returns the name of a server's flavor, which is unique.
-                self._flavors[change.resource.name] = parse(change.then)
+                self._flavors[change.resource.name] = _text(change)
             elif change.resource.type == "image" and change.key == IMAGE_KEY:
-                self._images[change.resource.id] = parse(change.then)
+                self._images[change.resource.id] = _text(change)
         self._made: dict[object, Impact] = {}
         self._changes_requests = bool(self._flavors or self._images)
 
@@ -128,25 +130,34 @@ class Effects:
             return Impact([Effect(None, not self._changes_requests, case, case, now, now)])
         asks = None
         for each in requests:
-            asks = parse(each.then)
-        host = self._hosts.get(server.host) if server.host else None
+            asks = _text(each)
+        host = self._hosts.get(server.host)
         flavor, image = self._flavors.get(server.flavor), self._images.get(server.image)
         if asks is None and host is None and flavor is None and image is None:
             return _NO_IMPACT
-        # Texts are compared faster than values; no text that is written is empty.
-        key = (
-            case,
-            server.host if host else None,
-            "" if asks is None else asks.raw,
-            "" if flavor is None else flavor.raw,
-            "" if image is None else image.raw,
-        )
+        key = (case, host, asks, flavor, image)
         made = self._made.get(key)
         if made is None:
             if len(self._made) >= _KEPT:
                 self._made.clear()
-            made = self._made[key] = _impact(case, asks, host, flavor, image)
+            made = self._made[key] = _impact(
+                case,
+                _value(asks),
+                None if host is None else self._inputs[host],
+                _value(flavor),
+                _value(image),
+            )
         return made
+
+
+def _text(change: Change) -> str:
+    """Return the text that a change stores, which is never empty; empty: the key is removed."""
+    return change.then or ""
+
+
+def _value(text: str | None) -> Value | None:
+    """Return what a text of :func:`_text` means; None: nothing is changed."""
+    return None if text is None else parse(text or None)
 
 
 @dataclasses.dataclass(eq=False, frozen=True, slots=True)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from osc_uniqserial.desired.changes import (
     Change,
@@ -31,12 +33,16 @@ from osc_uniqserial.policy import (
 )
 from osc_uniqserial.text import counted
 
-#: The server's attribute that identifies a resource, by its kind: flavors and hosts by name.
-_ATTRIBUTES = {"server": "id", "flavor": "flavor", "image": "image", "host": "host"}
+#: What returns a server's resource, by its kind: flavors and hosts by name.
+_RESOURCES = {
+    "server": operator.attrgetter("id"),
+    "flavor": operator.attrgetter("flavor"),
+    "image": operator.attrgetter("image"),
+    "host": operator.attrgetter("host"),
+}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """A server whose serial number changes, or may change."""
 
     server: ServerFacts
@@ -67,22 +73,27 @@ class Plan:
         self._selection = Selection("server", desired.servers)
         self._selects_servers = bool(desired.servers)
         self._obeyed: dict[Case, bool] = {}
-        self._reached = {kind: Counter[str | None]() for kind in _ATTRIBUTES}
+        #: By kind: what returns the resource of a server, and the servers by resource.
+        self._reached = {kind: (get, Counter[str | None]()) for kind, get in _RESOURCES.items()}
         #: The servers whose properties are known by their image alone, by its ID.
         self._known_by = Counter[str | None]()
         self._changes_images = any(each.resource.type == "image" for each in self.changes)
 
     def add(self, servers: Iterable[ServerFacts]) -> Iterator[Reached]:
         """Yield the servers whose serial number changes, or may change."""
+        numbers: Sequence[int] = ()
         for server in servers:
-            requests = self._requests(server) if self._selects_servers else ()
+            if self._selects_servers:
+                numbers = self._selection.fitting(server.id, server.name, server.project_id)
+            requests = self._requests(server, numbers) if numbers else ()
             if self._changes_images and server.case.image.used.evidence is Evidence.CURRENT_IMAGE:
                 self._known_by[server.image] += 1
-            impact = self._effects.of(server, requests)
-            for kind in impact.kinds:
-                self._reached[kind][getattr(server, _ATTRIBUTES[kind])] += 1
-            if impact.effects:
-                yield Reached(server, impact.effects)
+            effects, kinds = self._effects.of(server, requests)
+            for kind in kinds:
+                get, reached = self._reached[kind]
+                reached[get(server)] += 1
+            if effects:
+                yield Reached(server, effects)
 
     def add_metadefs(
         self, line: int, ours: Sequence[Namespace], stored: Mapping[str, Namespace] | Unchecked
@@ -94,11 +105,11 @@ class Plan:
             else:
                 self.problems.append(found)
 
-    def _requests(self, server: ServerFacts) -> Sequence[Change]:
-        """Return the changes of a server's own metadata, and add them."""
-        numbers = self._selection.fitting(server.id, server.name, server.project_id)
-        if not numbers:
-            return ()
+    def _requests(self, server: ServerFacts, numbers: Iterable[int]) -> Sequence[Change]:
+        """Return the changes of a server's own metadata, and add them.
+
+        :param numbers: the entries that it fits
+        """
         requests = []
         for found in self._selection.changes(subject_of_server(server), numbers):
             if isinstance(found, Change):
@@ -154,12 +165,13 @@ class Plan:
         """
         about = change.resource
         # The other keys of flavors and images restrict scheduling only.
-        if about.type not in _ATTRIBUTES or (
+        if about.type not in _RESOURCES or (
             about.type != "host" and change.key not in SETTINGS[about.type]
         ):
             return 0
         key = about.name if about.type in ("flavor", "host") else about.id
-        return self._reached[about.type][key]
+        _get, reached = self._reached[about.type]
+        return reached[key]
 
 
 def _order(change: Change) -> tuple[str, str, str, str]:

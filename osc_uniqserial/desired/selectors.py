@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import functools
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,8 @@ from osc_uniqserial.desired.document import Selector
 
 #: A wildcard of :mod:`fnmatch`; a bracket that is not closed is a literal.
 _WILDCARD = re.compile(r"\*|\?|\[!?+\]?+[^\]]*+\]")
+#: Returns what is given of an ID, a name and a project.
+_Key = Callable[[tuple[str | None, ...]], Any]
 #: Globs that share a literal before another literal of the next one is preferred.
 _SHARED = 8
 
@@ -53,32 +57,35 @@ class _Globs:
         # A glob is compiled when a name has its literal.
         self._matches: dict[int, Callable[[str], Any]] = {}
         self._starts, self._ends, self._others = _Literals(), _Literals(), _Literals()
+        #: What finds the numbers in each of these that is not empty.
+        self._finders: list[Callable[[str, list[int]], None]] = []
         #: The globs without a literal.
         self._any: list[int] = []
 
     def add(self, glob: str, number: int) -> None:
         self._globs[number] = glob
         start, *others = _WILDCARD.split(glob)
-        found = [(self._starts, start)]
+        found = [(self._starts, self._starts.find_at_start, start)]
         if others:
-            found.append((self._ends, others.pop()))
-        found += ((self._others, each) for each in others)
-        literals = [(table, text) for table, text in found if text]
+            found.append((self._ends, self._ends.find_at_end, others.pop()))
+        found += ((self._others, self._others.find_inside, each) for each in others)
+        literals = [each for each in found if each[-1]]
         if not literals:
             self._any.append(number)
             return
         # The longest one, unless many globs share it.
-        table, literal = min(
-            literals, key=lambda each: (each[0].number(each[1]) // _SHARED, -len(each[1]))
+        table, find, literal = min(
+            literals, key=lambda each: (each[0].number(each[2]) // _SHARED, -len(each[2]))
         )
         table.add(literal, number)
+        if find not in self._finders:
+            self._finders.append(find)
 
     def fitting(self, name: str) -> list[int]:
         """Return the numbers of the globs that match a name."""
         found = self._any.copy()
-        self._starts.find_at_start(name, found)
-        self._ends.find_at_end(name, found)
-        self._others.find_inside(name, found)
+        for find in self._finders:
+            find(name, found)
         return [number for number in found if self._fits(number, name)] if found else found
 
     def _fits(self, number: int, name: str) -> bool:
@@ -105,8 +112,10 @@ class Selectors:
     """Selectors of resources of one kind, indexed by ID, name, glob and project."""
 
     def __init__(self) -> None:
-        #: By whether ID, name and project are given, then by these.
-        self._groups: dict[tuple[bool, ...], dict[tuple[str | None, ...], _Group]] = {}
+        #: By which of ID, name and project are given, then by these.
+        self._groups: dict[_Key, dict[Any, _Group]] = {}
+        #: The same: what returns the key for an ID, a name and a project, and finds the group.
+        self._finders: list[tuple[_Key, Callable[[Any], _Group | None]]] = []
 
     def add(self, number: int, selector: Selector) -> None:
         """Add a selector.
@@ -114,8 +123,12 @@ class Selectors:
         :param number: what :meth:`fitting` returns for it
         """
         given = (selector.id, selector.name, selector.project)
-        groups = self._groups.setdefault(tuple(each is not None for each in given), {})
-        group = groups.setdefault(given, _Group())
+        key = _key_of(tuple(place for place, each in enumerate(given) if each is not None))
+        groups = self._groups.get(key)
+        if groups is None:
+            groups = self._groups[key] = {}
+            self._finders.append((key, groups.get))
+        group = groups.setdefault(key(given), _Group())
         if selector.glob is None:
             group.numbers.append(number)
             return
@@ -128,16 +141,20 @@ class Selectors:
 
         :param name: None: unknown, as of a server of a cell that is down; it fits no name and glob
         """
+        about = (id_, name, project)
         found: list[int] = []
-        for (by_id, by_name, by_project), groups in self._groups.items():
-            group = groups.get(
-                (id_ if by_id else None, name if by_name else None, project if by_project else None)
-            )
-            if group is None:
-                continue
-            found += group.numbers
-            if group.globs is not None and name is not None:
-                found += group.globs.fitting(name)
+        for key, find in self._finders:
+            group = find(key(about))
+            if group is not None:
+                found += group.numbers
+                if group.globs is not None and name is not None:
+                    found += group.globs.fitting(name)
         if len(found) > 1:
             found.sort()
         return found
+
+
+@functools.cache
+def _key_of(places: tuple[int, ...]) -> _Key:
+    """Return what takes the values at these places; without any, what is the same of all."""
+    return operator.itemgetter(*places or (slice(0),))
