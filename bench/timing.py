@@ -8,11 +8,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+from bench import measured
 from devcloud.layout import SOURCE_ROOT
 
 Command = Sequence[object]
@@ -36,26 +36,27 @@ def run(
     :param good: the exit codes that are no failure
     """
     words = [str(word) for word in command]
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        began = time.perf_counter()
-        child = subprocess.Popen(
-            words,
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+        tempfile.NamedTemporaryFile("r") as cost,
+    ):
+        subprocess.run(
+            [sys.executable, "-I", "-S", measured.__file__, cost.name, *words],
             cwd=SOURCE_ROOT,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
+            check=True,
         )
-        # What this very child cost, to the microsecond.
-        _, status, used = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
+        wall, cpu, peak, code = map(float, cost.read().split())
         output.seek(0)
         errors.seek(0)
         said, warned = output.read(), errors.read()
-    if child.returncode not in good:
-        sys.exit(f"{' '.join(words)} failed ({child.returncode}): {warned.strip()}")
-    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss), said, warned
+    if code not in good:
+        sys.exit(f"{' '.join(words)} failed ({code:.0f}): {warned.strip()}")
+    return Run(wall, cpu, peak), said, warned
 
 
 def in_turns(
