@@ -129,3 +129,10 @@ def build(source: str, folder: Path) -> Path:
     subprocess.run((*command, "--wheel-dir", folder, source), check=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def ansible(folder: Path) -> dict[str, str]:
+    """Return the variables that keep Ansible from the files of the user: it uses this folder."""
+    configuration = folder / "ansible.cfg"
+    configuration.touch()
+    return {"ANSIBLE_HOME": str(folder / "home"), "ANSIBLE_CONFIG": str(configuration)}

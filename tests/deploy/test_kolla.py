@@ -168,9 +168,9 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command += (work / "play.yml", *(part for file in variables for part in ("-e", f"@{file}")))
     ansible = KOLLA_ANSIBLE / "ansible"
     environ = {
+        **environment.ansible(work),
         "ANSIBLE_ACTION_PLUGINS": str(ansible / "action_plugins"),
         "ANSIBLE_FILTER_PLUGINS": str(ansible / "filter_plugins"),
-        "ANSIBLE_HOME": str(work / "home"),
         "ANSIBLE_LIBRARY": str(ansible / "library"),
         "ANSIBLE_ROLES_PATH": str(work / "roles"),
     }

@@ -64,6 +64,27 @@ def test_openstack_helm_reads_all_values() -> None:
     assert not unknown(load(HELM / "values.yaml"), "openstack-helm")
 
 
+def test_openstack_helm_selects_the_driver(tmp_path: Path) -> None:
+    """The chart writes what is below ``conf.nova`` into nova.conf (helm-toolkit, to_oslo_conf)."""
+    conf = load(HELM / "values.yaml")["conf"]
+    file = tmp_path / "nova.conf"
+
+    def resolved() -> dict[str, str | None]:
+        parser = configparser.RawConfigParser()
+        parser.read_dict(conf["nova"])
+        with file.open("w") as stream:
+            parser.write(stream)
+        return environment.resolve(["--config-file", str(file)])
+
+    assert resolved() == {"driver": DRIVER, "mode": "unique"}
+    # Rolled back: --reuse-values keeps what --set does not replace.
+    (path, value) = re.findall(r"--set ([\w.]+)=(\S+)", (HELM / "README.rst").read_text())[0]
+    root, group, section, option = path.split(".")
+    assert (root, group) == ("conf", "nova")
+    conf["nova"][section][option] = value
+    assert resolved() == {"driver": STOCK, "mode": "unique"}
+
+
 def test_atmosphere_reads_all_variables() -> None:
     variables = load(HELM / "atmosphere.yml")
     overrides = variables.pop("atmosphere_image_overrides")
@@ -146,7 +167,7 @@ def test_openstack_ansible_selects_the_driver_except_for_ironic(tmp_path: Path) 
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
     command: tuple[str | Path, ...] = (Path(sys.executable).parent / "ansible-playbook",)
     command += ("-i", tmp_path / "hosts.yml", tmp_path / "play.yml")
-    environ = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "home")}
+    environ = {**os.environ, **environment.ansible(tmp_path)}
 
     def play_with(*options: str) -> dict[str, str]:
         done = subprocess.run((*command, *options), env=environ, capture_output=True, text=True)

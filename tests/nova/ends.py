@@ -148,15 +148,17 @@ def site_of(python: Path) -> Path:
 
 
 def build(folder: Path) -> Path:
-    """Build the driver's wheel from a copy: a build leaves files behind.
+    """Build the driver's source distribution, and its wheel from that.
 
     :returns: the wheel
     """
+    # From a copy: a build leaves files behind.
     source = folder / "source"
     litter = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
     shutil.copytree(SOURCE_ROOT / "nova_driver", source, ignore=litter)
-    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source)
-    run(*command)
+    run(sys.executable, "-m", "build", "--sdist", "--outdir", folder, source)
+    (sdist,) = folder.glob("*.tar.gz")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, sdist)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
