@@ -16,7 +16,13 @@ from nova.virt.libvirt import driver
 from oslo_log import log as logging
 
 from nova_uniqserial import compatibility, image_meta
-from nova_uniqserial.identity import MACHINE_ID, masked, why_no_serials
+from nova_uniqserial.identity import (
+    HOW_TO_REPAIR,
+    MACHINE_ID,
+    container,
+    masked,
+    why_no_serials,
+)
 from nova_uniqserial.policy import (
     FLAVOR_KEY,
     IMAGE_KEY,
@@ -56,11 +62,6 @@ _SERVER = f"{IMAGE_KEY} in the metadata of the server"
 
 #: Warnings that are remembered, so that each is logged once.
 _WARNINGS_AT_MOST = 1000
-
-_HOW_TO_REPAIR = (
-    "Run systemd-machine-id-setup on the host, or choose another [libvirt]sysinfo_serial there and"
-    " restart nova-compute."
-)
 
 
 class UniqueSerialMixin(TraitsMixin):
@@ -111,8 +112,18 @@ class UniqueSerialMixin(TraitsMixin):
         """Log which identity of the host its guests show in the modes os and auto."""
         guests = "Guests that do not ask for a unique serial number show"
         # As _get_host_sysinfo_serial_auto decides.
-        if os.path.exists(MACHINE_ID):
+        own = container()
+        if os.path.exists(MACHINE_ID) and own is None:
             LOG.info("%s the machine ID of this host (%s).", guests, masked(serial))
+        elif os.path.exists(MACHINE_ID):
+            LOG.warning(
+                "%s the machine ID %s, %s. Mount the host's %s read-only, or choose another"
+                " [libvirt]sysinfo_serial.",
+                guests,
+                masked(serial),
+                own,
+                MACHINE_ID,
+            )
         else:
             LOG.warning(
                 "%s the hardware UUID of this host (%s), because %s is missing, as in a container:"
@@ -199,7 +210,7 @@ class UniqueSerialMixin(TraitsMixin):
             # ValueError: /etc/machine-id holds something that is no ID.
             raise exception.InternalError(
                 f"The serial number of this host ({source.value}) cannot be read: {error}. "
-                + _HOW_TO_REPAIR
+                + HOW_TO_REPAIR
             ) from error
         return serial
 

@@ -13,6 +13,13 @@ MACHINE_ID = "/etc/machine-id"
 _CONTAINER = ("/run/.containerenv", "/.dockerenv", "/run/systemd/container")
 
 
+#: What to do where guests cannot have the machine ID of the host.
+HOW_TO_REPAIR = (
+    "Run systemd-machine-id-setup on the host; in a container, mount the host's /etc/machine-id"
+    " read-only. Or choose another [libvirt]sysinfo_serial. Then restart nova-compute."
+)
+
+
 def masked(identity: str) -> str:
     """Return so much of a host's identity that hosts can be told apart, and no more."""
     return f"{identity[:4]}***"
@@ -36,7 +43,8 @@ def why_no_serials(virt_type: str, arch: str) -> str | None:
 def container() -> str | None:
     """Return words for a machine ID that is a file of this container, else None."""
     mounts = list(_mounts())
-    if any(place in (MACHINE_ID, "/etc") for place, _ in mounts):
+    # A link may lead to a file that is mounted elsewhere.
+    if any(place in (MACHINE_ID, os.path.realpath(MACHINE_ID), "/etc") for place, _ in mounts):
         # From the host, or from whoever runs the container.
         return None
     sign = next(filter(os.path.exists, _CONTAINER), None) or _overlay(mounts)

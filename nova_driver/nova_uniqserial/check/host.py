@@ -11,15 +11,14 @@ from typing import Any, Optional
 from xml.etree import ElementTree
 
 from nova_uniqserial.check.rows import Result, Row, reason, safe
-from nova_uniqserial.identity import MACHINE_ID, container, masked, why_no_serials
+from nova_uniqserial.identity import HOW_TO_REPAIR, MACHINE_ID, container, masked, why_no_serials
 
 #: The URI of libvirt where Nova has none in its configuration, with virt_type kvm and qemu.
 LIBVIRT = "qemu:///system"
 
 _PRODUCT_UUID = "/sys/class/dmi/id/product_uuid"
-_HOW_TO_REPAIR = (
-    "Run systemd-machine-id-setup on the host; in a container, mount the host's /etc/machine-id"
-    " read-only. Or set [libvirt]sysinfo_serial = unique."
+_HOW_TO_ASK = (
+    "Start libvirtd, and run this check with the Python of nova-compute, as root or as its user."
 )
 
 
@@ -59,7 +58,8 @@ def machine_id() -> Identity:
     except FileNotFoundError:
         return Identity(None, "missing")
     except OSError as error:
-        return Identity(None, f"unreadable ({error.strerror})", known=False)
+        known = not isinstance(error, PermissionError)
+        return Identity(None, f"unreadable ({error.strerror})", known=known)
     if not words:
         return Identity(None, "empty")
     try:
@@ -101,7 +101,8 @@ def assess_identities(machine: Identity, hardware: Identity) -> Iterator[Row]:
 
 def _machine_row(machine: Identity) -> Row:
     if not machine.known:
-        return Row("machine-id", Result.UNKNOWN, f"{MACHINE_ID} is {machine.problem}.")
+        text = f"{MACHINE_ID} is {machine.problem}."
+        return Row("machine-id", Result.UNKNOWN, text, "Run this check as root.")
     if machine.value is None:
         auto = "would be the hardware UUID" if machine.problem == "missing" else "would fail"
         return Row(
@@ -119,9 +120,9 @@ def _hardware_row(machine: Identity, hardware: Identity) -> Row:
     product = _product_uuid()
     if hardware.value is None:
         result = Result.OK if hardware.known else Result.UNKNOWN
-        return Row(
-            "hardware-uuid", result, f"{safe(hardware.problem)}. {_PRODUCT_UUID} is {product[1]}."
-        )
+        text = f"{safe(hardware.problem)}. {_PRODUCT_UUID} is {product[1]}."
+        remedy = None if hardware.known else _HOW_TO_ASK
+        return Row("hardware-uuid", result, text, remedy)
     if hardware.value == product[0]:
         source = f", as in {_PRODUCT_UUID}"
     elif hardware.value == machine.value:
@@ -153,9 +154,11 @@ def assess_mode(mode: Any, virt_type: str, machine: Identity, reported: Capabili
     why = why_no_serials(virt_type, reported.arch or os.uname().machine)
     if why is not None:
         text = f"Guests of this host have no serial number: {safe(why)}."
-        return Row("host-mode", Result.WARNING, text)
+        elsewhere = "Place servers that need a serial number on other hosts."
+        return Row("host-mode", Result.WARNING, text, elsewhere)
     if mode is None:
-        return Row("host-mode", Result.UNKNOWN, "The host mode is not valid (see sysinfo-serial).")
+        text = "The host mode is not valid."
+        return Row("host-mode", Result.UNKNOWN, text, "See sysinfo-serial.")
     if mode == "none":
         return Row("host-mode", Result.OK, f"Mode none: {plain} has no serial number.")
     own = "auto" if mode == "unique" else mode
@@ -167,7 +170,8 @@ def assess_mode(mode: Any, virt_type: str, machine: Identity, reported: Capabili
             f"Mode unique: {plain} gets the UUID of its server. One that asks for the host's"
             f" serial number (false) gets {gives}.",
         )
-    remedy = None if result is Result.OK or result is Result.UNKNOWN else _HOW_TO_REPAIR
+    remedies = {Result.OK: None, Result.UNKNOWN: "See machine-id and hardware-uuid."}
+    remedy = remedies.get(result, HOW_TO_REPAIR)
     return Row("host-mode", result, f"Mode {safe(mode)}: {plain} gets {gives}.", remedy)
 
 

@@ -70,6 +70,8 @@ class Base(test.NoDBTestCase):  # type: ignore[misc]  # Nova has no types
     """Makes drivers on a host whose machine ID the test chooses."""
 
     machine_id: str | None = MACHINE_ID
+    #: The sign that the machine ID is a container's own: what runs the tests may be a container.
+    container: str | None = None
 
     def setUp(self) -> None:
         super().setUp()
@@ -77,6 +79,7 @@ class Base(test.NoDBTestCase):  # type: ignore[misc]  # Nova has no types
         for target, replacement in (
             ("os.path.exists", self._exists),
             ("builtins.open", self._open),
+            ("nova_uniqserial.driver.container", lambda: self.container),
             (f"{LIBVIRT_DRIVER}._get_host_sysinfo_serial_os", _read_machine_id),
             (f"{LIBVIRT_DRIVER}._get_host_sysinfo_serial_hardware", lambda _self: HARDWARE_SERIAL),
         ):
@@ -416,6 +419,10 @@ class MachineIdTest(Base):
             for line in identity:
                 self.assertTrue(line.startswith("INFO"), line)
                 self.assertIn("show the machine ID of this host (0123***).", line)
+        self.container = "a file of this container"
+        (_, warning) = self._start("os")
+        self.assertTrue(warning.startswith("WARNING"), warning)
+        self.assertIn("show the machine ID 0123***, a file of this container.", warning)
         self.machine_id = None
         (_, warning) = self._start("auto")
         self.assertTrue(warning.startswith("WARNING"), warning)
