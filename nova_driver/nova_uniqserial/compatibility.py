@@ -21,23 +21,35 @@ METHOD = "_get_guest_config_sysinfo"
 _SERIAL = "system_serial"
 
 
+class UnsupportedNovaError(ImportError):
+    """The driver does not fit this Nova.
+
+    :ivar problems: what this Nova does not have
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "nova-uniqserial does not work with this Nova"
+            f" ({version.version_string()}): {'; '.join(problems)}. nova-compute does"
+            " not start, because guests would get a wrong serial number. Install a nova-uniqserial"
+            " that supports this Nova, or set compute_driver = libvirt.LibvirtDriver and remove"
+            " the CUSTOM_UNIQUE_SERIAL and CUSTOM_SYSINFO_SERIAL traits of this host from"
+            " Placement."
+        )
+
+
 def check(stock: Sequence[type], override: Any, readers: Iterable[str]) -> None:
     """Check the stock driver.
 
     :param stock: the classes that the override replaces a method of, in their order
     :param override: the method that replaces the stock one
     :param readers: names of the methods that read a serial number of the host
-    :raises ImportError: which keeps nova-compute from starting and is written to its log
+    :raises UnsupportedNovaError: which keeps nova-compute from starting and is written to its log
     """
-    problems = "; ".join(_problems(stock, override, readers))
+    problems = list(_problems(stock, override, readers))
     if problems:
-        raise ImportError(
-            "nova-uniqserial does not work with this Nova"
-            f" ({version.version_string_with_package()}): {problems}. nova-compute does not start,"
-            " because guests would get a wrong serial number. Install a nova-uniqserial that"
-            " supports this Nova, or set compute_driver = libvirt.LibvirtDriver and remove the"
-            " CUSTOM_UNIQUE_SERIAL and CUSTOM_SYSINFO_SERIAL traits of this host from Placement."
-        )
+        raise UnsupportedNovaError(problems)
 
 
 def _problems(stock: Sequence[type], override: Any, readers: Iterable[str]) -> Iterator[str]:

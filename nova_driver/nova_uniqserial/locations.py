@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oslo_config import cfg
@@ -33,27 +33,23 @@ class Assignment:
 
 
 class _Lines(cfg.ConfigParser):
-    """oslo.config's parser, which keeps the line of the last assignment of each option."""
+    """oslo.config's parser, which keeps the assignments of some options with their lines."""
 
-    def __init__(self, filename: str) -> None:
+    def __init__(self, filename: str, found: Mapping[tuple[str, str], list[Assignment]]) -> None:
         super().__init__(filename, {})
-        #: Section and option -> line.
-        self.lines: dict[tuple[str, str], int] = {}
+        self._found = found
+        self._line = 0
 
     def _split_key_value(self, line: str) -> Any:
         # Called at the first line of an assignment, which ``assignment`` is not.
-        key, value = super()._split_key_value(line)
-        if self.section:
-            self.lines[_normal(self.section), key] = self.lineno
-        return key, value
+        self._line = self.lineno
+        return super()._split_key_value(line)
 
-    def last(self, section: str, option: str) -> str | None:
-        """Return the value that counts in this file."""
-        found = None
-        for name, options in self.sections.items():
-            if _normal(name) == section and option in options:
-                found = options[option][-1]
-        return found
+    def assignment(self, key: str, value: list[str]) -> None:
+        super().assignment(key, value)
+        listed = self._found.get((_normal(self.section or ""), key))
+        if listed is not None:
+            listed.append(Assignment(self.filename, self._line, "\n".join(value)))
 
 
 def _normal(section: str) -> str:
@@ -67,13 +63,23 @@ def files_in_order(conf: Any, args: Sequence[str]) -> list[str]:
     :param conf: an ``oslo_config.cfg.ConfigOpts`` that has read its configuration
     :param args: the arguments that it was read with
     """
+    return in_order(args, conf.default_config_files or (), conf.default_config_dirs or ())
+
+
+def in_order(args: Sequence[str], files: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """Return the configuration files in the order in which they are read.
+
+    :param args: the arguments of the program
+    :param files: the default files
+    :param folders: the default folders
+    """
     given = list(_given(args))
     found: list[str] = []
     # Defaults come before what the arguments name (ConfigOpts._parse_config_files).
     if not any(option == "--config-file" for option, _ in given):
-        found += conf.default_config_files or ()
+        found += files
     if not any(option == "--config-dir" for option, _ in given):
-        for folder in conf.default_config_dirs or ():
+        for folder in folders:
             found += _inside(folder)
     for option, path in given:
         found += [path] if option == "--config-file" else _inside(path)
@@ -105,19 +111,20 @@ def _inside(folder: str) -> list[str]:
     return sorted(glob.glob(os.path.join(os.path.expanduser(folder), "*.conf")))
 
 
-def assignments(files: Iterable[str], section: str, option: str) -> list[Assignment]:
-    """Return the assignments of an option in the order of the files: the last one counts.
+def assignments(
+    conf: Any, args: Sequence[str], options: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], list[Assignment]]:
+    """Return the assignments of options in the order of the files: the last one counts.
 
-    :raises OSError: a file cannot be read
+    :param conf: an ``oslo_config.cfg.ConfigOpts`` that has read its configuration
+    :param args: the arguments that it was read with
+    :param options: pairs of ``DEFAULT`` or the group of an option, and its name
+    :raises OSError, UnicodeDecodeError: a file cannot be read
     :raises oslo_config.iniparser.ParseError: a file has another form
     """
-    found = []
-    for file in files:
-        parser = _Lines(file)
-        parser.parse()
-        value = parser.last(section, option)
-        if value is not None:
-            found.append(Assignment(file, parser.lines[section, option], value))
+    found: dict[tuple[str, str], list[Assignment]] = {option: [] for option in options}
+    for file in files_in_order(conf, args):
+        _Lines(file, found).parse()
     return found
 
 
@@ -133,13 +140,12 @@ class Origin:
     unused: tuple[Assignment, ...] = ()
 
 
-def origin(conf: Any, args: Sequence[str], section: str, option: str) -> Origin:
+def origin(conf: Any, section: str, option: str, found: Sequence[Assignment]) -> Origin:
     """Return where the value of an option comes from.
 
     :param section: ``DEFAULT`` or the group of the option
-    :raises OSError, oslo_config.iniparser.ParseError: see :func:`assignments`
+    :param found: its assignments
     """
-    found = assignments(files_in_order(conf, args), section, option)
     group = None if section == "DEFAULT" else section
     location = conf.get_location(option, group)
     kind = location.location.name

@@ -48,7 +48,8 @@ def _host_mode() -> HostMode:
 def _place(section: str, option: str) -> str:
     """Return where an option was set, for the log."""
     try:
-        return locations.origin(CONF, sys.argv[1:], section, option).place
+        found = locations.assignments(CONF, sys.argv[1:], [(section, option)])
+        return locations.origin(CONF, section, option, found[section, option]).place
     except Exception:  # the files may have changed: no reason to end nova-compute
         return "a place that is not known"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import pytest
 
 from tests.nova import ends
 from tests.nova.ends import DRIVER, End
+from tests.nova.host import UNPRIVILEGED, Host
 
 STOCK_DRIVER = "libvirt.LibvirtDriver"
 SECRET = "rabbit://nova:s3cret@queue"
@@ -57,23 +59,33 @@ class Checked:
         listed = json.loads(self.output)
         rows = {row["check"]: row for row in listed}
         assert len(rows) == len(listed), self.output
+        for row in listed:
+            depends = row["reason"].startswith("Not checked (see ")
+            assert row["result"] == "ok" or row["remedy"] or depends, row
         return rows
 
     def results(self, result: str) -> set[str]:
         return {check for check, row in self.rows.items() if row["result"] == result}
 
 
-def check(end: End, *args: str | Path, prefix: tuple[str, ...] = (), **environ: str) -> Checked:
-    command = [*prefix, str(end.python), "-m", "nova_uniqserial", "check", *map(str, args)]
+def check(
+    host: Host,
+    end: End,
+    *args: str | Path,
+    prefix: tuple[str, ...] = (),
+    output: int = subprocess.PIPE,
+    **environ: str,
+) -> Checked:
+    command = (*host.enter, *prefix, end.python, "-m", "nova_uniqserial", "check", *args)
     done = subprocess.run(
         command,
         env={**end.environment(), **environ},
-        cwd="/",
-        capture_output=True,
+        stdout=output,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=120,
     )
-    checked = Checked(done.returncode, done.stdout, done.stderr)
+    checked = Checked(done.returncode, done.stdout or "", done.stderr)
     assert "Traceback" not in checked.errors, checked.errors
     machine_id = Path("/etc/machine-id")
     own = machine_id.read_text().split() if machine_id.exists() else []
@@ -104,6 +116,14 @@ class Files:
         compute: dict[str, object] = {"provider_config_location": self.providers}
         return self.conf("nova.conf", DEFAULT=default, compute=compute, **others)
 
+    def snippet(self, text: str = "") -> Path:
+        """Write a file into a folder of its own, for --config-dir."""
+        folder = self.folder / "conf.d"
+        folder.mkdir()
+        path = folder / "10-snippet.conf"
+        path.write_text(text)
+        return path
+
     @property
     def providers(self) -> Path:
         return self.folder / "provider_config"
@@ -131,56 +151,43 @@ def bindings(tmp_path: Path) -> str:
     return str(folder)
 
 
-class Computes:
-    """Running processes that are nova-computes by their names and arguments."""
-
-    def __init__(self, end: End, folder: Path) -> None:
-        self.end = end
-        self.folder = folder
-        self.running: list[subprocess.Popen[str]] = []
-
-    def start(self, *args: str | Path, **environ: str) -> int:
-        program = self.folder / "nova-compute"
-        program.write_text("print(flush=True)\nimport time\ntime.sleep(600)\n")
-        process = subprocess.Popen(
-            [self.end.python, program, *args],
-            env={**self.end.environment(), **environ},
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.running.append(process)
-        assert process.stdout is not None
-        process.stdout.readline()
-        return process.pid
-
-
 @pytest.fixture
-def computes(ours: End, tmp_path: Path) -> Iterator[Computes]:
-    started = Computes(ours, tmp_path)
-    yield started
-    for process in started.running:
-        process.kill()
-        process.communicate()
+def host(tmp_path: Path) -> Iterator[Host]:
+    made = Host(tmp_path)
+    yield made
+    made.close()
 
 
-def test_a_later_file_overrides_the_driver(ours: End, files: Files, computes: Computes) -> None:
+@pytest.fixture(scope="session")
+def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> End:
+    """The driver with a Python that has no Nova: enough for what does not depend on it."""
+    folder = tmp_path_factory.mktemp("plain")
+    ends.run(sys.executable, "-m", "zipfile", "-e", wheel, folder)
+    return End("plain", Path(sys.executable), folder, {"PYTHONPATH": str(folder)})
+
+
+def test_a_later_file_overrides_the_driver(ours: End, files: Files, host: Host) -> None:
     """As Debian's nova-compute.conf does, which has other sections too."""
     first = files.main(libvirt={"sysinfo_serial": "none"})
+    with first.open("a") as file:
+        file.write("[DEFAULT]\ncompute_driver = fake.FakeDriver\n")
     # Of the last file that has the section, which oslo.config names, only the driver is set here.
     last = files.conf(
         "nova-compute.conf", DEFAULT={"compute_driver": STOCK_DRIVER}, libvirt={"virt_type": "kvm"}
     )
     # Relative to the folder of the process.
-    pid = computes.start("--config-file", first.name, f"--config-file={last.name}", "--debug")
-    checked = check(ours, "--pid", str(pid), "-f", "json")
+    pid = host.start(ours, "--config-file", first.name, f"--config-file={last.name}", "--debug")
+    checked = check(host, ours, "--pid", str(pid), "-f", "json")
     assert checked.code == 3, checked
     rows = checked.rows
     assert rows["configuration"]["reason"] == f"In this order: {first}, {last}."
     driver = rows["compute-driver"]
     assert driver["result"] == "failed"
     assert f"{STOCK_DRIVER}, from {last}, line 3." in driver["reason"]
-    assert f"replaces {DRIVER} of {first}, line 4" in driver["reason"]
+    assert (
+        f"It replaces fake.FakeDriver of {first}, line 11. It replaces {DRIVER} of"
+        in (driver["reason"])
+    )
     assert "restart nova-compute" in driver["remedy"]
     assert rows["sysinfo-serial"]["reason"].endswith(f"is none, from {first}, line 9.")
     assert rows["server-may-ask"]["reason"].endswith("is true, from the default.")
@@ -190,14 +197,15 @@ def test_a_later_file_overrides_the_driver(ours: End, files: Files, computes: Co
 
 
 def test_the_environment_overrides_every_file(
-    ours: End, files: Files, computes: Computes, bindings: str
+    ours: End, files: Files, host: Host, bindings: str
 ) -> None:
     path = files.main(libvirt={"sysinfo_serial": "unique"})
     begun = time.monotonic()
-    variables = {"OS_DEFAULT__COMPUTE_DRIVER": STOCK_DRIVER, "PYTHONPATH": bindings}
-    pid = computes.start("--config-file", path, **variables)
-    other = computes.start("--config-file", path)
-    several = check(ours)
+    removed = files.snippet()
+    args = ("--config-file", path, "--config-dir", removed.parent)
+    pid = host.start(ours, *args, OS_DEFAULT__COMPUTE_DRIVER=STOCK_DRIVER, PYTHONPATH=bindings)
+    other = host.start(ours, "--config-file", path)
+    several = check(host, ours)
     assert several.code == 1
     assert (
         f"Several nova-computes run here ({min(pid, other)}, {max(pid, other)})" in several.errors
@@ -206,8 +214,9 @@ def test_the_environment_overrides_every_file(
     # After the time in which a start script may write.
     time.sleep(max(0.0, begun + 6 - time.monotonic()))
     path.touch()
+    removed.unlink()
     # What the environment of the check has does not count.
-    checked = check(ours, "--pid", str(pid), "-f", "json", OS_LIBVIRT__SYSINFO_SERIAL="os")
+    checked = check(host, ours, "--pid", str(pid), "-f", "json", OS_LIBVIRT__SYSINFO_SERIAL="os")
     assert checked.code == 3, checked
     rows = checked.rows
     assert rows["compute-driver"]["result"] == "failed"
@@ -215,41 +224,45 @@ def test_the_environment_overrides_every_file(
     assert rows["sysinfo-serial"]["reason"].endswith(f"is unique, from {path}, line 9.")
     assert "different PYTHONPATH" in rows["python"]["reason"]
     assert rows["restart"]["result"] == "warning"
-    assert f"before the last change of {path}" in rows["restart"]["reason"]
-    wrong = check(ours, "--pid", str(os.getpid()))
+    assert f"before the last change of {path} (" in rows["restart"]["reason"]
+    assert f", {removed.parent} (" in rows["restart"]["reason"]
+    assert rows["file-access"]["result"] == "ok"
+    wrong = check(host, ours, "--pid", str(os.getpid()))
     assert (wrong.code, wrong.output) == (1, "")
     assert f"Process {os.getpid()} is no nova-compute" in wrong.errors
 
 
-def test_another_python(stock: End, ours: End, files: Files, computes: Computes) -> None:
+def test_another_python(stock: End, ours: End, files: Files, host: Host) -> None:
     """What is installed beside one Python is not beside the other."""
-    pid = computes.start("--config-file", files.main())
+    pid = host.start(ours, "--config-file", files.main())
     folder = ends.site_of(ours.python)
     environ = {**stock.environ, "PYTHONPATH": str(folder)}
     end = dataclasses.replace(stock, environ=environ)
-    row = check(end, "--pid", str(pid), "-f", "json").rows["python"]
+    row = check(host, end, "--pid", str(pid), "-f", "json").rows["python"]
     assert row["result"] == "failed"
     assert f"nova-compute runs with {ours.python}" in row["reason"]
     assert f"{ours.python} -m nova_uniqserial check" in row["remedy"]
 
 
-def test_a_good_host(ours: End, files: Files, bindings: str) -> None:
+def test_a_good_host(ours: End, host: Host, files: Files, bindings: str) -> None:
     path = files.main(libvirt={"sysinfo_serial": "hardware"})
-    found = check(ours, "--config-file", path, "-f", "json", PYTHONPATH=bindings)
+    found = check(host, ours, "--config-file", path, "-f", "json", PYTHONPATH=bindings)
     assert (found.code, found.results("ok")) == (0, set(found.rows)), found
     assert "the hardware UUID (4c4c***)" in found.rows["host-mode"]["reason"]
     # Without libvirt it is not known.
-    unknown = check(ours, "--config-file", path, "-f", "json", PYTHONPATH="")
+    unknown = check(host, ours, "--config-file", path, "-f", "json", PYTHONPATH="")
     assert unknown.code == 4, unknown
     assert unknown.results("unknown") == {"hardware-uuid", "host-mode"}
 
 
-def test_an_architecture_without_serial_numbers(ours: End, files: Files, bindings: str) -> None:
+def test_an_architecture_without_serial_numbers(
+    ours: End, host: Host, files: Files, bindings: str
+) -> None:
     module = Path(bindings) / "libvirt.py"
     arch = "</uuid><cpu><arch>aarch64</arch></cpu>"
     module.write_text(module.read_text().replace("</uuid>", arch))
     path = files.main(libvirt={"sysinfo_serial": "unique"})
-    found = check(ours, "--config-file", path, "-f", "json", PYTHONPATH=bindings)
+    found = check(host, ours, "--config-file", path, "-f", "json", PYTHONPATH=bindings)
     row = found.rows["host-mode"]
     assert (found.code, row["result"]) == (3, "warning")
     assert "its architecture is aarch64" in row["reason"]
@@ -264,51 +277,69 @@ def test_an_architecture_without_serial_numbers(ours: End, files: Files, binding
     ],
 )
 def test_traits_of_a_stock_host(
-    ours: End, files: Files, mode: str, traits: tuple[str, ...], result: str, reason: str
+    ours: End,
+    host: Host,
+    files: Files,
+    mode: str,
+    traits: tuple[str, ...],
+    result: str,
+    reason: str,
 ) -> None:
     files.declare(*traits)
     path = files.main(STOCK_DRIVER, libvirt={"sysinfo_serial": mode})
-    row = check(ours, "--config-file", path, "-f", "json").rows["provider-yaml"]
+    row = check(host, ours, "--config-file", path, "-f", "json").rows["provider-yaml"]
     assert row["result"] == result
     assert reason in row["reason"]
     assert (row["remedy"] is None) == (result == "ok")
 
 
-def test_what_cannot_be_read(ours: End, files: Files) -> None:
+def test_what_cannot_be_read(ours: End, host: Host, files: Files) -> None:
     path = files.main()
-    prefix: tuple[str, ...] = ()
-    path.chmod(0)
-    if os.geteuid() == 0:
-        # Root without its capabilities: a file of another user is closed to it.
-        os.chown(path, 65534, 65534)
-        prefix = ("setpriv", "--inh-caps", "-all", "--bounding-set", "-all")
-    checked = check(ours, "--config-file", path, "-f", "json", prefix=prefix)
+    folder = files.snippet().parent
+    for closed in (path, folder):
+        closed.chmod(0)
+        os.chown(closed, 65534, 65534)
+    args = ("--config-file", path, "--config-dir", folder, "-f", "json")
+    checked = check(host, ours, *args, prefix=UNPRIVILEGED)
     assert checked.code == 4, checked
     row = checked.rows["configuration"]
-    assert (row["result"], row["reason"]) == ("unknown", f"{path} cannot be read by this user.")
+    assert row["result"] == "unknown"
+    assert (
+        row["reason"]
+        == "; ".join(f"{closed} cannot be read by this user" for closed in (folder, path)) + "."
+    )
     assert "as root or as the user of nova-compute" in row["remedy"]
     assert checked.rows["compute-driver"]["reason"] == "Not checked (see configuration)."
 
 
-def test_a_process_of_another_user(ours: End, files: Files, computes: Computes) -> None:
+def test_a_process_of_another_user(ours: End, files: Files, host: Host) -> None:
     """Its arguments can be read, and neither its environment nor its working directory."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to start a process of another user")
     path = files.main()
-    pid = str(computes.start(f"--config-file={path.name}"))
-    # Root without its capabilities is another user for a process that has them.
-    prefix = ("setpriv", "--inh-caps", "-all", "--bounding-set", "-all")
-    checked = check(ours, "--pid", pid, "-f", "json", prefix=prefix)
+    pid = str(host.start(ours, f"--config-file={path.name}"))
+    checked = check(host, ours, "--pid", pid, "-f", "json", prefix=UNPRIVILEGED)
     assert checked.code == 4, checked
     assert checked.results("unknown") >= {"process", "configuration", "compute-driver"}
     assert "OS_DEFAULT__COMPUTE_DRIVER" in checked.rows["process"]["reason"]
     assert f"{path.name} is relative" in checked.rows["configuration"]["reason"]
 
 
-def test_what_is_wrong_in_the_files(ours: End, files: Files) -> None:
+def test_files_that_are_closed_to_nova_compute(ours: End, files: Files, host: Host) -> None:
+    """As after an installation with umask 077: the folder of these tests is root's."""
+    module, closed = ours.site / "nova_uniqserial" / "policy.py", files.folder / "policy.py"
+    closed.write_bytes(module.read_bytes())
+    closed.chmod(0o600)
+    host.run("mount", "--bind", closed, module)
+    host.start(ours, "--config-file", files.main(), user=65534)
+    row = check(host, ours, "-f", "json").rows["file-access"]
+    assert row["result"] == "failed"
+    assert f"nova-compute (UID 65534) cannot read {files.folder}/nova.conf, " in row["reason"]
+    assert f", {ours.site}/nova_uniqserial/" in row["reason"]
+
+
+def test_what_is_wrong_in_the_files(ours: End, host: Host, files: Files) -> None:
     files.declare("CUSTOM_UNIQUE_SERIAL_KEYS", identification="name: other-host")
     path = files.main(unique_serial={"server_may_ask": "\x1b[31mperhaps"})
-    checked = check(ours, "--config-file", path)
+    checked = check(host, ours, "--config-file", path)
     assert checked.code == 3
     assert "[unique_serial]server_may_ask is not valid" in " ".join(checked.output.split())
     assert "\x1b" not in checked.output
@@ -317,34 +348,160 @@ def test_what_is_wrong_in_the_files(ours: End, files: Files) -> None:
     path.write_text(f"[DEFAULT]\n{SECRET.replace(':', '')}\n".replace("=", ""))
     # Without this variable Nova 34 reads the file when it is imported.
     args = ("--config-file", path, "-f", "json")
-    broken = check(ours, *args, OS_NOVA_DISABLE_EVENTLET_PATCHING="")
+    broken = check(host, ours, *args, OS_NOVA_DISABLE_EVENTLET_PATCHING="")
     assert broken.rows["nova"]["result"] == "ok"
     assert broken.rows["configuration"]["result"] == "failed"
     assert "s3cret" not in broken.output
 
 
-def test_beside_novas_folder(stock: End, wheel: Path, files: Files) -> None:
+def test_files_that_nova_compute_cannot_use(ours: End, host: Host, files: Files) -> None:
+    snippet = files.snippet()
+    snippet.write_bytes("[DEFAULT]\nhost = ü\n".encode("latin-1"))
+    folder = snippet.parent
+    os.mkfifo(folder / "20-pipe.conf")
+    (folder / "30-gone.conf").symlink_to("missing")
+    args = ("--config-file", files.folder, "--config-dir", folder, "-f", "json")
+    row = check(host, ours, *args).rows["configuration"]
+    assert row["result"] == "failed"
+    assert row["reason"].split("; ") == [
+        f"{files.folder} cannot be read (Is a directory)",
+        f"{snippet} has bytes that are no text in utf-8",
+        f"{folder}/20-pipe.conf is no regular file",
+        f"{folder}/30-gone.conf cannot be read (No such file or directory).",
+    ]
+
+
+def test_options_that_nova_refuses(ours: End, host: Host, files: Files) -> None:
+    main = files.main("$compute_driver", libvirt={"virt_type": "uml"}).read_text()
+    path = files.folder / "bad.conf"
+    # The last one would show the password of the message queue.
+    path.write_text(
+        f"{main}\nsysinfo_serial = $transport_url\n[compute]\nprovider_config_location = $nosuch\n"
+    )
+    found = check(host, ours, "--config-file", path, "-f", "json")
+    assert found.code == 3
+    refused = {"compute-driver", "sysinfo-serial", "host-mode", "provider-yaml"}
+    assert found.results("failed") == refused, found
+    assert "[libvirt]virt_type is not valid" in found.rows["host-mode"]["reason"]
+    assert "found 'uml'" in found.rows["host-mode"]["reason"]
+    assert "provider_config_location is not valid" in found.rows["provider-yaml"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason", "remedy"),
+    [
+        ("_get_guest_config_sysinfo", "_renamed", "LibvirtDriver has no method", "supports this"),
+        ("\nimport", "\nraise OSError('no libvirt')\nimport", ": OSError: no libvirt.", "again"),
+        ("\nimport", "\nimport nova.gone\nimport", "No module named 'nova.gone'", "supports this"),
+    ],
+)
+def test_a_nova_that_the_driver_does_not_fit(
+    ours: End, host: Host, files: Files, old: str, new: str, reason: str, remedy: str
+) -> None:
+    nova = files.folder / "nova"
+    ends.run("cp", "-rs", ours.site / "nova", files.folder)
+    module = nova / "virt" / "libvirt" / "driver.py"
+    text = module.read_text()
+    module.unlink()
+    module.write_text(text.replace(old, new))
+    args = ("--config-file", files.main(), "-f", "json")
+    row = check(host, ours, *args, PYTHONPATH=str(files.folder)).rows["driver"]
+    assert row["result"] == "failed"
+    assert reason in row["reason"]
+    # The text of the exception is for the log of nova-compute.
+    assert "guide" not in row["reason"]
+    assert remedy in row["remedy"]
+
+
+def test_the_python_of_nova_compute(plain: End, host: Host, files: Files) -> None:
+    pid = host.start(plain, python=plain.python.name, PATH=f"{plain.python.parent}:/usr/bin:/bin")
+    given = ("-f", "json", "--pid")
+    row = check(host, plain, *given, str(pid)).rows["python"]
+    assert (row["result"], row["remedy"]) == ("ok", None), row
+    other = files.folder / "ü" / "python3"
+    other.parent.mkdir()
+    shutil.copy(os.path.realpath(sys.executable), other)
+    pid = host.start(plain, python=other)
+    # Not an encoding of every terminal.
+    text = check(host, plain, "--pid", str(pid), PYTHONIOENCODING="ascii").output
+    assert "/\\xfc/python3, and this" in " ".join(text.split())
+    # As an upgrade does.
+    other.unlink()
+    shutil.copy(os.path.realpath(sys.executable), other)
+    end = dataclasses.replace(plain, python=other)
+    row = check(host, end, *given, str(pid)).rows["python"]
+    assert (row["result"], row["reason"].split(" was ")[0]) == ("warning", str(other))
+    other.unlink()
+    row = check(host, plain, *given, str(pid)).rows["python"]
+    assert row["result"] == "failed"
+    assert "which is missing now" in row["reason"]
+
+
+def test_processes_that_cannot_be_read(plain: End, host: Host, files: Files) -> None:
+    pid = str(host.start(plain))
+    given = check(host, plain, "--config-file", files.main(), "-f", "json").rows["process"]
+    assert given["result"] == "unknown"
+    assert f"nova-compute runs here (PID {pid})" in given["reason"]
+    unmounted = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+    for prefix, reason in (
+        (unmounted, "/proc is not mounted"),
+        (("unshare", "--mount"), f"(PID {pid}) runs in another mount namespace"),
+    ):
+        found = check(host, plain, prefix=prefix)
+        assert (found.code, found.output) == (1, "")
+        assert reason in found.errors
+    assert (
+        "process"
+        not in check(host, plain, "--config-file", "a", "-f", "json", prefix=unmounted).rows
+    )
+    # As of a process that ends meanwhile.
+    host.run("mount", "--bind", "/dev/null", f"/proc/{pid}/stat")
+    found = check(host, plain)
+    assert found.code == 1
+    assert "it may have ended. Run this check again." in found.errors
+    host.run("mount", "-o", "remount,hidepid=2,gid=1", "/proc")
+    found = check(host, plain, prefix=UNPRIVILEGED)
+    assert found.code == 1
+    assert "No nova-compute was found" in found.errors
+    assert "hidepid" in found.errors
+
+
+def test_an_output_that_ends(plain: End, host: Host) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = check(host, plain, "--config-file", "a", output=writer)
+    os.close(writer)
+    assert (found.code, found.errors) == (3, "")
+    full = ("sh", "-c", 'exec "$@" > /dev/full', "sh")
+    found = check(host, plain, "--config-file", "a", prefix=full)
+    assert (found.code, found.errors) == (
+        1,
+        "The result cannot be written: No space left on device.\n",
+    )
+
+
+def test_beside_novas_folder(stock: End, wheel: Path, host: Host, files: Files) -> None:
     local = files.folder / "dist-packages"
     ends.run(sys.executable, "-m", "zipfile", "-e", wheel, local)
     environ = {**stock.environ, "PYTHONPATH": str(local)}
     end = dataclasses.replace(stock, environ=environ)
-    row = check(end, "--config-file", files.main(), "-f", "json").rows["driver"]
+    row = check(host, end, "--config-file", files.main(), "-f", "json").rows["driver"]
     assert row["result"] == "failed"
     assert f"Nova is in {stock.site} and loads drivers from there only" in row["reason"]
     assert f"nova-uniqserial is in {local}" in row["reason"]
     # A damaged installation is a result too.
     (local / "nova_uniqserial" / "policy.py").unlink()
-    damaged = check(end, "--config-file", files.main(), "-f", "json")
+    damaged = check(host, end, "--config-file", files.main(), "-f", "json")
     assert damaged.results("failed") == {"driver", "validator", "image-property"}
     # And so is a Nova that cannot be imported.
     (local / "nova" / "__init__.py").write_text("raise SystemExit('no Nova')\n")
-    broken = check(end, "--config-file", files.main(), "-f", "json")
+    broken = check(host, end, "--config-file", files.main(), "-f", "json")
     assert broken.code == 3
     assert "SystemExit: no Nova" in broken.rows["nova"]["reason"]
     assert broken.rows["driver"]["reason"] == "Not checked (see nova)."
 
 
-def test_beside_an_editable_nova(stock: End, wheel: Path, files: Files) -> None:
+def test_beside_an_editable_nova(stock: End, wheel: Path, host: Host, files: Files) -> None:
     """Of an installation that adds Nova's source tree to the path; tests/deploy has the other."""
     source, home = files.folder / "nova", files.folder / "venv"
     source.mkdir()
@@ -356,7 +513,7 @@ def test_beside_an_editable_nova(stock: End, wheel: Path, files: Files) -> None:
     site = ends.site_of(python)
     (site / "easy-install.pth").write_text(f"{source}\n{stock.site}\n")
     end = End("editable", python, site, stock.environ)
-    row = check(end, "--config-file", files.main(), "-f", "json").rows["driver"]
+    row = check(host, end, "--config-file", files.main(), "-f", "json").rows["driver"]
     assert row["result"] == "failed"
     assert f"Nova is in {source} and loads drivers from there only" in row["reason"]
     ends.run("sh", "-c", row["remedy"].rpartition(": ")[2])

@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import json
 import logging
 import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from nova_uniqserial.check import folders, host, loading, process
-from nova_uniqserial.check.rows import CheckError, Result, Row, exit_code
+from nova_uniqserial.check import folders, host, interpreter, loading, process, restart
+from nova_uniqserial.check.rows import CheckError, OptionError, Result, Row, exit_code
+
+if TYPE_CHECKING:
+    from nova_uniqserial.check.configuration import Configuration
 
 #: Checks that others cannot do without.
 _REQUIRED = ("nova", "configuration", "driver")
@@ -58,8 +63,26 @@ def main(argv: Sequence[str]) -> int:
     except CheckError as error:
         print(f"{error} Nothing was checked.", file=sys.stderr)
         return 1
-    print(_json(rows) if args.format == "json" else _text(rows))
+    try:
+        _print(_json(rows) if args.format == "json" else _text(rows))
+    except OSError as error:
+        print(f"The result cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
     return exit_code(rows)
+
+
+def _print(text: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path may have characters that the encoding of the terminal does not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python writes again what is left when it closes the file.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader, such as head, has read enough.
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _pair(option: str, path: str) -> tuple[str, str]:
@@ -95,13 +118,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rows(given: Sequence[tuple[str, str]] | None, pid: int | None) -> Iterator[Row]:
+    running: process.Process | None = None
     folder: str | None
     if given:
-        running = None
-        words, folder = [word for pair in given for word in pair], os.getcwd()
+        yield from process.assess_given()
+        words = [word for pair in given for word in pair]
+        try:
+            folder = os.getcwd()
+        except OSError as error:
+            raise CheckError("The working directory of this check was removed.") from error
     else:
         running = process.find(pid)
-        yield from process.assess(running)
+        yield process.assess(running)
+        yield interpreter.assess(running)
         process.take_environment(running)
         words, folder = list(running.args), running.folder
     loaded = loading.nova_compute()
@@ -110,9 +139,13 @@ def _rows(given: Sequence[tuple[str, str]] | None, pid: int | None) -> Iterator[
     if loaded.result is Result.OK:
         yield from _with_nova(running, words, folder)
     else:
-        yield from host.assess_identities(
-            host.machine_id(), host.capabilities(host.LIBVIRT).hardware
-        )
+        yield from _identities()
+
+
+def _identities() -> Iterator[Row]:
+    """Yield what does not depend on the configuration."""
+    hardware = host.capabilities(host.LIBVIRT).hardware
+    yield from host.assess_identities(host.machine_id(), hardware)
 
 
 def _with_nova(
@@ -126,27 +159,68 @@ def _with_nova(
     args = locations.config_args(words, folder or "")
     read = configuration.read(nova.conf.CONF, args)
     yield from loading.assess()
-    machine = host.machine_id()
     if isinstance(read, Row):
         yield read
-        yield from host.assess_identities(machine, host.capabilities(host.LIBVIRT).hardware)
+        yield from _identities()
         return
-    yield from configuration.assess(read)
+    yield from _guarded("configuration", lambda: configuration.assess(read))
     if running is not None:
-        files = {path: path for path in read.files}
-        files.update((path, "nova-uniqserial") for path in folders.package_files())
-        yield process.restart_due(running, files)
-    conf, mode = read.conf, read.value("sysinfo-serial")
-    reported = host.capabilities(conf.libvirt.connection_uri or host.LIBVIRT)
+        yield from _guarded("restart", lambda: _of_the_process(running, read))
+    yield from _of_the_host(read)
+
+
+def _of_the_process(running: process.Process, read: Configuration) -> Iterator[Row]:
+    package = list(folders.package_files())
+    files = {path: path for path in (*read.files, *read.folders, *read.searched)}
+    files.update((path, "nova-uniqserial") for path in package)
+    yield restart.due(running, files)
+    yield restart.access(running, [*read.files, *read.folders, *package])
+
+
+def _of_the_host(read: Configuration) -> Iterator[Row]:
+    from nova_uniqserial.check import configuration
+
+    mode = read.value("sysinfo-serial")
+    machine = host.machine_id()
+    try:
+        uri = read.option("libvirt", "connection_uri")
+    except OptionError:
+        # Reported below.
+        uri = None
+    reported = host.capabilities(uri or host.LIBVIRT)
     yield from host.assess_identities(machine, reported.hardware)
-    yield host.assess_mode(mode, conf.libvirt.virt_type, machine, reported)
+
+    def host_mode() -> Iterator[Row]:
+        read.option("libvirt", "connection_uri")
+        yield host.assess_mode(mode, read.option("libvirt", "virt_type"), machine, reported)
+
+    yield from _guarded("host-mode", host_mode)
     ours = read.value("compute-driver") == configuration.DRIVER
     try:
         from nova_uniqserial.check import provider_yaml
     except ImportError:
         # A damaged installation, which the other rows report.
         return
-    yield provider_yaml.assess(conf, ours, mode)
+    yield from _guarded("provider-yaml", lambda: [provider_yaml.assess(read.option, ours, mode)])
+
+
+def _guarded(check: str, rows: Callable[[], Iterable[Row]]) -> list[Row]:
+    """Return the rows of a step, or one row that it failed: each step has an answer."""
+    try:
+        return list(rows())
+    except OptionError as error:
+        text, remedy = f"{error}.", "Correct it: nova-compute does not start with it."
+        return [Row(check, Result.FAILED, text, remedy)]
+    except Exception as error:  # Nova, its libraries and the files may have any form
+        # Not its text, which may have a line of a file.
+        return [
+            Row(
+                check,
+                Result.UNKNOWN,
+                f"This check ended with {type(error).__name__}.",
+                "Run it again; if that does not help, report it to the project.",
+            )
+        ]
 
 
 def _complete(rows: Sequence[Row]) -> list[Row]:

@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from oslo_config import cfg, iniparser
+from oslo_config import cfg
 
 from nova_uniqserial import locations, options
-from nova_uniqserial.check.rows import Result, Row, safe
+from nova_uniqserial.check.rows import OptionError, Result, Row, listed, safe
 
 DRIVER = "uniqserial.UniqueSerialLibvirtDriver"
+WILL_NOT_START = "Correct it: nova-compute does not start with it."
+_CHECK = "configuration"
 _HOW_TO_READ = "Run this check as root or as the user of nova-compute."
-_WILL_NOT_START = "Correct it: nova-compute does not start with it."
+_NAMES = {"project": "nova", "prog": "nova-compute"}
+
+#: Where oslo.config looks for files that the arguments do not name: Nova's folders, and others.
+_FOLDERS = ("~/.nova", "/etc/nova")
+_OTHER_FOLDERS = ("~", "/etc")
 
 #: Check -> section and option.
 OPTIONS = {
@@ -42,17 +50,52 @@ class Configuration:
         """The configuration files in the order in which they are read."""
         return locations.files_in_order(self.conf, self.args)
 
+    @property
+    def folders(self) -> list[str]:
+        """The folders whose files are read."""
+        return _snippet_folders(self.args)
+
+    @property
+    def searched(self) -> list[str]:
+        """Nova's own folders in which default files are searched."""
+        given = "--config-file" in self.args[::2]
+        return [] if given else list(map(os.path.expanduser, _FOLDERS))
+
+    @functools.cached_property
+    def assignments(self) -> dict[tuple[str, str], list[locations.Assignment]]:
+        """The places that set each of :data:`OPTIONS`."""
+        return locations.assignments(self.conf, self.args, OPTIONS.values())
+
+    def option(self, section: str, name: str) -> Any:
+        """Return the value of an option of Nova.
+
+        :raises OptionError: Nova refuses the value
+        """
+        try:
+            return (self.conf if section == "DEFAULT" else self.conf[section])[name]
+        except (cfg.Error, ValueError, RecursionError) as error:
+            # RecursionError: the value refers to itself. The text of another error has the value:
+            # it may be a password if it refers to another option.
+            raw = self._raw(section, name)
+            text = "" if raw is None or "$" in raw else f": {safe(error)}"
+            raise OptionError(
+                f"[{section}]{name} is not valid ({type(error).__name__}){text}"
+            ) from error
+
+    def _raw(self, section: str, name: str) -> str | None:
+        """Return the value of an option as it is written; None: it is not known."""
+        variable = os.environ.get(f"OS_{section}__{name}".upper())
+        if variable is not None:
+            return variable
+        (found,) = locations.assignments(self.conf, self.args, [(section, name)]).values()
+        return found[-1].value if found else None
+
     def value(self, check: str) -> Any:
         """Return the value of an option of :data:`OPTIONS`; None where it is not valid."""
-        section, option = OPTIONS[check]
         try:
-            return _value(self.conf, section, option)
-        except (ValueError, cfg.Error):
+            return self.option(*OPTIONS[check])
+        except OptionError:
             return None
-
-
-def _value(conf: Any, section: str, option: str) -> Any:
-    return (conf if section == "DEFAULT" else conf[section])[option]
 
 
 def read(conf: Any, args: Sequence[str]) -> Configuration | Row:
@@ -64,59 +107,88 @@ def read(conf: Any, args: Sequence[str]) -> Configuration | Row:
     relative = [path for path in args[1::2] if not os.path.isabs(path)]
     if relative:
         return Row(
-            "configuration",
+            _CHECK,
             Result.UNKNOWN,
-            f"{safe(', '.join(relative))} is relative to the working directory of nova-compute,"
+            f"{listed(relative)} is relative to the working directory of nova-compute,"
             " which this user cannot read.",
             _HOW_TO_READ,
         )
-    for folder in _search_folders():
-        if os.path.isdir(folder) and not os.access(folder, os.X_OK):
-            return Row(
-                "configuration",
-                Result.UNKNOWN,
-                f"{folder} cannot be searched by this user: its files are unknown.",
-                _HOW_TO_READ,
-            )
+    problems = list(_problems(args))
+    if problems:
+        failed = [text for result, text in problems if result is Result.FAILED]
+        if failed:
+            return Row(_CHECK, Result.FAILED, f"{'; '.join(failed)}.", WILL_NOT_START)
+        texts = "; ".join(text for _, text in problems)
+        return Row(_CHECK, Result.UNKNOWN, f"{texts}.", _HOW_TO_READ)
     try:
-        conf(list(args), project="nova", prog="nova-compute")
-    except cfg.ConfigFilesPermissionDeniedError as error:
-        names = safe(", ".join(error.config_files))
-        return Row(
-            "configuration", Result.UNKNOWN, f"{names} cannot be read by this user.", _HOW_TO_READ
-        )
-    except (cfg.ConfigFilesNotFoundError, cfg.ConfigDirNotFoundError) as error:
-        return Row("configuration", Result.FAILED, safe(error), _WILL_NOT_START)
+        conf(list(args), **_NAMES)
     except cfg.ConfigFileParseError as error:
         # Not the text of the error, which has the line of the file: it may be a password.
         return Row(
-            "configuration",
+            _CHECK,
             Result.FAILED,
             f"{safe(error.config_file)} has a line that is no option, section or comment.",
-            _WILL_NOT_START,
+            WILL_NOT_START,
         )
     except cfg.Error as error:
         return Row(
-            "configuration", Result.FAILED, f"The files are not valid ({type(error).__name__})."
+            _CHECK,
+            Result.FAILED,
+            f"An option in the files is not valid ({type(error).__name__}).",
+            "Correct it: nova-compute does not start with it, and its log names the option.",
         )
     options.register(conf)
     return Configuration(conf, args)
 
 
-def _search_folders() -> list[str]:
-    """Return where oslo.config looks for files that the arguments do not name."""
-    home = os.path.expanduser("~")
-    return [os.path.join(home, ".nova"), home, "/etc/nova", "/etc"]
+def _snippet_folders(args: Sequence[str]) -> list[str]:
+    """Return the folders whose files are read: those of the arguments, else the default ones."""
+    given = [path for option, path in zip(args[::2], args[1::2]) if option == "--config-dir"]
+    return given or cfg.find_config_dirs(**_NAMES)
+
+
+def _problems(args: Sequence[str]) -> Iterator[tuple[Result, str]]:
+    """Yield what keeps files from being read. oslo.config names the file of few of them."""
+    folders = _snippet_folders(args)
+    for folder in map(os.path.expanduser, (*_FOLDERS, *_OTHER_FOLDERS)):
+        if os.path.isdir(folder) and not os.access(folder, os.X_OK):
+            yield Result.UNKNOWN, f"{safe(folder)} cannot be read by this user"
+    for folder in folders:
+        try:
+            os.listdir(folder)
+        except OSError as error:
+            yield _unread(folder, error)
+    for path in locations.in_order(args, cfg.find_config_files(**_NAMES), folders):
+        try:
+            mode = os.stat(path).st_mode
+            if path != os.devnull and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                # Reading it may never end.
+                yield Result.FAILED, f"{safe(path)} is no regular file"
+                continue
+            # In the encoding of the locale, as oslo.config.
+            with open(path) as file:
+                for _ in file:
+                    pass
+        except OSError as error:
+            yield _unread(path, error)
+        except UnicodeDecodeError as error:
+            yield Result.FAILED, f"{safe(path)} has bytes that are no text in {error.encoding}"
+
+
+def _unread(path: str, error: OSError) -> tuple[Result, str]:
+    if isinstance(error, PermissionError):
+        return Result.UNKNOWN, f"{safe(path)} cannot be read by this user"
+    return Result.FAILED, f"{safe(path)} cannot be read ({safe(error.strerror)})"
 
 
 def assess(configuration: Configuration) -> Iterator[Row]:
     """Yield the files and one row for each option."""
     files = configuration.files
     if files:
-        yield Row("configuration", Result.OK, f"In this order: {safe(', '.join(files))}.")
+        yield Row(_CHECK, Result.OK, f"In this order: {listed(files)}.")
     else:
         yield Row(
-            "configuration",
+            _CHECK,
             Result.WARNING,
             "No configuration file was found: only defaults count.",
             "Give the files of nova-compute with --config-file, or run this check where it runs.",
@@ -127,18 +199,15 @@ def assess(configuration: Configuration) -> Iterator[Row]:
 
 def _option(configuration: Configuration, check: str) -> Row:
     section, option = OPTIONS[check]
-    name = f"[{section}]{option}"
     try:
-        origin = locations.origin(configuration.conf, configuration.args, section, option)
-        value = _value(configuration.conf, section, option)
-    except (OSError, iniparser.ParseError) as error:
-        return Row(check, Result.UNKNOWN, f"{name}: {type(error).__name__}", _HOW_TO_READ)
-    except (ValueError, cfg.Error) as error:
-        # The text has the value of this option only, which is no secret.
-        text = f"{name} is not valid: {type(error).__name__}: {safe(error)}"
-        return Row(check, Result.FAILED, text, _WILL_NOT_START)
+        value = configuration.option(section, option)
+    except OptionError as error:
+        return Row(check, Result.FAILED, f"{error}.", WILL_NOT_START)
+    origin = locations.origin(
+        configuration.conf, section, option, configuration.assignments[section, option]
+    )
     text = str(value).lower() if isinstance(value, bool) else safe(value)
-    found = f"{name} is {text}, from {safe(origin.place)}."
+    found = f"[{section}]{option} is {text}, from {safe(origin.place)}."
     unused = "".join(
         f" It replaces {safe(one.value)} of {safe(one)}." for one in reversed(origin.unused)
     )

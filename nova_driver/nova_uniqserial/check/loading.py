@@ -18,6 +18,9 @@ _GROUP = "nova.api.extra_spec_validators"
 _MODULE = "nova_uniqserial.extra_specs"
 _SHIM = "nova.virt.uniqserial"
 _INSTALL = "Install nova-uniqserial again, into the folder that has Nova (its guide: Install)."
+_OTHER_VERSION = (
+    "Install a nova-uniqserial that supports this Nova, or remove it (its guide: Roll back)."
+)
 
 
 def nova_compute() -> Row:
@@ -65,42 +68,59 @@ def assess() -> Iterator[Row]:
         yield _loaded(check, load, without)
 
 
+class _PartError(Exception):
+    """A part does not load.
+
+    :ivar remedy: what to do
+    """
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why)
+        self.remedy = remedy
+
+
 def _loaded(check: str, load: Callable[[], str], without: str) -> Row:
     try:
         return Row(check, Result.OK, load())
+    except _PartError as error:
+        why, remedy = str(error), error.remedy
     except (Exception, SystemExit) as error:
-        return Row(
-            check, Result.FAILED, f"It does not load ({without}): {reason(error)}.", _remedy(error)
-        )
+        # The module in Nova's folder wraps the error in a long text for the log of nova-compute.
+        cause = error.__cause__ or error
+        why, remedy = reason(cause), _remedy(cause)
+    return Row(check, Result.FAILED, f"It does not load ({without}): {why}.", remedy)
 
 
 def _remedy(error: BaseException) -> str:
     """Return how to repair a part that does not load."""
-    if isinstance(error, ImportError) and error.name == _SHIM and error.path is not None:
-        virt = error.path
-        if folders.is_editable(os.path.dirname(os.path.dirname(virt))):
-            return folders.how_to_move_the_driver(virt)
-    return _INSTALL
+    name = (error.name or "") if isinstance(error, ImportError) else ""
+    is_novas = name.split(".")[0] == "nova" and name != _SHIM
+    return _OTHER_VERSION if is_novas else _INSTALL
 
 
 def _driver() -> str:
     import nova.virt
 
     virt = nova.virt.__path__[0]
+    place = os.path.dirname(os.path.dirname(virt))
     try:
         from nova.virt.uniqserial import UniqueSerialLibvirtDriver
     except ModuleNotFoundError as error:
         if error.name != _SHIM:
             raise
-        raise ImportError(
-            f"Nova is in {os.path.dirname(os.path.dirname(virt))} and loads drivers from there"
-            f" only, and nova-uniqserial is in {folders.own()}",
-            name=_SHIM,
-            path=virt,
+        raise _PartError(
+            f"Nova is in {safe(place)} and loads drivers from there only, and nova-uniqserial is in"
+            f" {safe(folders.own())}",
+            folders.how_to_move_the_driver(virt) if folders.is_editable(place) else _INSTALL,
         ) from None
+    from nova_uniqserial import compatibility
     from nova_uniqserial.driver import check_nova
 
-    check_nova(UniqueSerialLibvirtDriver)
+    try:
+        check_nova(UniqueSerialLibvirtDriver)
+    except compatibility.UnsupportedNovaError as error:
+        why = f"it does not support this Nova: {'; '.join(map(safe, error.problems))}"
+        raise _PartError(why, _OTHER_VERSION) from error
     version = importlib.metadata.version("nova-uniqserial")
     return f"nova-uniqserial {safe(version)} in {safe(folders.own())}."
 

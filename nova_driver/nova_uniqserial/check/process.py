@@ -8,28 +8,47 @@ import dataclasses
 import os
 import pwd
 import re
-import sys
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nova_uniqserial.check.rows import CheckError, Result, Row, safe
+from nova_uniqserial.check.rows import CheckError, Result, Row
 
 _PROGRAM = "nova-compute"
-_MODULE = "nova.cmd.compute"
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*t?")
 #: What decides the configuration files, and with the prefix OS_ options of Nova.
 _OTHERS = ("HOME", "SNAP", "SNAP_COMMON")
+#: The end of a link in /proc to a file that was removed.
+_DELETED = " (deleted)"
 
-#: Seconds in which a start script may write files before it becomes nova-compute (Kolla's does).
-_START = 5
+_FILES = "Give its configuration files with --config-file, in the order in which it gets them."
+
+
+@dataclasses.dataclass(frozen=True)
+class _Command:
+    """The interpreter, None if the program itself was started, and the arguments."""
+
+    python: str | None
+    args: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class User:
+    """The user and the groups of a process."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Process:
     """A running nova-compute.
 
+    :ivar user: None: not readable by this user
     :ivar python: the interpreter as it was started; None: the program itself was
+    :ivar replaced: whether the file of the interpreter was removed or replaced after the start
     :ivar args: the arguments of the program
     :ivar environ: None: not readable by this user
     :ivar folder: the working directory; None: not readable by this user
@@ -37,7 +56,9 @@ class Process:
     """
 
     pid: int
+    user: User | None
     python: str | None
+    replaced: bool
     args: tuple[str, ...]
     environ: Mapping[str, str] | None
     folder: str | None
@@ -50,6 +71,8 @@ def find(pid: int | None = None) -> Process:
     :param pid: its process ID, where there are several
     :raises CheckError: there is none, there are several, or it has other files than this process
     """
+    if not os.path.exists("/proc/self"):
+        raise CheckError(f"/proc is not mounted here, so nova-compute cannot be found. {_FILES}")
     found = dict(_candidates())
     if pid is not None:
         if pid not in found:
@@ -60,34 +83,65 @@ def find(pid: int | None = None) -> Process:
     if not found:
         raise CheckError(
             "No nova-compute was found in /proc. If it runs in a container, run this check in the"
-            " container. If it does not run, give its configuration files with --config-file, in"
-            " the order in which nova-compute gets them."
+            " container. If other users cannot see it (mount option hidepid), run this check as"
+            f" root. If it does not run: {_FILES}"
         )
     if len(found) > 1:
         numbers = ", ".join(map(str, sorted(found)))
         raise CheckError(f"Several nova-computes run here ({numbers}): choose one with --pid.")
-    ((number, (python, args)),) = found.items()
+    ((number, command),) = found.items()
     if _is_elsewhere(number):
         raise CheckError(
             f"nova-compute (PID {number}) runs in another mount namespace, as in a container: its"
             " files are not those that are seen here. Run this check in the container, for example"
             f" with docker exec, podman exec or nsenter --target {number} --mount --pid."
         )
+    try:
+        return _process(number, command)
+    except (OSError, ValueError, IndexError) as error:
+        raise CheckError(
+            f"nova-compute (PID {number}) cannot be read from /proc ({type(error).__name__}): it"
+            " may have ended. Run this check again."
+        ) from error
+
+
+def assess_given() -> Iterator[Row]:
+    """Yield a row if a nova-compute runs here that is not checked, as its files are given."""
+    found = sorted(pid for pid, _ in _candidates() if not _is_elsewhere(pid))
+    if found:
+        numbers = ", ".join(map(str, found))
+        yield Row(
+            "process",
+            Result.UNKNOWN,
+            f"nova-compute runs here (PID {numbers}), and this check of given files does not read"
+            " its environment: a variable such as OS_DEFAULT__COMPUTE_DRIVER beats every file.",
+            "Run this check without --config-file and --config-dir.",
+        )
+
+
+def _process(pid: int, command: _Command) -> Process:
+    environ, program, python = _environ(pid), _link(pid, "exe") or "", command.python
+    if python is not None and "/" not in python:
+        # As "#!/usr/bin/env python3" starts it. Python searches itself in the same folders.
+        path = (environ or {}).get("PATH")
+        python = (path and shutil.which(python, path=path)) or python
     return Process(
-        number,
+        pid,
+        _user(pid),
         python,
-        args,
-        _environ(number),
-        _link(number, "cwd"),
-        _started(Path(f"/proc/{number}")),
+        program.endswith(_DELETED),
+        command.args,
+        environ,
+        _link(pid, "cwd"),
+        _started(pid),
     )
 
 
-def _candidates() -> Iterator[tuple[int, tuple[str | None, tuple[str, ...]]]]:
+def _candidates() -> Iterator[tuple[int, _Command]]:
     found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            command = _program(_argv(entry))
+    with contextlib.suppress(OSError):
+        for entry in os.scandir("/proc"):
+            command = _program(_argv(entry.name)) if entry.name.isdecimal() else None
             if command is not None:
                 found[int(entry.name)] = command
     for pid, command in found.items():
@@ -96,54 +150,68 @@ def _candidates() -> Iterator[tuple[int, tuple[str | None, tuple[str, ...]]]]:
             yield pid, command
 
 
-def _argv(process: Path) -> list[str]:
+def _argv(pid: str) -> list[str]:
     try:
-        text = (process / "cmdline").read_bytes()
+        text = Path("/proc", pid, "cmdline").read_bytes()
     except OSError:
         # It ended meanwhile, or is hidden.
         return []
     return os.fsdecode(text).rstrip("\0").split("\0")
 
 
-def _program(argv: list[str]) -> tuple[str | None, tuple[str, ...]] | None:
+def _program(argv: list[str]) -> _Command | None:
     """Return the interpreter and the arguments of a nova-compute; None: it is something else."""
     name = os.path.basename(argv[0]) if argv else ""
     if name == _PROGRAM:
-        return None, tuple(argv[1:])
+        return _Command(None, tuple(argv[1:]))
     if not _PYTHON.fullmatch(name):
         return None
     words = iter(enumerate(argv[1:], 1))
     for place, word in words:
-        if word == "-m":
-            module = argv[place + 1 : place + 2]
-            return (argv[0], tuple(argv[place + 2 :])) if module == [_MODULE] else None
+        if word in ("-c", "-m"):
+            return None
         if word in ("-X", "-W"):
             next(words, None)
         elif not word.startswith("-"):
             is_ours = os.path.basename(word) == _PROGRAM
-            return (argv[0], tuple(argv[place + 1 :])) if is_ours else None
+            return _Command(argv[0], tuple(argv[place + 1 :])) if is_ours else None
     return None
 
 
-def _stat(process: Path) -> list[str]:
+def _stat(pid: int) -> list[str]:
     """Return the fields of /proc/PID/stat after the name: the first one is the state."""
-    return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _parent(pid: int) -> int:
     try:
-        return int(_stat(Path(f"/proc/{pid}"))[1])
-    except OSError:
+        return int(_stat(pid)[1])
+    except (OSError, ValueError, IndexError):
         return 0
 
 
-def _started(process: Path) -> float:
-    ticks = int(_stat(process)[19])
-    up = float(Path("/proc/uptime").read_text().split()[0])
-    return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
+def _started(pid: int) -> float:
+    # Not /proc/uptime: LXC shows that of the container there.
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return booted + int(_stat(pid)[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def _link(pid: int, name: str) -> str | None:
+def _user(pid: int) -> User | None:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return None
+    lines = (line.partition(":") for line in text.splitlines())
+    fields = {name: rest.split() for name, _, rest in lines}
+    try:
+        # The real, the effective, the saved one, and that of file systems.
+        uid, gid = int(fields["Uid"][3]), int(fields["Gid"][3])
+        return User(uid, gid, tuple(map(int, fields["Groups"])))
+    except (KeyError, ValueError, IndexError):
+        return None
+
+
+def _link(pid: int | str, name: str) -> str | None:
     try:
         return os.readlink(f"/proc/{pid}/{name}")
     except OSError:
@@ -153,7 +221,7 @@ def _link(pid: int, name: str) -> str | None:
 def _is_elsewhere(pid: int) -> bool:
     """Return whether a process has another mount namespace, as far as this user can read it."""
     theirs = _link(pid, "ns/mnt")
-    return theirs is not None and theirs != os.readlink("/proc/self/ns/mnt")
+    return theirs is not None and theirs != _link("self", "ns/mnt")
 
 
 def _environ(pid: int) -> dict[str, str] | None:
@@ -169,15 +237,16 @@ def take_environment(process: Process) -> None:
     for name in [name for name in os.environ if name.startswith("OS_") or name in _OTHERS]:
         del os.environ[name]
     # Without an entry for its user, oslo.config searches no home there either.
-    with contextlib.suppress(KeyError, OSError):
-        os.environ["HOME"] = pwd.getpwuid(os.stat(f"/proc/{process.pid}").st_uid).pw_dir
+    if process.user is not None:
+        with contextlib.suppress(KeyError):
+            os.environ["HOME"] = pwd.getpwuid(process.user.uid).pw_dir
     for name, value in (process.environ or {}).items():
         if name.startswith("OS_") or name in _OTHERS:
             os.environ[name] = value
 
 
-def assess(process: Process) -> Iterator[Row]:
-    """Yield what is known of the process itself."""
+def assess(process: Process) -> Row:
+    """Return what is known of the process itself."""
     unread = [
         name
         for name, value in (
@@ -187,7 +256,7 @@ def assess(process: Process) -> Iterator[Row]:
         if value is None
     ]
     if unread:
-        yield Row(
+        return Row(
             "process",
             Result.UNKNOWN,
             f"The {' and the '.join(unread)} of nova-compute (PID {process.pid}) cannot be read by"
@@ -195,84 +264,4 @@ def assess(process: Process) -> Iterator[Row]:
             " would not be seen.",
             "Run this check as root or as the user of nova-compute.",
         )
-    else:
-        yield Row("process", Result.OK, f"nova-compute runs with PID {process.pid}.")
-    yield _python(process)
-
-
-def _python(process: Process) -> Row:
-    ours = f"{sys.executable} (Python {'.'.join(map(str, sys.version_info[:3]))})"
-    if process.python is None:
-        return Row(
-            "python",
-            Result.UNKNOWN,
-            f"The Python of nova-compute is not in its arguments; this check runs with {ours}.",
-        )
-    theirs = os.path.join(process.folder or "", process.python)
-    again = f"Run this check again: {theirs} -m nova_uniqserial check"
-    if not os.path.isabs(theirs):
-        return Row(
-            "python",
-            Result.UNKNOWN,
-            f"nova-compute was started with {safe(theirs)}, and this check runs with {ours}.",
-        )
-    if _identity(theirs) != _identity(sys.executable):
-        return Row(
-            "python",
-            Result.FAILED,
-            f"nova-compute runs with {safe(theirs)}, and this check with {ours}: what is"
-            " installed for one of them is not for the other.",
-            safe(again),
-        )
-    path = (process.environ or {}).get("PYTHONPATH", "")
-    if process.environ is not None and path != os.environ.get("PYTHONPATH", ""):
-        return Row(
-            "python",
-            Result.WARNING,
-            "nova-compute and this check have different PYTHONPATH variables, so they may load"
-            " different files.",
-            safe(f"Run this check again with PYTHONPATH={path}"),
-        )
-    return Row("python", Result.OK, f"nova-compute and this check run with {ours}.")
-
-
-def _identity(python: str) -> tuple[str, str | None]:
-    """Return the program and the virtual environment of an interpreter."""
-    folder = os.path.dirname(os.path.dirname(python))
-    is_venv = os.path.exists(os.path.join(folder, "pyvenv.cfg"))
-    return os.path.realpath(python), os.path.realpath(folder) if is_venv else None
-
-
-def restart_due(process: Process, files: Mapping[str, str]) -> Row:
-    """Return whether files changed after the process started.
-
-    :param files: path -> what the file is
-    """
-    changed: dict[str, float] = {}
-    for path, what in files.items():
-        try:
-            # Packages set the time of modification; the time of change is that of the installation.
-            at = os.stat(path).st_ctime
-        except OSError:
-            continue
-        if at > process.started + _START:
-            changed[what] = max(at, changed.get(what, at))
-    if not changed:
-        return Row(
-            "restart",
-            Result.OK,
-            f"nova-compute started {_when(process.started)}, after the last"
-            " change of its configuration files and of nova-uniqserial.",
-        )
-    what = "; ".join(f"{what} ({_when(at)})" for what, at in changed.items())
-    return Row(
-        "restart",
-        Result.WARNING,
-        f"nova-compute started {_when(process.started)}, before the last change of {safe(what)}:"
-        " it runs with what was there then.",
-        "Restart nova-compute. Running guests are not affected.",
-    )
-
-
-def _when(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    return Row("process", Result.OK, f"nova-compute runs with PID {process.pid}.")

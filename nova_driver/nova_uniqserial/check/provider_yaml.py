@@ -6,10 +6,10 @@ from __future__ import annotations
 import glob
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nova_uniqserial.check.rows import Result, Row, safe
+from nova_uniqserial.check.rows import Result, Row, first_of, safe
 from nova_uniqserial.policy import (
     TRAIT_IMAGE_MAY_SHOW_HOST,
     TRAIT_KEYS,
@@ -28,27 +28,32 @@ _STALE = (
 )
 
 
-def assess(conf: Any, driver_is_ours: bool, mode: Any) -> Row:
+def assess(option: Callable[[str, str], Any], driver_is_ours: bool, mode: Any) -> Row:
     """Return whether the declared traits are true.
 
-    :param conf: Nova's configuration
+    :param option: returns the value of an option of Nova, by section and name
     :param mode: ``[libvirt]sysinfo_serial``; None: not valid
+    :raises OptionError: Nova refuses the value of an option
     """
-    folder = conf.compute.provider_config_location
-    unread = [
-        path
-        for path in (folder, *glob.glob(os.path.join(folder, "*.yaml")))
-        if os.path.exists(path) and not os.access(path, os.R_OK)
-    ]
+    folder = option("compute", "provider_config_location")
+    if os.path.exists(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        return _unread([folder])
+    files = glob.glob(os.path.join(folder, "*.yaml"))
+    special = [path for path in files if os.path.exists(path) and not os.path.isfile(path)]
+    if special:
+        # Reading a pipe may never end.
+        text = f"{first_of(special)} is no regular file: nova-compute does not start with it."
+        return Row(_CHECK, Result.FAILED, text, "Remove it.")
+    unread = [path for path in files if os.path.exists(path) and not os.access(path, os.R_OK)]
     if unread:
-        text = f"{safe(', '.join(unread))} cannot be read by this user."
-        return Row(_CHECK, Result.UNKNOWN, text, "Run this check as the user of nova-compute.")
+        return _unread(unread)
     from nova import exception
     from nova.compute import provider_config
 
     try:
         providers = provider_config.get_provider_configs(folder)
-    except exception.ProviderConfigException as error:
+    except (exception.ProviderConfigException, ValueError, RecursionError) as error:
+        # Nova expects neither a file that is not UTF-8 nor one that is nested too deep.
         return Row(
             _CHECK,
             Result.FAILED,
@@ -58,7 +63,7 @@ def assess(conf: Any, driver_is_ours: bool, mode: Any) -> Row:
     declared: set[str] = set()
     for provider in providers.values():
         traits = set(provider.get("traits", {}).get("additional", ())) & set(TRAITS)
-        applies = _applies(conf, provider["identification"]) if traits else False
+        applies = _applies(option, provider["identification"]) if traits else False
         if applies is None:
             return Row(
                 _CHECK,
@@ -72,16 +77,28 @@ def assess(conf: Any, driver_is_ours: bool, mode: Any) -> Row:
     return _judge(declared, safe(folder), driver_is_ours, mode)
 
 
-def _applies(conf: Any, identification: Mapping[str, str]) -> bool | None:
+def _unread(paths: Sequence[str]) -> Row:
+    text = f"{first_of(paths)} cannot be read by this user."
+    return Row(
+        _CHECK, Result.UNKNOWN, text, "Run this check as root or as the user of nova-compute."
+    )
+
+
+def _applies(option: Callable[[str, str], Any], identification: Mapping[str, str]) -> bool | None:
     """Return whether an entry is for this host; None: not known."""
     name, identity = identification.get("name"), identification.get("uuid")
     if name is not None:
-        return name.split(".")[0] in {conf.host.split(".")[0], socket.gethostname().split(".")[0]}
+        return name.split(".")[0] in {
+            option("DEFAULT", "host").split(".")[0],
+            socket.gethostname().split(".")[0],
+        }
     if identity == "$COMPUTE_NODE":
         return True
     try:
         # Nova 27 and later keep it here.
-        with open(os.path.join(conf.state_path, "compute_id"), encoding="ascii") as file:
+        with open(
+            os.path.join(option("DEFAULT", "state_path"), "compute_id"), encoding="ascii"
+        ) as file:
             return file.read().strip() == str(identity).lower()
     except (OSError, ValueError):
         return None
@@ -111,7 +128,8 @@ def _judge(declared: set[str], folder: str, driver_is_ours: bool, mode: Any) -> 
     try:
         known = HostMode(mode)
     except ValueError:
-        return Row(_CHECK, Result.UNKNOWN, f"{found}; the host mode is not known.")
+        text = f"{found}; the host mode is not known."
+        return Row(_CHECK, Result.UNKNOWN, text, "See sysinfo-serial.")
     true = {mode_trait(known)} | ({TRAIT_UNIQUE} if known is HostMode.UNIQUE else set())
     wrong = declared - true
     if wrong:

@@ -5,14 +5,21 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Iterable, Sequence
 from typing import Optional
 
 #: A longer text comes from a file or an exception, and is cut.
 _LONGEST = 300
+#: How many of several files a row names.
+_NAMED = 3
 
 
 class CheckError(Exception):
     """The check cannot run; the text has the reason and the way out."""
+
+
+class OptionError(Exception):
+    """An option has a value that Nova refuses; the text names the option and the reason."""
 
 
 class Result(enum.Enum):
@@ -45,6 +52,17 @@ def exit_code(rows: list[Row]) -> int:
     if results & {Result.FAILED, Result.WARNING}:
         return 3
     return 4 if Result.UNKNOWN in results else 0
+
+
+def listed(values: Iterable[object]) -> str:
+    """Return safe texts, separated by commas. The list is not cut."""
+    return ", ".join(map(safe, values))
+
+
+def first_of(values: Sequence[object]) -> str:
+    """Return the first few of several texts, and how many more there are."""
+    more = len(values) - _NAMED
+    return listed(values[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def safe(value: object) -> str:
