@@ -385,6 +385,9 @@ def test_options_that_nova_refuses(ours: End, host: Host, files: Files) -> None:
     assert "[libvirt]virt_type is not valid" in found.rows["host-mode"]["reason"]
     assert "found 'uml'" in found.rows["host-mode"]["reason"]
     assert "provider_config_location is not valid" in found.rows["provider-yaml"]["reason"]
+    # Nova has no default.
+    unset = check(host, ours, "--config-file", os.devnull, "-f", "json").rows["compute-driver"]
+    assert (unset["result"], unset["remedy"]) == ("failed", f"Set compute_driver = {DRIVER}.")
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,14 @@ def _option(configuration: Configuration, check: str) -> Row:
         value = configuration.option(section, option)
     except OptionError as error:
         return Row(check, Result.FAILED, f"{error}.", WILL_NOT_START)
+    if value is None:
+        # compute_driver has no default; the others cannot be None.
+        return Row(
+            check,
+            Result.FAILED,
+            f"[{section}]{option} is not set: nova-compute does not start.",
+            f"Set {option} = {DRIVER}.",
+        )
     origin = locations.origin(
         configuration.conf, section, option, configuration.assignments[section, option]
     )
