@@ -370,6 +370,12 @@ def test_files_that_nova_compute_cannot_use(ours: End, host: Host, files: Files)
         f"{folder}/30-gone.conf cannot be read (No such file or directory).",
     ]
 
+    files.providers.mkdir()
+    os.mkfifo(files.providers / "pipe.yaml")
+    row = check(host, ours, "--config-file", files.main(), "-f", "json").rows["provider-yaml"]
+    assert row["result"] == "failed"
+    assert f"{files.providers}/pipe.yaml is no regular file" in row["reason"]
+
 
 def test_options_that_nova_refuses(ours: End, host: Host, files: Files) -> None:
     main = files.main("$compute_driver", libvirt={"virt_type": "uml"}).read_text()
@@ -467,6 +473,44 @@ def test_processes_that_cannot_be_read(plain: End, host: Host, files: Files) -> 
     assert found.code == 1
     assert "No nova-compute was found" in found.errors
     assert "hidepid" in found.errors
+
+
+#: Makes a root folder with an /etc of its own, where the machine ID is a link, and enters it.
+_LINKED = """
+mount -t tmpfs none "$0"
+cd "$0"
+for name in $(ls / | grep -vx -e etc -e run); do
+    if [ -L "/$name" ]; then
+        cp -P "/$name" .
+    elif [ -d "/$name" ]; then
+        mkdir "$name"
+        mount --rbind "/$name" "$name"
+    fi
+done
+mkdir etc run
+touch .dockerenv
+echo 00000000000040008000000000001234 > run/machine-id
+ln -s ../run/machine-id etc/machine-id
+$MOUNT
+exec chroot . "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("mount", "reason"),
+    [
+        ("", "a file of this container (/.dockerenv): "),
+        ("mount --bind run/machine-id run/machine-id", "the host's: no sign of a container"),
+    ],
+)
+def test_a_machine_id_that_is_a_link(
+    plain: End, host: Host, files: Files, mount: str, reason: str
+) -> None:
+    root = files.folder / "root"
+    root.mkdir()
+    prefix = ("unshare", "--mount", "sh", "-e", "-c", _LINKED.replace("$MOUNT", mount), str(root))
+    row = check(host, plain, "--config-file", "a", "-f", "json", prefix=prefix).rows["machine-id"]
+    assert f"/etc/machine-id is 0000***, {reason}" in row["reason"]
 
 
 def test_an_output_that_ends(plain: End, host: Host) -> None:
