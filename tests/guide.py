@@ -7,7 +7,9 @@ import re
 import textwrap
 from pathlib import Path
 
-GUIDE = (Path(__file__).resolve().parents[1] / "doc" / "source" / "nova.rst").read_text()
+GUIDE = (
+    Path(__file__).resolve().parents[1] / "doc" / "source" / "install" / "nova.rst"
+).read_text()
 
 
 def block(start: str) -> str:

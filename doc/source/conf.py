@@ -11,7 +11,7 @@ project = "osc-uniqserial"
 copyright = "osc-uniqserial developers"
 release = version = (ROOT / "VERSION").read_text().strip()
 extensions = ["cliff.sphinxext", "finding_pages"]
-exclude_patterns = ["exit-codes.rst"]
+exclude_patterns = ["reference/exit-codes.rst"]
 if (ROOT / ".git").exists():
     extensions.append("reno.sphinxext")
 else:

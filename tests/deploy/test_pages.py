@@ -54,6 +54,6 @@ def test_the_rollback_has_the_order_of_the_guide(folder: Path) -> None:
 
 
 def test_the_documentation_has_a_row_for_each_folder() -> None:
-    text = (ROOT / "doc" / "source" / "installers.rst").read_text()
+    text = (ROOT / "doc" / "source" / "install" / "installers.rst").read_text()
     for folder in FOLDERS:
         assert f"     - ``{folder.relative_to(ROOT)}``\n" in text

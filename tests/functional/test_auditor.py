@@ -22,7 +22,7 @@ from tests.functional.proxy import Proxy
 from tests.functional.test_audit import about_others, audit, expected
 from tests.functional.test_show import broken_cell
 
-SAMPLE = ROOT / "doc" / "source" / "auditor"
+SAMPLE = ROOT / "doc" / "source" / "admin" / "auditor"
 SERVICES = ("nova", "placement", "glance", "cinder")
 ROLE = "serial-auditor"
 

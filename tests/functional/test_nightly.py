@@ -22,7 +22,7 @@ import yaml
 from tests.functional.cloud import OPENSTACK, ROOT, SeededCloud
 
 PAGES = ROOT / "doc" / "source"
-NIGHTLY = PAGES / "nightly"
+NIGHTLY = PAGES / "admin" / "nightly"
 NAME = "unique-serial-nightly"
 SCRIPT = NIGHTLY / NAME
 INSTALLED = f"/usr/local/bin/{NAME}"
@@ -126,7 +126,7 @@ def test_findings(night: Night) -> None:
 
 
 def test_metrics_are_those_of_the_page(night: Night) -> None:
-    page = (PAGES / "reports.rst").read_text()
+    page = (PAGES / "reference" / "reports.rst").read_text()
     assert night.run("--all-projects").returncode == 3
     written: dict[str, set[str]] = {}
     for line in night.metric_file().read_text().splitlines():
@@ -136,7 +136,7 @@ def test_metrics_are_those_of_the_page(night: Night) -> None:
     common = {"command", "cloud", "region", "scope"}
     rows = re.findall(r"^   \* - ``(openstack_\w+)``\n     -(.*)\n", page, re.MULTILINE)
     assert written == {name: common | set(re.findall(r"``(\w+)``", more)) for name, more in rows}
-    alerts = (PAGES / "reports" / "alerts.yaml").read_text()
+    alerts = (PAGES / "reference" / "reports" / "alerts.yaml").read_text()
     assert set(re.findall(r"openstack_unique_serial_\w+", alerts)) <= written.keys()
     for rule in yaml.safe_load(alerts)["groups"][0]["rules"]:
         for label in re.findall(r"(\w+)(?:=~|!=|=)\"", rule["expr"]):
@@ -359,7 +359,7 @@ def test_the_lines_for_cron(night: Night, tmp_path: Path) -> None:
     # cron would end the line there.
     assert "%" not in command
     assert command.split()[0] == INSTALLED
-    assert f"``{INSTALLED}``" in (PAGES / "nightly.rst").read_text()
+    assert f"``{INSTALLED}``" in (PAGES / "admin" / "nightly.rst").read_text()
     assert command.split() == unit("service")["Service"]["ExecStart"][0].split()
     run = subprocess.run(
         ["sh", "-c", command.replace(INSTALLED, str(SCRIPT))],
@@ -406,7 +406,7 @@ def test_the_job_for_gitlab(seeded: SeededCloud, tmp_path: Path) -> None:
 
 
 def test_every_file_is_on_the_page() -> None:
-    page = (PAGES / "nightly.rst").read_text()
+    page = (PAGES / "admin" / "nightly.rst").read_text()
     shown = set(re.findall(r"literalinclude:: nightly/(\S+)", page))
     assert shown == {each.name for each in NIGHTLY.iterdir()}
     # What is to be typed is bash that can be read.

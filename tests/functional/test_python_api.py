@@ -9,7 +9,7 @@ import sys
 
 from tests.functional.cloud import ROOT, SeededCloud
 
-PROGRAM = ROOT / "doc" / "source" / "python" / "audit.py"
+PROGRAM = ROOT / "doc" / "source" / "reference" / "python" / "audit.py"
 
 
 def test_ten_lines_audit_a_cloud(seeded: SeededCloud) -> None:

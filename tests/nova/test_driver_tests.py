@@ -17,7 +17,7 @@ from devcloud.children import Children
 from devcloud.layout import SOURCE_ROOT
 from tests.nova.ends import DRIVER, INSIDE, End
 
-GUIDE = (SOURCE_ROOT / "doc" / "source" / "nova.rst").read_text()
+GUIDE = (SOURCE_ROOT / "doc" / "source" / "install" / "nova.rst").read_text()
 OURS = "nova.virt." + DRIVER.replace(".", ":")
 #: Fewer than these would mean that the tests were not found, not that Nova has fewer.
 AT_LEAST = 1000

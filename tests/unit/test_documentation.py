@@ -22,7 +22,7 @@ PAGES = ROOT / "doc" / "source"
 
 
 def test_every_operation_in_the_operators_guide_is_a_test_on_real_guests() -> None:
-    guide = (ROOT / "doc" / "source" / "nova.rst").read_text()
+    guide = (ROOT / "doc" / "source" / "install" / "nova.rst").read_text()
     _, _, table = guide.partition("   * - Operation\n")
     table, _, _ = table.partition("\nRoll back\n")
     rows = {row.replace(",", "") for row in re.findall(r"^   \* - (.*)$", table, re.MULTILINE)}
@@ -45,7 +45,7 @@ def plain(text: str) -> str:
 
 
 def test_the_page_of_findings_has_every_finding_with_all_texts() -> None:
-    text = finding_pages.expand((PAGES / "findings.rst").read_text())
+    text = finding_pages.expand((PAGES / "reference" / "findings.rst").read_text())
     _head, *sections = re.split(r"^\.\. _finding-(.*):$", text, flags=re.MULTILINE)
     found = dict(zip(sections[::2], sections[1::2], strict=True))
     ranks = [list(Severity).index(checks.ALL[id_].severity) for id_ in found]
@@ -90,7 +90,7 @@ def test_findings_are_grouped_by_severity_and_command() -> None:
 
 @pytest.mark.parametrize("command", ["audit", "verify"])
 def test_the_page_of_a_command_has_every_finding_with_its_severity(command: str) -> None:
-    page = (PAGES / f"{command}.rst").read_text()
+    page = (PAGES / "cli" / f"{command}.rst").read_text()
     text = finding_pages.expand(page)
     assert text != page
     of = {"audit": checks.AUDIT, "verify": checks.VERIFY}[command]
@@ -125,12 +125,12 @@ def test_other_text_is_not_touched() -> None:
 
 
 def test_the_baseline_of_the_page_is_one_and_all_its_keys_are_told() -> None:
-    text = (PAGES / "reports" / "baseline.yaml").read_text()
+    text = (PAGES / "reference" / "reports" / "baseline.yaml").read_text()
     entries = baseline.parse(text)
     keys = {field.name for field in dataclasses.fields(baseline.Entry)}
     assert len(entries) > 1
     assert {key for entry in yaml.safe_load(text)["accepted"] for key in entry} == keys
-    page = (PAGES / "reports.rst").read_text()
+    page = (PAGES / "reference" / "reports.rst").read_text()
     assert "literalinclude:: reports/baseline.yaml" in page
     _, _, table = page.partition("literalinclude:: reports/baseline.yaml")
     table, _, _ = table.partition("With ``--baseline FILE``")
@@ -141,7 +141,7 @@ def test_the_baseline_of_the_page_is_one_and_all_its_keys_are_told() -> None:
 
 
 def test_every_standing_is_told() -> None:
-    page = (PAGES / "reports.rst").read_text()
+    page = (PAGES / "reference" / "reports.rst").read_text()
     _, _, table = page.partition("With ``--baseline FILE``")
     table, _, _ = table.partition("Standard error counts them")
     found = re.findall(r"^``(\w+)`` ", table, re.MULTILINE)
@@ -149,6 +149,6 @@ def test_every_standing_is_told() -> None:
 
 
 def test_every_format_of_reports_is_told() -> None:
-    page = (PAGES / "reports.rst").read_text()
+    page = (PAGES / "reference" / "reports.rst").read_text()
     told = re.findall(r"^``(\w+)`` {2,}", page.partition("\nJUnit\n")[0], re.MULTILINE)
     assert told == list(reports.FORMATS)

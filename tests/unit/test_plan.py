@@ -584,8 +584,8 @@ EXAMPLES = {
 
 
 def test_every_example_has_a_row_here() -> None:
-    assert {path.stem for path in (PAGES / "plan").glob("*.yaml")} == EXAMPLES.keys()
-    page = (PAGES / "plan.rst").read_text()
+    assert {path.stem for path in (PAGES / "admin" / "plan").glob("*.yaml")} == EXAMPLES.keys()
+    page = (PAGES / "admin" / "plan.rst").read_text()
     assert all(f"literalinclude:: plan/{name}.yaml" in page for name in EXAMPLES)
 
 
@@ -597,7 +597,7 @@ def test_an_example_of_the_page(cloud: Estate, tmp_path: Path, name: str) -> Non
     cloud.flavor("licensed.test")
     cloud.server(7, flavor=PLAIN, host="b", tenant_id="04712c3b5a6f4e5d8c9b0a1f2e3d4c5b")
     cloud.fake.aggregates({"name": "rack-1", "hosts": ["a"], "metadata": {}})
-    text = (PAGES / "plan" / f"{name}.yaml").read_text()
+    text = (PAGES / "admin" / "plan" / f"{name}.yaml").read_text()
     rows, _said = plan(cloud, tmp_path, text, code=3)
     keys = ("kind", "name", "key", "now", "planned")
     assert {tuple(row[key] for key in keys) for row in rows} == EXAMPLES[name]
@@ -611,7 +611,7 @@ def test_the_script_of_the_page_writes_a_file_for_each_project(
     file.write_text("hosts: [{name: a, mode: unique}, {name: none, mode: os}]")
     run = cloud.fake.openstack("unique", "serial", "plan", "--servers", "-f", "csv", str(file))
     done = subprocess.run(
-        [sys.executable, PAGES / "plan" / "by_project.py", tmp_path / "mails"],
+        [sys.executable, PAGES / "admin" / "plan" / "by_project.py", tmp_path / "mails"],
         input=run.out,
         capture_output=True,
         text=True,
@@ -626,7 +626,7 @@ def test_the_script_of_the_page_writes_a_file_for_each_project(
 
 
 def test_the_page_has_every_field_of_the_file_and_every_column() -> None:
-    page = (PAGES / "plan.rst").read_text()
+    page = (PAGES / "admin" / "plan.rst").read_text()
     table = page.partition("   * - List\n")[2].partition("\nAn exact name")[0]
     fields: dict[str, set[str]] = {}
     kind = ""

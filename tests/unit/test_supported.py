@@ -17,7 +17,7 @@ from tests.nova import ends
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "doc" / "source"
 
-with (PAGES / "supported.csv").open(newline="") as opened:
+with (PAGES / "install" / "supported.csv").open(newline="") as opened:
     #: Component -> its row.
     SUPPORTED = {row["Component"]: row for row in csv.DictReader(opened)}
 
@@ -46,7 +46,7 @@ def test_nova() -> None:
     row = SUPPORTED["Nova with nova-uniqserial"]
     assert row["Oldest"].split()[0] == ends.OLDEST
     assert row["Newest"].split()[0] == pins("devcloud/requirements.txt")["nova"].split(".")[0]
-    for page in (ROOT / "README.rst", PAGES / "nova.rst"):
+    for page in (ROOT / "README.rst", PAGES / "install" / "nova.rst"):
         assert f"Nova {row['Oldest']} to {row['Newest']} are supported" in page.read_text()
 
 
