@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sphinx configuration."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -10,18 +11,36 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "osc-uniqserial"
 copyright = "osc-uniqserial developers"
 release = version = (ROOT / "VERSION").read_text().strip()
-extensions = ["cliff.sphinxext", "finding_pages"]
-exclude_patterns = ["reference/exit-codes.rst"]
+extensions = [
+    "cliff.sphinxext",
+    "finding_pages",
+    "openstackdocstheme",
+    "sphinx.ext.autodoc",
+]
+exclude_patterns = []
 if (ROOT / ".git").exists():
     extensions.append("reno.sphinxext")
 else:
     # reno reads the notes of each release from the history.
     exclude_patterns.append("release-notes.rst")
     suppress_warnings = ["toc.excluded"]
-html_theme = "alabaster"
-html_theme_options = {"description": "Per-instance serial numbers for OpenStack"}
+    # The theme warns that there is no commit to name.
+    logging.getLogger("sphinx.openstackdocstheme.ext").setLevel(logging.ERROR)
+html_theme = "openstackdocs"
+html_theme_options = {
+    # Neither a tracker nor pages of docs.openstack.org.
+    "analytics_tracking_code": "",
+    "display_badge": False,
+    "root_title": "osc-uniqserial",
+}
 html_show_sourcelink = False
+openstackdocs_auto_name = False
+openstackdocs_auto_version = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
 nitpicky = True
+# Types that the page of the Python API does not describe.
+nitpick_ignore_regex = [("py:class", r"(?!osc_uniqserial\.(Scope|GuestSources)$).*")]
 autoprogram_cliff_application = "openstack"
 man_pages = [
     (

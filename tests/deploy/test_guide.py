@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of the operator's guide that install, select and remove the driver."""
+"""The commands of the manual that install, select and remove the driver."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_pip_in_a_virtual_environment(wheel: Path, tmp_path: Path) -> None:
     nova = environment.write_nova(made.site)
     pip = f"{sys.executable} -m pip --python {made.python}"
 
-    def guide(start: str) -> str:
-        return block(f"/path/to/nova-venv/bin/pip {start}").replace(
+    def guide(page: str, command: str) -> str:
+        return block(page, f"/path/to/nova-venv/bin/pip {command}").replace(
             "/path/to/nova-venv/bin/pip", pip
         )
 
-    shell(guide("install").replace("./nova_driver", str(wheel)), tmp_path)
+    shell(guide("install/nova", "install").replace("./nova_driver", str(wheel)), tmp_path)
     made.assert_complete(nova, nova / "virt" / "uniqserial")
-    shell(guide("uninstall"), tmp_path)
+    shell(guide("admin/roll-back", "uninstall"), tmp_path)
     made.assert_removed(nova)
 
 
@@ -52,10 +52,11 @@ def test_an_unpacked_wheel(wheel: Path, tmp_path: Path) -> None:
     made = environment.make(tmp_path / "venv", pip=False)
     nova = environment.write_nova(made.site)
     (tmp_path / wheel.name).write_bytes(wheel.read_bytes())
-    unpack = block("/usr/bin/python3 -m zipfile").replace("/usr/bin/python3", str(made.python))
+    unpack = block("install/nova", "/usr/bin/python3 -m zipfile")
+    unpack = unpack.replace("/usr/bin/python3", str(made.python))
     shell(unpack, tmp_path)
     made.assert_complete(nova, nova / "virt" / "uniqserial")
-    shell(block("rm -r nova/virt/uniqserial"), made.site)
+    shell(block("admin/roll-back", "rm -r nova/virt/uniqserial"), made.site)
     made.assert_removed(nova)
 
 
@@ -71,10 +72,10 @@ def test_the_conffile_of_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     nova.write_text(f"[DEFAULT]\ncompute_driver = {DRIVER}\n")
     assert driver() == STOCK
     nova.write_text(f"[DEFAULT]\ncompute_driver = {STOCK}\n")
-    for name, expected in ((DRIVER, DRIVER), (STOCK, STOCK)):
-        edit = block(f"sed -i 's/^compute_driver *=.*/compute_driver={name}/'")
+    for page, name in (("configuration/nova", DRIVER), ("admin/roll-back", STOCK)):
+        edit = block(page, f"sed -i 's/^compute_driver *=.*/compute_driver={name}/'")
         shell(edit.replace("/etc/nova/nova-compute.conf", str(compute)), tmp_path)
-        assert driver() == expected
+        assert driver() == name
     assert compute.read_text() == CONFFILE
     monkeypatch.setenv("OS_DEFAULT__COMPUTE_DRIVER", DRIVER)
     assert driver() == DRIVER

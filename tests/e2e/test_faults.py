@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Damage, and the way back: what the operator's guide promises for bad days."""
+"""Damaged installations and the rollback, as the manual describes them."""
 
 from __future__ import annotations
 

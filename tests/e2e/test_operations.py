@@ -3,8 +3,7 @@
 
 Three guests go through each, on hosts in mode auto: one from a plain flavor, one from a flavor with
 hw:unique_serial=true, and one from the plain flavor whose metadata ask for a serial number since
-after its boot. The plain one shows its host. The operator's guide has a table of these tests, by
-their names.
+after its boot. The plain one shows its host. The manual has a table of these tests, by their names.
 """
 
 from __future__ import annotations

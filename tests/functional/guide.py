@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run commands of the operator's guide against a cloud."""
+"""Run commands of the manual against a cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.guide import block
 
 
 def run(cloud: Cloud, script: str, **variables: str) -> str:
-    """Run commands of the guide in a shell and return what they print."""
+    """Run commands of the manual in a shell and return what they print."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         env={
@@ -29,7 +29,7 @@ def run(cloud: Cloud, script: str, **variables: str) -> str:
 
 
 def remove_stale_traits(cloud: Cloud, provider: str) -> None:
-    """Do what the guide says to a resource provider."""
-    script = block("export OS_PLACEMENT_API_VERSION")
+    """Remove the traits of a resource provider with the commands of the rollback."""
+    script = block("admin/roll-back", "export OS_PLACEMENT_API_VERSION")
     assert "openstack resource provider trait set" in script
     run(cloud, script, UUID=provider)

@@ -126,7 +126,7 @@ def test_findings(night: Night) -> None:
 
 
 def test_metrics_are_those_of_the_page(night: Night) -> None:
-    page = (PAGES / "reference" / "reports.rst").read_text()
+    page = (PAGES / "reference" / "metrics.rst").read_text()
     assert night.run("--all-projects").returncode == 3
     written: dict[str, set[str]] = {}
     for line in night.metric_file().read_text().splitlines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of the operator's guide, taken from its text and run."""
+"""The commands of the manual for operators, taken from its text and run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def protecting_glance(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) ->
     etc = folder / "run" / "etc" / "glance"
     shutil.copytree(Path(cloud.state["config"]["glance"]).parent, etc)
     rules = etc / "property-protections.conf"
-    rules.write_text(block("[^hw_unique_serial$]"))
-    options = block("[DEFAULT]\nproperty_protection_file")
+    rules.write_text(block("admin/protect-hosts", "[^hw_unique_serial$]"))
+    options = block("admin/protect-hosts", "[DEFAULT]\nproperty_protection_file")
     conf = configparser.ConfigParser(interpolation=None)
     conf.read(etc / "glance-api.conf")
     conf.read_string(options.replace("= property-protections.conf", f"= {rules}"))
@@ -119,7 +119,7 @@ def test_the_traits_of_a_host_are_found_by_its_name(cloud: Cloud) -> None:
     """As step 2 of the upgrade and the rollback need them."""
     providers = cloud.get("placement", "/resource_providers?name=undeclared-1")
     (provider,) = providers["resource_providers"]
-    script = block("NAME=").replace("HOST", "undeclared-1")
+    script = block("admin/roll-out", "NAME=").replace("HOST", "undeclared-1")
     *traits, uuid = run(cloud, f'{script}\necho "$UUID"').splitlines()
     assert uuid == provider["uuid"]
     stored = cloud.get("placement", f"/resource_providers/{uuid}/traits")["traits"]
@@ -132,7 +132,7 @@ def test_traits_stay_where_they_cannot_be_read(cloud: Cloud, tmp_path: Path) -> 
     stub = tmp_path / "openstack"
     stub.write_text('#!/bin/sh\necho "$*" >>"$0.log"\nexit 1\n')
     stub.chmod(0o755)
-    script = block("export OS_PLACEMENT_API_VERSION")
+    script = block("admin/roll-back", "export OS_PLACEMENT_API_VERSION")
     done = subprocess.run(
         ["bash", "-c", script], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "UUID": "x"}
     )

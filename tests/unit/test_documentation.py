@@ -16,15 +16,13 @@ from osc_uniqserial import checks, reports
 from osc_uniqserial.checks.check import TITLES, Check
 from osc_uniqserial.model.finding import Severity
 from osc_uniqserial.reports import baseline
+from tests.guide import PAGES, page
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ROOT / "doc" / "source"
 
 
 def test_every_operation_in_the_operators_guide_is_a_test_on_real_guests() -> None:
-    guide = (ROOT / "doc" / "source" / "install" / "nova.rst").read_text()
-    _, _, table = guide.partition("   * - Operation\n")
-    table, _, _ = table.partition("\nRoll back\n")
+    _, _, table = page("reference/operations").partition("   * - Operation\n")
     rows = {row.replace(",", "") for row in re.findall(r"^   \* - (.*)$", table, re.MULTILINE)}
     tests = ast.parse((ROOT / "tests" / "e2e" / "test_operations.py").read_text()).body
     names = {
@@ -45,7 +43,7 @@ def plain(text: str) -> str:
 
 
 def test_the_page_of_findings_has_every_finding_with_all_texts() -> None:
-    text = finding_pages.expand((PAGES / "reference" / "findings.rst").read_text())
+    text = finding_pages.expand(page("reference/findings"))
     _head, *sections = re.split(r"^\.\. _finding-(.*):$", text, flags=re.MULTILINE)
     found = dict(zip(sections[::2], sections[1::2], strict=True))
     ranks = [list(Severity).index(checks.ALL[id_].severity) for id_ in found]
@@ -90,9 +88,9 @@ def test_findings_are_grouped_by_severity_and_command() -> None:
 
 @pytest.mark.parametrize("command", ["audit", "verify"])
 def test_the_page_of_a_command_has_every_finding_with_its_severity(command: str) -> None:
-    page = (PAGES / "cli" / f"{command}.rst").read_text()
-    text = finding_pages.expand(page)
-    assert text != page
+    source = page(f"cli/{command}")
+    text = finding_pages.expand(source)
+    assert text != source
     of = {"audit": checks.AUDIT, "verify": checks.VERIFY}[command]
     rows = re.findall(
         r"^   \* - :ref:`(.+) <finding-(.+)>`\n     - (\w+)\n     - (.+)$", text, re.MULTILINE
@@ -125,14 +123,13 @@ def test_other_text_is_not_touched() -> None:
 
 
 def test_the_baseline_of_the_page_is_one_and_all_its_keys_are_told() -> None:
-    text = (PAGES / "reference" / "reports" / "baseline.yaml").read_text()
+    text = (PAGES / "admin" / "accept" / "baseline.yaml").read_text()
     entries = baseline.parse(text)
     keys = {field.name for field in dataclasses.fields(baseline.Entry)}
     assert len(entries) > 1
     assert {key for entry in yaml.safe_load(text)["accepted"] for key in entry} == keys
-    page = (PAGES / "reference" / "reports.rst").read_text()
-    assert "literalinclude:: reports/baseline.yaml" in page
-    _, _, table = page.partition("literalinclude:: reports/baseline.yaml")
+    _, include, table = page("admin/accept").partition("literalinclude:: accept/baseline.yaml")
+    assert include
     table, _, _ = table.partition("With ``--baseline FILE``")
     assert set(re.findall(r"^``(\w+)``", table, re.MULTILINE)) == keys
     for entry in entries:
@@ -141,14 +138,13 @@ def test_the_baseline_of_the_page_is_one_and_all_its_keys_are_told() -> None:
 
 
 def test_every_standing_is_told() -> None:
-    page = (PAGES / "reference" / "reports.rst").read_text()
-    _, _, table = page.partition("With ``--baseline FILE``")
+    _, _, table = page("admin/accept").partition("With ``--baseline FILE``")
     table, _, _ = table.partition("Standard error counts them")
     found = re.findall(r"^``(\w+)`` ", table, re.MULTILINE)
     assert found == [standing.value for standing in baseline.Standing]
 
 
 def test_every_format_of_reports_is_told() -> None:
-    page = (PAGES / "reference" / "reports.rst").read_text()
-    told = re.findall(r"^``(\w+)`` {2,}", page.partition("\nJUnit\n")[0], re.MULTILINE)
-    assert told == list(reports.FORMATS)
+    table = page("reference/reports").partition("\nJUnit\n")[0]
+    listed = re.findall(r"^``(\w+)`` {2,}", table, re.MULTILINE)
+    assert listed == list(reports.FORMATS)

@@ -1133,7 +1133,7 @@ def test_the_values_are_those_of_the_run() -> None:
 
 
 def test_the_metrics_are_those_that_are_documented() -> None:
-    guide = Path(__file__).parents[2] / "doc/source/reference/reports.rst"
+    guide = Path(__file__).parents[2] / "doc/source/reference/metrics.rst"
     told = set(re.findall(r"\* - ``openstack_unique_serial_(\w+)``", guide.read_text()))
     assert set(samples(run())) == told
 

@@ -20,6 +20,7 @@ from osc_uniqserial.commands.plan import COLUMNS, SERVER_COLUMNS
 from osc_uniqserial.desired import document
 from osc_uniqserial.policy import FLAVOR_KEY, IMAGE_KEY
 from osc_uniqserial.text import safe_text
+from tests.guide import PAGES, page
 from tests.unit.builders import (
     AFTER,
     GOLD,
@@ -563,7 +564,6 @@ def test_a_report_that_cannot_be_written(cloud: Estate, tmp_path: Path) -> None:
 
 # --- the documentation ------------------------------------------------------------
 
-PAGES = Path(__file__).resolve().parents[2] / "doc" / "source"
 EXAMPLES = {
     "windows-images": {
         ("image", "Windows 11", "hw_unique_serial", None, "true"),
@@ -585,8 +585,8 @@ EXAMPLES = {
 
 def test_every_example_has_a_row_here() -> None:
     assert {path.stem for path in (PAGES / "admin" / "plan").glob("*.yaml")} == EXAMPLES.keys()
-    page = (PAGES / "admin" / "plan.rst").read_text()
-    assert all(f"literalinclude:: plan/{name}.yaml" in page for name in EXAMPLES)
+    text = page("admin/plan")
+    assert all(f"literalinclude:: plan/{name}.yaml" in text for name in EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -626,8 +626,11 @@ def test_the_script_of_the_page_writes_a_file_for_each_project(
 
 
 def test_the_page_has_every_field_of_the_file_and_every_column() -> None:
-    page = (PAGES / "admin" / "plan.rst").read_text()
-    table = page.partition("   * - List\n")[2].partition("\nAn exact name")[0]
+    table = (
+        page("reference/desired-state")
+        .partition("   * - List\n")[2]
+        .partition("\nAn exact name")[0]
+    )
     fields: dict[str, set[str]] = {}
     kind = ""
     for first, second in re.findall(r"^   \* -(.*)\n     - (.*)$", table, re.MULTILINE):
@@ -637,6 +640,6 @@ def test_the_page_has_every_field_of_the_file_and_every_column() -> None:
     assert fields == {
         kind: {*each.get("items", {}).get("properties", ())} for kind, each in schema.items()
     }
-    _head, *tables = page.partition("Rows and columns\n")[2].split("============== ===")
+    _head, *tables = page("cli/plan").partition("Rows and columns\n")[2].split("============== ===")
     for columns, told in ((COLUMNS, tables[0]), (SERVER_COLUMNS, tables[2])):
         assert {*columns} <= {*re.findall(r"``(\w+)``", told)}

@@ -83,7 +83,7 @@ PURE_FILES: dict[str, set[str]] = {
 NOT_PURE = {"metadefs/catalog.py", "desired/apply.py", "desired/journal.py"}
 
 
-PAGE = PACKAGE.parent / "doc" / "source" / "contributor" / "contributing.rst"
+PAGE = PACKAGE.parent / "doc" / "source" / "contributor" / "layout.rst"
 
 
 def room_of(file: str) -> str:

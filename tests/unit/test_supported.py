@@ -46,7 +46,7 @@ def test_nova() -> None:
     row = SUPPORTED["Nova with nova-uniqserial"]
     assert row["Oldest"].split()[0] == ends.OLDEST
     assert row["Newest"].split()[0] == pins("devcloud/requirements.txt")["nova"].split(".")[0]
-    for page in (ROOT / "README.rst", PAGES / "install" / "nova.rst"):
+    for page in (ROOT / "README.rst", PAGES / "install" / "supported.rst"):
         assert f"Nova {row['Oldest']} to {row['Newest']} are supported" in page.read_text()
 
 

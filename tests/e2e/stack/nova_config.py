@@ -80,7 +80,7 @@ def _common(layout: Layout, rabbit_port: int) -> Sections:
             "report_interval": 10,
             "service_down_time": 120,
             "rpc_response_timeout": 60,
-            # As the operator's guide advises where Glance protects the property.
+            # As the manual advises where Glance protects the property.
             "non_inheritable_image_properties": "cache_in_nova,bittorrent,hw_unique_serial",
         },
         "conductor": {"workers": 1},

@@ -11,8 +11,9 @@ except Exception as error:
     raise ImportError(
         "nova-uniqserial is incomplete or does not fit this Nova, so nova-compute does not start:"
         " guests could get a wrong serial number. Install nova-uniqserial again into the folder"
-        " that has Nova (Install in its operator's guide). To run without it, follow 'Roll back' in"
-        " that guide: servers would still be sent here for the traits that this host has."
+        " that has Nova ('Install nova-uniqserial' in its manual). To run without it, follow"
+        " 'Roll back the driver' in that manual: servers would still be sent here for the traits"
+        " that this host has."
         f" Reason: {type(error).__name__}: {error}"
     ) from error
 
