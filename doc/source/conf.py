@@ -18,6 +18,8 @@ extensions = [
     "sphinx.ext.autodoc",
 ]
 exclude_patterns = []
+# The theme names another licence.
+templates_path = ["_templates"]
 if (ROOT / ".git").exists():
     extensions.append("reno.sphinxext")
 else:
