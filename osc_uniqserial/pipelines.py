@@ -83,6 +83,7 @@ class Scope:
 class Explained:
     """The effective policy of one server.
 
+    :ivar explanation: the policy with its reasons
     :ivar notes: messages about unreadable or wrong inputs
     """
 
@@ -99,10 +100,12 @@ def explain(
 ) -> Explained:
     """Return the serial source of a server and the reason.
 
+    :param connection: a connection of openstacksdk
     :param server: name or ID
     :param all_projects: search the name in all projects
     :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
         ``*`` stands for all others
+    :returns: the policy of the server, and what could not be read
     :raises CloudError: when the server is missing, or a service does not answer
     """
     rest = Rest(connection)
@@ -111,12 +114,12 @@ def explain(
     return Explained(Explanations(fleet).of(facts), notes)
 
 
-class _CloudRun(abc.ABC):
+class CloudRun(abc.ABC):
     """One run over the servers of a cloud; iterate once for the findings.
 
     :ivar checks: the checks of the run by ID, the gravest first
     :ivar scope: which servers are read; empty: all servers of the cloud
-    :ivar notes: messages about wrong options
+    :ivar notes: messages about wrong options or hosts
     :ivar counts: servers by host and serial source, so far
     :ivar covered: how many servers were checked; None before the end
     """
@@ -190,7 +193,7 @@ class _CloudRun(abc.ABC):
         return f"{text} ({self.scope})" if self.scope else text
 
 
-class AuditRun(_CloudRun):
+class AuditRun(CloudRun):
     """An audit of a cloud; with a source of live serial numbers, also of its guests."""
 
     audit: Audit
@@ -218,7 +221,7 @@ class AuditRun(_CloudRun):
         )
 
 
-class VerifyRun(_CloudRun):
+class VerifyRun(CloudRun):
     """A comparison of live serial numbers with the policy."""
 
     def __iter__(self) -> Iterator[Finding]:
@@ -316,12 +319,15 @@ def audit(
     The call reads hosts, flavors, images, aggregates and metadata definitions. Iterating over
     the result reads the servers.
 
+    :param connection: a connection of openstacksdk
     :param scope: which servers; None: those of all projects where policy allows it
     :param sources: sources of live serial numbers; None: guests are not checked
     :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
         ``*`` stands for all others
     :param workers: the most concurrent requests to Nova
-    :param progress: called after each page of servers
+    :param progress: called after each page with the number of servers that were read, and the
+        approximate number of all servers (None: unknown)
+    :returns: the run; iterate over it once for the findings
     :raises CloudError: when a required service does not answer; the message names the service
     """
     rest, given = Rest(connection), GivenModes(host_modes or {})
@@ -345,8 +351,10 @@ def verify(
 ) -> VerifyRun:
     """Start a comparison of live serial numbers with the policy; the call reads the guests.
 
-    The parameters are those of :func:`audit`.
+    The other parameters are those of :func:`audit`.
 
+    :param sources: sources of live serial numbers; at least one
+    :returns: the run; iterate over it once for the findings
     :raises CloudError: when a required service does not answer; the message names the service
     :raises ValueError: without a source
     """

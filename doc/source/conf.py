@@ -40,9 +40,10 @@ openstackdocs_auto_name = False
 openstackdocs_auto_version = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
 nitpicky = True
 # Types that the page of the Python API does not describe.
-nitpick_ignore_regex = [("py:class", r"(?!osc_uniqserial\.(Scope|GuestSources)$).*")]
+nitpick_ignore_regex = [("py:class", r".*")]
 autoprogram_cliff_application = "openstack"
 man_pages = [
     (

@@ -48,8 +48,10 @@ _SINCE_WHEN = (
 class Pending:
     """A change that is stored but not yet in the guest.
 
+    :ivar input: ``flavor`` or ``image``
     :ivar now: the stored text that counts now; None when the key is not set
     :ivar next: the stored text that counts after ``applied_by``
+    :ivar applied_by: ``resize`` or ``rebuild``
     """
 
     input: Literal["flavor", "image"]
@@ -62,8 +64,13 @@ class Pending:
 class Explanation:
     """The answer about one server, as ``show`` prints it.
 
+    :ivar server: the server: ``id``, ``name``, ``project_id``, ``status``, ``host``
+    :ivar policy: what is requested, the serial source, and what decided it
+    :ivar survives_move: whether a cold move to any other enabled host keeps the serial; None: that
+        is unknown, or there is no serial
     :ivar pending: changes that are stored but not yet in the guest; None where that is unknown:
         the request of the server changes the serial, and Nova does not return when it was made
+    :ivar why: an explanation in a few sentences
     """
 
     server: ServerFacts

@@ -119,9 +119,13 @@ class Finding:
     """A misconfiguration, or something that could not be checked.
 
     :ivar id: the ID of its check
-    :ivar type: of the resource, as in :class:`Resource`
+    :ivar severity: how grave it is, or that something could not be checked
+    :ivar type: the type of the resource, one of :data:`RESOURCE_TYPES`
+    :ivar resource_id: the ID of the resource; None without one
+    :ivar resource_name: the name of the resource as in the cloud; None without one
     :ivar evidence: one line of text
-    :ivar remedy: None when no action is needed
+    :ivar remedy: what to do; None when no action is needed
+    :ivar project_id: the project that owns the resource; None without one
     :ivar servers: the affected servers; None for findings without servers
     """
 
