@@ -35,6 +35,8 @@ html_theme_options = {
     "display_badge": False,
     "root_title": "osc-uniqserial",
 }
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_show_sourcelink = False
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False
