@@ -139,3 +139,17 @@ def test_pages_that_other_files_name_exist() -> None:
         named |= {*re.findall(r"doc/source/[\w./-]*\w", path.read_text())}
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_no_row_of_a_table_is_split() -> None:
+    """A simple table starts a row at each line with a first cell: that cell cannot be wrapped."""
+    tables = 0
+    for path in PAGES.rglob("*.rst"):
+        for table in re.finditer(
+            r"^( *)(=+) +=[= ]*\n((?:.*\n)+?)\1\2 +=[= ]*\n(?=\n|\Z)", path.read_text(), re.M
+        ):
+            start = len(table[1])
+            cells = [line[start : start + len(table[2])].rstrip() for line in table[3].splitlines()]
+            assert [cell for cell in cells if cell.endswith(",")] == [], path
+            tables += 1
+    assert tables > 10
