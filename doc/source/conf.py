@@ -37,6 +37,9 @@ html_theme_options = {
 }
 html_static_path = ["_static"]
 html_css_files = ["manual.css"]
+# Dashes of options are kept.
+smartquotes_action = "qe"
+highlight_language = "text"
 html_show_sourcelink = False
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False
