@@ -21,6 +21,7 @@ from osc_uniqserial.api.servers import CloudReader
 from osc_uniqserial.checks.check import Check, by_severity, found_in
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import Audit, guest_findings
+from osc_uniqserial.checks.inventory import InventoryComparison
 from osc_uniqserial.checks.live import Readings, Verification
 from osc_uniqserial.checks.unread import ServersRead
 from osc_uniqserial.desired.document import Desired
@@ -33,6 +34,7 @@ from osc_uniqserial.metadefs.catalog import Catalog
 from osc_uniqserial.model.cloud import Fleet, GivenModes, ServerFacts, Unchecked
 from osc_uniqserial.model.definition import ServerRequest
 from osc_uniqserial.model.finding import Covered, Finding
+from osc_uniqserial.model.inventory import Inventory
 from osc_uniqserial.policy import HostMode
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ class CloudRun(abc.ABC):
         which: Scope,
         wanted: Mapping[str, Check],
         sources: GuestSources,
+        inventory: Inventory | None,
         workers: int,
         progress: Progress | None,
     ) -> None:
@@ -146,13 +149,14 @@ class CloudRun(abc.ABC):
         # Guests are read before the servers that they are compared with.
         self._began = datetime.datetime.now(datetime.UTC)
         self._guests: Verification | None = None
-        if sources:
+        if sources.live:
             try:
                 opened, notes = sources.opened(self.fleet)
             except CannotOpen as error:
                 raise CloudError(str(error)) from error
             self.notes += notes
             self._guests = Verification(Readings(itertools.chain.from_iterable(opened)))
+        self._inventory = InventoryComparison(inventory, self._guests) if inventory else None
         self._servers = reader.servers(self._filters, workers)
 
     @property
@@ -168,26 +172,43 @@ class CloudRun(abc.ABC):
         read = 0
         for servers in self._servers:
             self.counts.add(servers)
-            if self._guests is not None:
-                self._guests.add(servers)
+            for comparison in (self._guests, self._inventory):
+                if comparison is not None:
+                    comparison.add(servers)
             yield servers
             read += len(servers)
             if self._progress:
                 self._progress(read, self._servers.expected)
 
-    def _guest_findings(self, guests: Verification) -> Iterator[Finding]:
-        # Servers may have been created, moved, restarted or deleted after the guests were read.
-        try:
-            guests.exclude(self._reader.changed_since(self._filters, self._began))
-        except Unreadable as error:
-            reason = f"Servers that changed after the guests were read are not excluded: {error}"
-            yield from found_in(ServersRead(((reason, 0),)), self._cloud)
-        servers = self._servers
-        guests.complete = self.is_whole and not servers.gaps and not servers.unlisted_cells
-        yield from guest_findings(guests, self._cloud)
+    def _compared(self) -> Iterator[Finding]:
+        """Yield the findings about guests and the inventory."""
+        servers, guests, inventory = self._servers, self._guests, self._inventory
+        complete = self.is_whole and not servers.gaps and not servers.unlisted_cells
+        if guests is not None:
+            # Servers may have been created, moved, restarted or deleted after the guests were read.
+            try:
+                changed = self._reader.changed_since(self._filters, self._began)
+                guests.exclude(changed)
+                if inventory is not None:
+                    inventory.exclude(changed)
+            except Unreadable as error:
+                reason = (
+                    f"Servers that changed after the guests were read are not excluded: {error}"
+                )
+                yield from found_in(ServersRead(((reason, 0),)), self._cloud)
+            guests.complete = complete
+            yield from guest_findings(guests, self._cloud)
+        if inventory is not None:
+            inventory.complete = complete
+            yield from found_in(inventory, self._cloud)
 
-    def _coverage(self, guests: Verification) -> str:
-        return guests.coverage([gap.servers or 0 for gap in self._servers.gaps])
+    def _coverage(self) -> Iterator[str]:
+        """Yield the coverage of guests and of the inventory."""
+        if self._guests is not None:
+            gaps = [gap.servers or 0 for gap in self._servers.gaps]
+            yield f"Guests: {self._guests.coverage(gaps)}"
+        if self._inventory is not None:
+            yield f"Inventory: {self._inventory.coverage}"
 
     def _with_scope(self, text: str) -> str:
         return f"{text} ({self.scope})" if self.scope else text
@@ -212,9 +233,9 @@ class AuditRun(CloudRun):
         )
         coverage = audit.coverage
         text, compared = str(coverage), None
+        yield from self._compared()
+        text = ". ".join((text, *self._coverage()))
         if self._guests is not None:
-            yield from self._guest_findings(self._guests)
-            text += f". Guests: {self._coverage(self._guests)}"
             compared = (self._guests.compared, self._guests.comparable)
         self.covered = Covered(
             self._with_scope(text), coverage.seen, coverage.checked, coverage.unread, compared
@@ -222,23 +243,25 @@ class AuditRun(CloudRun):
 
 
 class VerifyRun(CloudRun):
-    """A comparison of live serial numbers with the policy."""
+    """A comparison of live serial numbers and of an inventory with the policy."""
 
     def __iter__(self) -> Iterator[Finding]:
         """Yield the findings after the servers were read."""
         for _page in self._pages():
             pass
-        guests, servers = self._guests, self._servers
-        if guests is None:
-            return
-        yield from self._guest_findings(guests)
+        yield from self._compared()
+        guests, inventory, servers = self._guests, self._inventory, self._servers
         yield from found_in(ServersRead(servers.gaps, servers.unlisted_cells), self._cloud)
-        self.covered = Covered(
-            self._with_scope(self._coverage(guests)),
-            guests.comparable,
-            guests.compared,
-            sum(gap.servers or 0 for gap in servers.gaps),
-        )
+        text = ". ".join(self._coverage())
+        if inventory is None:
+            text = text.removeprefix("Guests: ")
+        counts = (0, 0)
+        if guests is not None:
+            counts = (guests.comparable, guests.compared)
+        elif inventory is not None:
+            counts = (len(inventory), inventory.compared)
+        unread = sum(gap.servers or 0 for gap in servers.gaps)
+        self.covered = Covered(self._with_scope(text), *counts, unread)
 
 
 class PlanRun:
@@ -294,7 +317,7 @@ def our_metadefs() -> tuple[metadefs.Namespace, ...]:
 
 
 def audit_checks(sources: GuestSources) -> Mapping[str, Check]:
-    """Return the checks of an audit; those of guests only with a source."""
+    """Return the checks of an audit; those of guests and of an inventory only with a source."""
     guests = verify_checks(sources)
     return by_severity({**guests, **checks.AUDIT}.values()) if sources else checks.AUDIT
 
@@ -321,21 +344,24 @@ def audit(
 
     :param connection: a connection of openstacksdk
     :param scope: which servers; None: those of all projects where policy allows it
-    :param sources: sources of live serial numbers; None: guests are not checked
+    :param sources: sources of serial numbers to compare; None: guests are not checked
     :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
         ``*`` stands for all others
     :param workers: the most concurrent requests to Nova
     :param progress: called after each page with the number of servers that were read, and the
         approximate number of all servers (None: unknown)
     :returns: the run; iterate over it once for the findings
-    :raises CloudError: when a required service does not answer; the message names the service
+    :raises CloudError: when a required service does not answer; the message names the service;
+        when the inventory cannot be read
     """
+    sources = sources or GuestSources()
+    inventory = _inventory(sources)
     rest, given = Rest(connection), GivenModes(host_modes or {})
     ours = our_metadefs()
     definitions = background.start(Catalog(connection).compare, ours)
     reader = CloudReader(rest, given)
-    sources = sources or GuestSources()
-    run = AuditRun(reader, scope or Scope(), audit_checks(sources), sources, workers, progress)
+    wanted = audit_checks(sources)
+    run = AuditRun(reader, scope or Scope(), wanted, sources, inventory, workers, progress)
     run.audit = Audit(reader.configuration, definitions.result().comparisons)
     return run
 
@@ -353,15 +379,26 @@ def verify(
 
     The other parameters are those of :func:`audit`.
 
-    :param sources: sources of live serial numbers; at least one
+    :param sources: sources of serial numbers to compare; at least one
     :returns: the run; iterate over it once for the findings
-    :raises CloudError: when a required service does not answer; the message names the service
+    :raises CloudError: when a required service does not answer; the message names the service;
+        when the inventory cannot be read
     :raises ValueError: without a source
     """
     if not sources:
-        raise ValueError("there is no source of live serial numbers to compare with")
+        raise ValueError("there is no source of serial numbers to compare with")
+    inventory = _inventory(sources)
     reader = CloudReader(Rest(connection), GivenModes(host_modes or {}))
-    return VerifyRun(reader, scope or Scope(), verify_checks(sources), sources, workers, progress)
+    wanted = verify_checks(sources)
+    return VerifyRun(reader, scope or Scope(), wanted, sources, inventory, workers, progress)
+
+
+def _inventory(sources: GuestSources) -> Inventory | None:
+    """Return the inventory, read before any request."""
+    try:
+        return sources.read_inventory()
+    except CannotOpen as error:
+        raise CloudError(f"{error}. Nothing was checked.") from error
 
 
 def plan(
@@ -426,6 +463,51 @@ def export(
         [*(reason for part in parts for reason in part.unread()), *unread],
         described,
     )
+
+
+class MachinesRun:
+    """The servers of a cloud for an inventory; iterate once.
+
+    :ivar scope: which servers are read; empty: all servers of the cloud
+    :ivar unread: why servers could not be read, so far
+    """
+
+    def __init__(
+        self, reader: CloudReader, which: Scope, workers: int, progress: Progress | None
+    ) -> None:
+        self._filters, self.scope = which.filters(reader)
+        self._progress = progress
+        self._servers = reader.servers(self._filters, workers)
+        self.unread: list[str] = []
+
+    def __iter__(self) -> Iterator[Sequence[ServerFacts]]:
+        """Yield the servers while they are read."""
+        servers, read = self._servers, 0
+        for page in servers:
+            yield page
+            read += len(page)
+            if self._progress:
+                self._progress(read, servers.expected)
+        self.unread += [f"some servers could not be read: {gap.reason}" for gap in servers.gaps]
+        if servers.unlisted_cells:
+            self.unread.append("a cell is down, and Nova omits its servers from a long list")
+
+
+def machines(
+    connection: Connection,
+    *,
+    scope: Scope | None = None,
+    workers: int = WORKERS,
+    progress: Progress | None = None,
+) -> MachinesRun:
+    """Start reading the servers of a cloud for an inventory.
+
+    The parameters are those of :func:`export`.
+
+    :raises CloudError: when a required service does not answer; the message names the service
+    """
+    reader = CloudReader(Rest(connection), GivenModes())
+    return MachinesRun(reader, scope or Scope(), workers, progress)
 
 
 class _Part(Generic[_Item]):

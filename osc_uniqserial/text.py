@@ -11,6 +11,10 @@ NAMES_SHOWN = 3
 #: Unicode categories that can change what a terminal shows: control, format
 #: (right-to-left marks too), surrogate, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: First characters that make a spreadsheet run a cell as a formula.
+_FORMULA = frozenset("=+-@\u2212")
+#: Characters that show nothing and are neither blanks nor control characters.
+_INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 def safe_text(text: str) -> str:
@@ -54,3 +58,17 @@ def conjugated(verb: str, number: int) -> str:
 def quoted(raw: str | None) -> str:
     """Return a stored value in quotes; ``nothing`` for None."""
     return "nothing" if raw is None else repr(raw)
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet may run a text, though with other characters before it.
+
+    Spreadsheets skip blanks and control characters, and take fullwidth, small and raised signs
+    for the plain ones.
+    """
+    for char in text:
+        if char in _FORMULA or unicodedata.normalize("NFKC", char)[0] in _FORMULA:
+            return True
+        if not (char.isspace() or char in _INVISIBLE or unicodedata.category(char)[0] in "CM"):
+            return False
+    return False

@@ -55,6 +55,7 @@ class Part(enum.StrEnum):
     TRAITS: the hosts and their traits; a host may declare no mode.
     SERVERS: all servers, and what decides the serial number of each.
     GUESTS: the live serial numbers of all servers.
+    INVENTORY: the entries of an inventory, and what the serial number of each server should be.
     The others are the current lists of resources.
     """
 
@@ -67,6 +68,7 @@ class Part(enum.StrEnum):
     SERVERS = "servers"
     VOLUMES = "volumes"
     GUESTS = "guests"
+    INVENTORY = "inventory"
 
 
 class Shared(enum.Enum):
@@ -166,7 +168,7 @@ class Check:
     :ivar takes_away: parts that a finding reports as not read completely; only for checks of
         severity UNCHECKED
     :ivar all_projects: whether the check needs the servers of all projects
-    :ivar sources: for checks of guests, the sources that are sufficient
+    :ivar sources: for checks of verify, the sources of which one is needed
     :ivar find: the function that yields problems or details
     :ivar applies_to: the types that ``find`` accepts
     :ivar explain: the function that describes the problem of a group of servers

@@ -9,7 +9,7 @@ from osc_uniqserial.checks.check import Check, Detail, Group, Part, Problem, Sha
 from osc_uniqserial.checks.live import Cause, Verification
 from osc_uniqserial.model.cloud import ServerFacts
 from osc_uniqserial.model.finding import Remedy, Resource, ServerIds, Severity
-from osc_uniqserial.model.guest import GuestSource, Reading
+from osc_uniqserial.model.guest import LIVE_SOURCES, GuestSource, Reading
 from osc_uniqserial.text import NAMES_SHOWN, counted, some
 
 _LIVE = frozenset({Part.SERVERS, Part.GUESTS})
@@ -46,6 +46,7 @@ def _with_cause(cause: Cause, severity: Severity) -> None:
         Shared.HOST,
         rests_on=frozenset() if doubt else _LIVE,
         takes_away=_GUESTS if doubt else frozenset(),
+        sources=LIVE_SOURCES,
     )
     check(find).explained_by(_explained)
 
@@ -78,7 +79,13 @@ def _(group: Group, _cloud: object) -> Problem:
     return Problem(f"{group.servers.counted}: their host has no domain of them{more}")
 
 
-@Check("server-not-read", Severity.UNCHECKED, Shared.HOST, takes_away=_GUESTS)
+@Check(
+    "server-not-read",
+    Severity.UNCHECKED,
+    Shared.HOST,
+    takes_away=_GUESTS,
+    sources=LIVE_SOURCES,
+)
 def server_not_read(verification: Verification, _cloud: object) -> _Found:
     """Servers without a reading."""
     for server, why in verification.unread:
@@ -112,7 +119,7 @@ def live_host_identity(verification: Verification, _cloud: object) -> Iterator[P
             )
 
 
-@Check("live-serial-shared", Severity.HIGH, rests_on=_GUESTS)
+@Check("live-serial-shared", Severity.HIGH, rests_on=_GUESTS, sources=LIVE_SOURCES)
 def live_serial_shared(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests that have one serial number."""
     for serial, owners in sorted(verification.shared()):
@@ -145,7 +152,7 @@ def domain_twice(verification: Verification, _cloud: object) -> Iterator[Problem
             )
 
 
-@Check("sources-disagree", Severity.MEDIUM, rests_on=_GUESTS)
+@Check("sources-disagree", Severity.MEDIUM, rests_on=_GUESTS, sources=LIVE_SOURCES)
 def sources_disagree(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Guests on one host whose serial number differs between sources."""
     for found in verification.doubtful():
@@ -230,7 +237,7 @@ def fact_without_server(verification: Verification, _cloud: object) -> Iterator[
         yield Problem(f"{source} has facts about {machines} that no server is: {some(ids)}")
 
 
-@Check("live-unread", Severity.UNCHECKED, takes_away=_GUESTS)
+@Check("live-unread", Severity.UNCHECKED, takes_away=_GUESTS, sources=LIVE_SOURCES)
 def live_unread(verification: Verification, _cloud: object) -> Iterator[Problem]:
     """Parts of a source that could not be read."""
     for unread in verification.readings.unread:

@@ -127,7 +127,8 @@ _NO_SMBIOS = (
     "where Nova writes none for the hypervisor and the architecture: the architecture of its image"
     " or its volume may have changed since the guest was built"
 )
-_EXPECTED = {
+#: The expected serial number of a guest, by its source.
+EXPECTED = {
     SerialSource.INSTANCE_UUID: "its server's UUID",
     SerialSource.ABSENT: "no serial number",
     **dict.fromkeys(HOST_SOURCES, "its host's identity"),
@@ -523,7 +524,7 @@ class Verification:
             return _unknown(about)
         if about.whose is Whose.EITHER:
             return Verdict(about.server, Cause.UNKNOWN, f"the guest has {_HARDWARE_OR_OS}")
-        should = _EXPECTED[about.expected.source]
+        should = EXPECTED[about.expected.source]
         home = self._home(about.serial) if about.kind in _MAY_BE_HOSTS else None
         if home not in (None, about.server.host):
             return _pending(about, f"the identity of host {home}, and gets {should}")
@@ -656,7 +657,7 @@ def _has_traits(server: ServerFacts) -> bool:
 
 
 def _unknown(about: Compared) -> Verdict:
-    asks = f", where {_EXPECTED[SerialSource.INSTANCE_UUID]} is asked for"
+    asks = f", where {EXPECTED[SerialSource.INSTANCE_UUID]} is asked for"
     return Verdict(
         about.server,
         Cause.UNKNOWN,
@@ -751,7 +752,7 @@ def _by_hand(about: Compared) -> Verdict:
     else:
         text = f"the guest has {_LIVE[about.kind]}"
         if about.expected.source is not SerialSource.UNKNOWN:
-            text += f" instead of {_EXPECTED[about.expected.source]}"
+            text += f" instead of {EXPECTED[about.expected.source]}"
     return Verdict(about.server, Cause.CHANGED_BY_HAND, text, remedy)
 
 
@@ -768,7 +769,7 @@ def _ignored(about: Compared) -> Verdict:
     return Verdict(
         about.server,
         Cause.KEY_IGNORED,
-        f"{asker} for {_EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
+        f"{asker} for {EXPECTED[SerialSource.INSTANCE_UUID]}, the guest has"
         f" {_LIVE[about.kind]}: the host {reason}",
         remedy,
     )
@@ -836,7 +837,7 @@ def of_one(expected: EffectivePolicy, host: str | None, seen: Iterable[Seen]) ->
     elif whose is Whose.OTHER or kind not in _FITTING[expected.source]:
         matches = False
         text = (
-            f"The guest has {_live(kind, whose)} instead of {_EXPECTED[expected.source]}:"
+            f"The guest has {_live(kind, whose)} instead of {EXPECTED[expected.source]}:"
             " 'openstack unique serial verify' with all guests of the host shows whether it waits"
             " for a restart."
         )

@@ -10,11 +10,11 @@ class AuditUniqueSerials(findings.Lister):
     """Find wrong configuration of serial numbers in a cloud, and parts that cannot be checked.
 
     Checks flavors, images, host aggregates, compute hosts, metadata definitions and servers.
-    With a source of live serial numbers, the guests are checked too, as by verify. Changes
+    With a source of serial numbers, guests or an inventory are checked too, as by verify. Changes
     nothing. Without --all-projects or --project, the servers of all projects are checked where
     policy allows it, else those of the own project. The last line on standard error has the
     number of checked servers. Exit code 3: there are findings; 4: there are none, but something
     could not be checked.
     """
 
-    sources_title = "With any of them, the guests are checked too."
+    sources_title = "With any of them, guests or an inventory are checked too."

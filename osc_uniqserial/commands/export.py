@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Iterable
 
 from osc_uniqserial.commands import options, output
+
+#: The format that has all servers, and not the settings.
+_NETBOX = "netbox"
 
 
 class ExportSettings(output.Command):
@@ -13,7 +17,8 @@ class ExportSettings(output.Command):
 
     Changes nothing. The file has the flavors, images, host aggregates and servers that carry one of
     the keys, as far as the tool has such resources. What could not be read, and stored values
-    without a meaning, are in comments at the top and on standard error. Exit code 3: something
+    without a meaning, are in comments at the top and on standard error. For NetBox, the file has
+    all servers with the serial numbers that the policy gives them. Exit code 3: something
     stored has no meaning, or the format cannot express it; 4: none of that, but something could
     not be read.
     """
@@ -27,16 +32,33 @@ class ExportSettings(output.Command):
         parser.add_argument(
             "--as",
             dest="format",
-            choices=list(FORMATS),
+            choices=[*FORMATS, _NETBOX],
             required=True,
             help="The tool: plan (the file of 'openstack unique serial plan'), terraform, ansible"
-            " (openstack.cloud) or flavor-manager (openstack-flavor-manager)",
+            " (openstack.cloud), flavor-manager (openstack-flavor-manager) or netbox (its bulk"
+            " import of virtual machines, NetBox 4.1 or newer)",
+        )
+        parser.add_argument(
+            "--cluster",
+            metavar="<name>",
+            help="Name of the cluster in NetBox that has the servers (needed with --as netbox)",
         )
         options.add_servers(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Read the cloud, print the file and return the exit code."""
+        if bool(parsed_args.cluster) is not (parsed_args.format == _NETBOX):
+            raise output.WrongUsage(
+                "--as netbox needs --cluster with the name of a cluster in NetBox"
+                if parsed_args.format == _NETBOX
+                else f"--cluster is for --as netbox, not for --as {parsed_args.format}"
+            )
+        if parsed_args.format == _NETBOX:
+            return self._machines(parsed_args)
+        return self._settings(parsed_args)
+
+    def _settings(self, parsed_args: argparse.Namespace) -> int:
         from osc_uniqserial import pipelines
         from osc_uniqserial.desired.export import FORMATS
         from osc_uniqserial.desired.export.format import render
@@ -59,9 +81,37 @@ class ExportSettings(output.Command):
         finally:
             progress.end()
         exported = render(form, settings)
-        for line in exported.lines:
+        return self._print(exported.lines, exported.odd, settings.unread)
+
+    def _machines(self, parsed_args: argparse.Namespace) -> int:
+        from osc_uniqserial import pipelines
+        from osc_uniqserial.desired.export.netbox import Machines
+
+        project = options.project_id(self.app.client_manager, parsed_args)
+        progress = output.Progress()
+        machines = Machines()
+        try:
+            run = pipelines.machines(
+                self.app.client_manager.sdk_connection,
+                scope=pipelines.Scope(project, parsed_args.all_projects or None),
+                workers=parsed_args.max_workers,
+                progress=progress.update,
+            )
+            for servers in run:
+                machines.add(servers)
+        finally:
+            progress.end()
+        odd: list[str] = []
+        lines = list(machines.lines(parsed_args.cluster, odd.append))
+        if run.scope:
+            output.warn([f"Servers: {run.scope}"])
+        return self._print(lines, odd, [*run.unread, *machines.unread])
+
+    def _print(self, lines: Iterable[str], odd: Collection[str], unread: Collection[str]) -> int:
+        """Print the file and the notes; return the exit code."""
+        for line in lines:
             self.app.stdout.write(f"{line}\n")
-        output.warn((*settings.unread, *exported.odd))
-        if exported.odd:
+        output.warn((*unread, *odd))
+        if odd:
             return output.FINDINGS
-        return output.UNCHECKED if settings.unread else 0
+        return output.UNCHECKED if unread else 0

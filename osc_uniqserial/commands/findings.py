@@ -45,8 +45,8 @@ _LONG = ("resource_id", "project_id", "server_ids")
 class Lister(output.Lister):
     """A command whose rows are findings.
 
-    :cvar sources_title: description of the options for live serial numbers
-    :cvar needs_source: True for a verification, which only compares guests; False for an audit
+    :cvar sources_title: description of the options for serial numbers to compare
+    :cvar needs_source: True for a verification, which only compares; False for an audit
     """
 
     sources_title: ClassVar[str]
@@ -172,8 +172,8 @@ class Lister(output.Lister):
         sources = options.live_sources(parsed_args)
         if self.needs_source and not sources:
             raise output.WrongUsage(
-                "Nothing to compare with: give --libvirt-uri, --domain-xml or --facts."
-                f" {output.NOTHING}"
+                "Nothing to compare with: give --libvirt-uri, --domain-xml, --facts or"
+                f" --inventory. {output.NOTHING}"
             )
         choose = pipelines.verify_checks if self.needs_source else pipelines.audit_checks
         checks = choose(sources)
@@ -181,7 +181,7 @@ class Lister(output.Lister):
         if lacking := only - set(checks):
             raise output.WrongUsage(
                 f"{_cannot_run(lacking)}: no source was given that has the facts for it"
-                f" (--libvirt-uri, --domain-xml, --facts). {output.NOTHING}"
+                f" (--libvirt-uri, --domain-xml, --facts, --inventory). {output.NOTHING}"
             )
         wanted = {
             id_: check

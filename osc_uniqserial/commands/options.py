@@ -138,11 +138,11 @@ def parse_modes(document: strict_yaml.Node | None) -> dict[str, HostMode]:
 
 
 def add_live_sources(parser: argparse.ArgumentParser, title: str) -> None:
-    """Add the options that name sources of live serial numbers.
+    """Add the options that name sources of serial numbers to compare.
 
     :param title: description of the option group
     """
-    group = parser.add_argument_group("live serial numbers", title)
+    group = parser.add_argument_group("serial numbers to compare", title)
     for option, metavar, text in (
         (
             "--libvirt-uri",
@@ -170,10 +170,16 @@ def add_live_sources(parser: argparse.ArgumentParser, title: str) -> None:
         type=_seconds,
         help="Timeout of one connection to libvirt, for all its requests (default: 60)",
     )
+    group.add_argument(
+        "--inventory",
+        metavar="<file>",
+        help="Inventory in CSV or JSON with a serial number and a UUID or name, as NetBox, GLPI,"
+        " ServiceNow and Snipe-IT export it; - for standard input",
+    )
 
 
 def live_sources(parsed_args: argparse.Namespace) -> GuestSources:
-    """Return the given sources of live serial numbers."""
+    """Return the given sources of serial numbers to compare."""
     from osc_uniqserial.guests import libvirt
     from osc_uniqserial.guests.options import GuestSources
 
@@ -182,6 +188,7 @@ def live_sources(parsed_args: argparse.Namespace) -> GuestSources:
         parsed_args.domain_xml,
         parsed_args.facts,
         parsed_args.timeout or libvirt.TIMEOUT,
+        parsed_args.inventory,
     )
 
 

@@ -11,7 +11,6 @@ import string
 import sys
 import textwrap
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, TextIO
@@ -20,15 +19,11 @@ from openstackclient import command
 from osc_lib import exceptions
 
 from osc_uniqserial.masking import mask_logs
-from osc_uniqserial.text import safe_text
+from osc_uniqserial.text import is_formula, safe_text
 
 LOG = logging.getLogger(__name__)
 
-#: First characters that make a spreadsheet run a cell as a formula.
-_FORMULA = frozenset("=+-@\u2212")
 _PLAIN = frozenset(string.ascii_letters + string.digits)
-#: Characters that show nothing and are neither blanks nor control characters.
-_INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
 #: Width of sentences in a table.
 _WIDTH = 76
 #: Width of the progress bar in characters, and seconds between two updates.
@@ -78,26 +73,12 @@ def safe_cell(value: Any, formatter: str) -> Any:
     if value is None:
         return ""
     text = json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)
-    is_formula = formatter == "csv" and _is_formula(text)
+    runs = formatter == "csv" and is_formula(text)
     text = safe_text(text)
     if formatter == "shell":
         for char in "\\$`":
             text = text.replace(char, "\\" + char)
-    return f"'{text}" if is_formula else text
-
-
-def _is_formula(text: str) -> bool:
-    """Return whether a spreadsheet may run a text, though with other characters before it.
-
-    Spreadsheets skip blanks and control characters, and take fullwidth, small and raised signs
-    for the plain ones.
-    """
-    for char in text:
-        if char in _FORMULA or unicodedata.normalize("NFKC", char)[0] in _FORMULA:
-            return True
-        if not (char.isspace() or char in _INVISIBLE or unicodedata.category(char)[0] in "CM"):
-            return False
-    return False
+    return f"'{text}" if runs else text
 
 
 def _human_text(value: Any, separator: str = "\n") -> str:

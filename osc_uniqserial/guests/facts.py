@@ -154,7 +154,7 @@ def _reading(id_: Any, serial: Any, source: str) -> Reading | str | None:
         return "the UUID is null: the machine was unreachable, or it runs Windows"
     if not isinstance(id_, str):
         return "the UUID is no text"
-    if _stands_for_none(id_):
+    if stands_for_none(id_):
         return f"the UUID is {_missing(id_)}"
     try:
         id_ = str(uuid.UUID(id_.strip()))
@@ -163,12 +163,12 @@ def _reading(id_: Any, serial: Any, source: str) -> Reading | str | None:
     if serial is not None and not isinstance(serial, str):
         return "the serial number is no text"
     serial = serial and serial.strip()
-    if serial is None or (serial and _stands_for_none(serial)):
+    if serial is None or (serial and stands_for_none(serial)):
         return Reading(id_, None, source, why=f"the serial number is {_missing(serial)}")
     return Reading(id_, serial, source, why="" if serial else _EMPTY)
 
 
-def _stands_for_none(text: str) -> bool:
+def stands_for_none(text: str) -> bool:
     """Return whether an agent wrote a text because it has no value."""
     word = "".join(char for char in text[:_LONGEST].lower() if char.isalnum())
     return word in _NO_SERIAL or not word.strip("0")

@@ -66,11 +66,11 @@ class _SavedDomains:
         for file in ["-"] if self._path == "-" else _files(self._path, self._fail):
             self._files += 1
             try:
-                with _opened(file) as stream:
-                    yield from self._read(stream, _named(file))
+                with opened(file) as stream:
+                    yield from self._read(stream, named(file))
             except OSError as error:
                 self._fail(error)
-        yield from self._summary(_named(self._path))
+        yield from self._summary(named(self._path))
 
     def _fail(self, error: OSError) -> None:
         unread = _failed(error, self._path)
@@ -79,7 +79,7 @@ class _SavedDomains:
 
     def _read(self, stream: BinaryIO, name: str) -> Iterator[Seen]:
         number = 0
-        for number, document in enumerate(documents(_chunks(stream)), 1):
+        for number, document in enumerate(documents(encodings.utf8(chunks_of(stream))), 1):
             if isinstance(document, Other):
                 if not document.problem:
                     self._others.add(document.kind)
@@ -145,7 +145,11 @@ def _files(path: str, failed: Callable[[OSError], None]) -> Iterator[str]:
                 yield file
 
 
-def _opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+def opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    """Return an open file; ``-`` stands for standard input.
+
+    :raises OSError: when it cannot be opened
+    """
     if path != "-":
         return Path(path).open("rb")
     if sys.stdin is None:
@@ -153,16 +157,18 @@ def _opened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
     return contextlib.nullcontext(sys.stdin.buffer)
 
 
-def _named(path: str) -> str:
+def named(path: str) -> str:
+    """Return a path for messages."""
     return "standard input" if path == "-" else path
 
 
 def _failed(error: OSError, path: str) -> Unread:
-    return Unread(_named(str(error.filename or path)), error.strerror or str(error))
+    return Unread(named(str(error.filename or path)), error.strerror or str(error))
 
 
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    return encodings.utf8(iter(lambda: stream.read(_CHUNK), b""))
+def chunks_of(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the bytes of a file in pieces."""
+    return iter(lambda: stream.read(_CHUNK), b"")
 
 
 def facts(path: str) -> Iterator[Seen]:
@@ -171,8 +177,8 @@ def facts(path: str) -> Iterator[Seen]:
     :param path: a file, or ``-`` for standard input
     """
     try:
-        with _opened(path) as stream:
-            yield from _facts(stream, _named(path))
+        with opened(path) as stream:
+            yield from _facts(stream, named(path))
     except OSError as error:
         yield _failed(error, path)
 
@@ -181,7 +187,7 @@ def _facts(stream: BinaryIO, name: str) -> Iterator[Seen]:
     #: Lines by the reason why they could not be read.
     bad: dict[str, _Counted] = {}
     good = 0
-    for each in objects(_chunks(stream)):
+    for each in objects(encodings.utf8(chunks_of(stream))):
         for found in [each.reason] if isinstance(each, Broken) else readings(each.value, name):
             if isinstance(found, Reading):
                 good += 1

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sources of live serial numbers that options name.
+"""The sources of serial numbers that options name.
 
-A source yields readings. Parts that it cannot read are values too: a source raises no errors.
+A source of live serial numbers yields readings. Parts that it cannot read are values too: it raises
+no errors. An inventory is read completely, or refused.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from osc_uniqserial.guests import files, libvirt
+from osc_uniqserial.guests import files, inventory, libvirt
 from osc_uniqserial.model.cloud import Fleet
-from osc_uniqserial.model.guest import GuestSource, Seen
+from osc_uniqserial.model.guest import LIVE_SOURCES, GuestSource, Seen
+from osc_uniqserial.model.inventory import Inventory
+
+_ONCE = "Standard input (-) can be read once only"
 
 
 class CannotOpen(Exception):
@@ -20,18 +24,21 @@ class CannotOpen(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GuestSources:
-    """Sources of live serial numbers.
+    """Sources of serial numbers to compare: live ones, and those of an inventory.
 
     :ivar libvirt_uris: URIs of read-only connections; ``{host}`` stands for each compute host
     :ivar domain_xml: files or folders with output of ``virsh dumpxml``; ``-``: standard input
     :ivar facts: files of JSON with uuid and serial; ``-``: standard input
     :ivar timeout: seconds for all requests of one connection to libvirt
+    :ivar inventory: a file of CSV or JSON with serial numbers by UUID or name; ``-``: standard
+        input
     """
 
     libvirt_uris: Sequence[str] = ()
     domain_xml: Sequence[str] = ()
     facts: Sequence[str] = ()
     timeout: float = libvirt.TIMEOUT
+    inventory: str | None = None
 
     def __bool__(self) -> bool:
         """Whether any source is given."""
@@ -44,11 +51,31 @@ class GuestSources:
             GuestSource.LIBVIRT: self.libvirt_uris,
             GuestSource.DOMAINS: self.domain_xml,
             GuestSource.FACTS: self.facts,
+            GuestSource.INVENTORY: self.inventory,
         }
         return frozenset(kind for kind, what in given.items() if what)
 
+    @property
+    def live(self) -> bool:
+        """Whether any source of live serial numbers is given."""
+        return not self.kinds.isdisjoint(LIVE_SOURCES)
+
+    def read_inventory(self) -> Inventory | None:
+        """Return the inventory; None without one.
+
+        :raises CannotOpen: when it cannot be read, or any line of it is wrong
+        """
+        if self.inventory is None:
+            return None
+        if "-" in (*self.domain_xml, *self.facts) and self.inventory == "-":
+            raise CannotOpen(_ONCE)
+        try:
+            return inventory.read(self.inventory)
+        except inventory.BadInventory as error:
+            raise CannotOpen(f"--inventory: {self.inventory}: {error}") from error
+
     def opened(self, fleet: Fleet | None) -> tuple[list[Iterable[Seen]], list[str]]:
-        """Return the sources and notes; iterating over a source reads it.
+        """Return the sources of live serial numbers and notes; iterating over one reads it.
 
         :param fleet: the compute hosts; None when they could not be read
         :raises CannotOpen: when a source cannot be read
@@ -64,7 +91,7 @@ class GuestSources:
                 "The compute hosts could not be read, so {host} stands for nothing; give the URIs"
             )
         if [*self.domain_xml, *self.facts].count("-") > 1:
-            raise CannotOpen("Standard input (-) can be read once only")
+            raise CannotOpen(_ONCE)
         sources: list[Iterable[Seen]] = []
         notes: list[str] = []
         if self.libvirt_uris:

@@ -63,6 +63,7 @@ RESOURCE_TYPES = (
     "server",
     "domain",
     "serial",
+    "inventory",
     "namespace",
     "cloud",
 )

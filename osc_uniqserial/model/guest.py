@@ -8,11 +8,16 @@ import enum
 
 
 class GuestSource(enum.Enum):
-    """A source of live serial numbers, by the option that names it."""
+    """A source of serial numbers to compare, by the option that names it."""
 
     LIBVIRT = "libvirt-uri"
     DOMAINS = "domain-xml"
     FACTS = "facts"
+    INVENTORY = "inventory"
+
+
+#: The sources of live serial numbers.
+LIVE_SOURCES = frozenset({GuestSource.LIBVIRT, GuestSource.DOMAINS, GuestSource.FACTS})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

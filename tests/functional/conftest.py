@@ -25,7 +25,17 @@ from tests.functional.warm import WarmShell
 #: other modules need the plain one.
 SEEDED = (
     ("audit", "nightly", "plan", "reports", "verify"),
-    ("auditor", "export", "faults", "list", "python_api", "warm", "campaign"),
+    (
+        "auditor",
+        "export",
+        "faults",
+        "inventory",
+        "list",
+        "python_api",
+        "several_clouds",
+        "warm",
+        "campaign",
+    ),
 )
 #: Modules that change a seeded cloud: others know what it has.
 LAST = ("campaign",)

@@ -15,6 +15,7 @@ import pytest
 from osc_uniqserial.checks import ALL, AUDIT, VERIFY
 from osc_uniqserial.checks.check import Check, Part
 from osc_uniqserial.model.finding import Severity
+from osc_uniqserial.model.guest import LIVE_SOURCES, GuestSource
 
 ROOT = Path(__file__).resolve().parents[2]
 BOTH = {"servers-unread"}
@@ -179,7 +180,9 @@ def test_commands_are_on_lines_of_their_own_and_exist(check: Check) -> None:
         placeholders = re.findall(r"(?<![\w=-])[A-Z]+(?![\w-])", words)
         assert set(placeholders) <= {
             "AGGREGATE",
+            "CLUSTER",
             "DISK",
+            "FILE",
             "FLAVOR",
             "HOST",
             "IMAGE",
@@ -307,6 +310,16 @@ def test_guests_that_were_not_read_take_away_all_of_verify() -> None:
     assert all(
         Part.GUESTS in check.rests_on
         for check in VERIFY.values()
-        if check.severity is not Severity.UNCHECKED
+        if check.severity is not Severity.UNCHECKED and check.sources & LIVE_SOURCES
     )
     assert Part.GUESTS in VERIFY["servers-unread"].takes_away
+
+
+def test_entries_that_were_not_compared_take_away_the_checks_of_an_inventory() -> None:
+    of_inventory = {
+        id_: check for id_, check in VERIFY.items() if check.sources == {GuestSource.INVENTORY}
+    }
+    assert len(of_inventory) > 1
+    for check in of_inventory.values():
+        parts = check.rests_on if check.severity is not Severity.UNCHECKED else check.takes_away
+        assert Part.INVENTORY in parts

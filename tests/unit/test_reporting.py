@@ -485,7 +485,7 @@ def test_nothing_to_look_for_is_an_error(
 def test_verify_without_a_source_says_what_it_needs(cloud: AuditCloud) -> None:
     result, urls = asked(cloud, command="verify")
     assert (result.code, urls) == (2, [])
-    assert "give --libvirt-uri, --domain-xml or --facts" in result.err
+    assert "give --libvirt-uri, --domain-xml, --facts or --inventory" in result.err
 
 
 @pytest.mark.parametrize("seconds", ["1e10", "86401", "nan", "inf", "0", "-1", "", "a", "1e999"])
