@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,13 @@ from tests.unit.builders import Json
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"
 DASHBOARD: Json = json.loads((MONITORING / "grafana-dashboard.json").read_text())
-#: Of the node exporter: the metric of unreadable files, and labels of every sample.
-NODE_METRIC, NODE_LABELS = "node_textfile_scrape_error", {"instance", "job"}
-SELECTOR = re.compile(r"\b((?:openstack|node)_\w+)(?:\{([^}]*)\})?")
+#: Of the node exporter: its metrics of errors, and labels of every sample.
+NODE: Mapping[str, set[str]] = {
+    "node_textfile_scrape_error": set(),
+    "promhttp_metric_handler_errors_total": {"cause"},
+}
+NODE_LABELS = {"instance", "job"}
+SELECTOR = re.compile(r"\b((?:openstack|node|promhttp)_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"')
 VALUES = {
     "severity": {each.value for each in Severity},
@@ -50,8 +54,7 @@ def test_metrics_and_labels_exist(expression: str) -> None:
     assert selectors
     known: set[str] = set(NODE_LABELS)
     for metric, matchers in selectors:
-        labels = {*LABELS.get(metric, ()), *NODE_LABELS}
-        assert metric in LABELS or metric == NODE_METRIC
+        labels = {*(LABELS[metric] if metric in LABELS else NODE[metric]), *NODE_LABELS}
         known |= labels
         for label, text in MATCHER.findall(matchers):
             assert label in labels

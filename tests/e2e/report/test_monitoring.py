@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e.report.prometheus import Prometheus, started
 from tests.functional.cloud import ROOT, SeededCloud
@@ -82,7 +83,7 @@ def test_alerts_fire(prometheus: Prometheus, audited: Path) -> None:
         by_name.setdefault(alert["labels"]["alertname"], set()).add(alert["labels"].get("id", ""))
     assert by_name["UniqueSerialFinding"] == expected
     assert "UniqueSerialAuditMissing" not in by_name
-    assert "UniqueSerialMetricsUnreadable" not in by_name
+    assert "UniqueSerialMetricsDropped" not in by_name
 
 
 def test_the_rules_pass_their_tests() -> None:
@@ -92,3 +93,15 @@ def test_the_rules_pass_their_tests() -> None:
     ):
         run = subprocess.run(command, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_two_files_with_the_metrics_of_one_cloud(audited: Path, tmp_path: Path) -> None:
+    """Their samples are dropped, and the expression of the alert is true."""
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    for name in ("one.prom", "two.prom"):
+        (metrics / name).write_bytes((audited / "audit.prom").read_bytes())
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    (rule,) = [each for each in group["rules"] if each["alert"] == "UniqueSerialMetricsDropped"]
+    with started(tmp_path, metrics, RULES) as running:
+        assert running.wait_for(rule["expr"])
