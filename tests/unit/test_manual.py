@@ -33,6 +33,7 @@ PLACEMENT_PAGES = ("doc/source/admin/roll-back.rst", "doc/source/admin/roll-out.
 TEXTS = [
     *sorted(PAGES.rglob("*.rst")),
     *sorted(PAGES.glob("admin/nightly/*")),
+    *sorted(PAGES.glob("admin/several-clouds/*")),
     ROOT / "README.rst",
     *sorted(ROOT.glob("deploy/*/README.rst")),
     ROOT / "devstack" / "README.rst",
