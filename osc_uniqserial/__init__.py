@@ -12,16 +12,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from osc_uniqserial.api.rest import CloudError
     from osc_uniqserial.guests.options import GuestSources
-    from osc_uniqserial.pipelines import Scope, audit, explain, verify
+    from osc_uniqserial.pipelines import Scope, ask_unique, audit, explain, hosts, verify
+    from osc_uniqserial.reports.json import REPORT_VERSION
 
-__all__ = ["CloudError", "GuestSources", "Scope", "audit", "explain", "verify"]
+__all__ = [
+    "REPORT_VERSION",
+    "CloudError",
+    "GuestSources",
+    "Scope",
+    "ask_unique",
+    "audit",
+    "explain",
+    "hosts",
+    "verify",
+]
 
 _HOMES = {
+    "REPORT_VERSION": "reports.json",
     "CloudError": "api.rest",
     "GuestSources": "guests.options",
     "Scope": "pipelines",
+    "ask_unique": "pipelines",
     "audit": "pipelines",
     "explain": "pipelines",
+    "hosts": "pipelines",
     "verify": "pipelines",
 }
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from osc_uniqserial import checks, metadefs
 from osc_uniqserial.api import background
 from osc_uniqserial.api.definitions import RequestReader, read_flavor_definitions
-from osc_uniqserial.api.hosts import read_aggregates
+from osc_uniqserial.api.hosts import read_aggregates, read_hosts
 from osc_uniqserial.api.inventory import read_images
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, or_unchecked
 from osc_uniqserial.api.server import find_server, read_server
 from osc_uniqserial.api.servers import CloudReader
+from osc_uniqserial.api.settings import Settings
 from osc_uniqserial.checks.check import Check, by_severity, found_in
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import Audit, guest_findings
@@ -30,12 +31,13 @@ from osc_uniqserial.desired.plan import Plan, Reached
 from osc_uniqserial.effective.counts import ServerCounts
 from osc_uniqserial.effective.explanation import Explanation, Explanations
 from osc_uniqserial.guests.options import CannotOpen, GuestSources
+from osc_uniqserial.keys import SETTINGS
 from osc_uniqserial.metadefs.catalog import Catalog
 from osc_uniqserial.model.cloud import Fleet, GivenModes, ServerFacts, Unchecked
 from osc_uniqserial.model.definition import ServerRequest
-from osc_uniqserial.model.finding import Covered, Finding
+from osc_uniqserial.model.finding import Covered, Finding, Resource
 from osc_uniqserial.model.inventory import Inventory
-from osc_uniqserial.policy import HostMode
+from osc_uniqserial.policy import IMAGE_KEY, HostMode, Setting
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -114,6 +116,36 @@ def explain(
     record = find_server(rest, server, all_projects)
     facts, fleet, notes = read_server(rest, record, GivenModes(host_modes or {}))
     return Explained(Explanations(fleet).of(facts), notes)
+
+
+def ask_unique(connection: Connection, server_id: str) -> None:
+    """Ask for a unique serial in the metadata of a server.
+
+    It counts when the guest's XML is generated next, such as by a hard reboot.
+
+    :param connection: a connection of openstacksdk
+    :param server_id: the ID, not the name
+    :raises CloudError: when Nova does not store it
+    """
+    text = SETTINGS["server"][IMAGE_KEY][Setting.UNIQUE]
+    stored = Settings(Rest(connection)).write(Resource("server", server_id), IMAGE_KEY, None, text)
+    if stored is not None and stored.get(IMAGE_KEY) != text:
+        raise CloudError(f"Nova (compute) did not store {IMAGE_KEY} with server {server_id}")
+
+
+def hosts(
+    connection: Connection, *, host_modes: Mapping[str, HostMode] | None = None
+) -> Fleet | Unchecked:
+    """Return the hosts of a cloud, or the reason why they cannot be read.
+
+    The number of requests does not grow with the hosts, except for the pages of the hypervisors.
+
+    :param connection: a connection of openstacksdk
+    :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
+        ``*`` stands for all others
+    """
+    given = GivenModes(host_modes or {})
+    return or_unchecked(lambda: read_hosts(Rest(connection), given)[0])
 
 
 class CloudRun(abc.ABC):

@@ -12,7 +12,7 @@ from osc_uniqserial.commands import options, output
 from osc_uniqserial.commands.output import word
 
 if TYPE_CHECKING:
-    from osc_uniqserial.model.cloud import Fleet, GivenModes, Host, Unchecked
+    from osc_uniqserial.model.cloud import Fleet, Host, Unchecked
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +108,11 @@ class ListHosts(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read all hosts, and return one row for each that matches the filters."""
         given = options.host_modes(parsed_args)
-        fleet = _fleet(read_fleet(self.app.client_manager.sdk_connection, given))
+        # The shell imports the modules of all commands at every start.
+        from osc_uniqserial import pipelines
+
+        connection = self.app.client_manager.sdk_connection
+        fleet = _fleet(pipelines.hosts(connection, host_modes=given.by_host))
         hosts = _chosen(fleet, parsed_args.host)
         output.warn(_notes(fleet))
         if fleet.hosts_of_down_cells:
@@ -123,15 +127,6 @@ class ListHosts(output.Lister):
             for about in (_node(host, fleet) for host in hosts)
             if about.problems or not parsed_args.problems
         )
-
-
-def read_fleet(connection: Any, given: GivenModes) -> Fleet | Unchecked:
-    """Return the hosts of a cloud, or the reason why they cannot be read."""
-    # The shell imports the modules of all commands at every start.
-    from osc_uniqserial.api import hosts
-    from osc_uniqserial.api.rest import Rest, or_unchecked
-
-    return or_unchecked(lambda: hosts.read_hosts(Rest(connection), given)[0])
 
 
 def _fleet(fleet: Fleet | Unchecked) -> Fleet:

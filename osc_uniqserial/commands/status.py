@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osc_uniqserial.commands import hosts, metadef, options, output
+from osc_uniqserial.commands import metadef, options, output
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.readiness import Row
@@ -33,6 +33,7 @@ class ShowStatus(output.Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Read the facts, assess them, and return one row for each check."""
         # The shell imports the modules of all commands at every start.
+        from osc_uniqserial import pipelines
         from osc_uniqserial.api.rest import Rest, or_unchecked
         from osc_uniqserial.api.validator import extra_spec_validator
         from osc_uniqserial.checks import readiness
@@ -43,7 +44,7 @@ class ShowStatus(output.Lister):
         ours = metadef.load_namespaces()
         connection = self.app.client_manager.sdk_connection
         definitions = Catalog(connection).compare(ours).comparisons
-        fleet = hosts.read_fleet(connection, given)
+        fleet = pipelines.hosts(connection, host_modes=given.by_host)
         validator = or_unchecked(extra_spec_validator, Rest(connection))
         rows = readiness.assess(definitions, validator, fleet)
         if isinstance(fleet, Fleet):

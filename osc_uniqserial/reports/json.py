@@ -16,14 +16,15 @@ from osc_uniqserial.effective.counts import HostCounts
 from osc_uniqserial.reports.baseline import Assessed, Entry
 from osc_uniqserial.reports.run import Run
 
-VERSION = 1
+#: The version that a report has.
+REPORT_VERSION = 1
 
 
 def render(run: Run) -> bytes:
     """Return the report."""
     covered = run.covered
     document = {
-        "version": VERSION,
+        "version": REPORT_VERSION,
         "command": run.command,
         "made_by": {"name": "osc-uniqserial", "version": run.version},
         "options": run.options,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import unittest.mock
@@ -14,10 +15,12 @@ import requests
 
 import osc_uniqserial
 from osc_uniqserial import CloudError, GuestSources, Scope
+from osc_uniqserial.model.cloud import Fleet, Unchecked
 from osc_uniqserial.policy import HostMode, SerialSource
 from tests.unit.builders import DRIVER, M_AUTO, server_id
 from tests.unit.clouds import AuditCloud, Node, QuietCloud, deny_all_projects
 from tests.unit.fake_cloud import KEYSTONE, NOVA, PROJECT_ID, FakeCloud
+from tests.unit.writable_cloud import WritableCloud
 
 
 @pytest.fixture
@@ -103,6 +106,39 @@ def test_all_projects_where_that_is_not_allowed(
     with pytest.raises(CloudError, match="may not list"):
         osc_uniqserial.audit(connection, scope=Scope(all_projects=True))
     assert "own project" in osc_uniqserial.audit(connection).scope
+
+
+def test_hosts(connection: openstack.connection.Connection, cloud: AuditCloud) -> None:
+    read = osc_uniqserial.hosts(connection, host_modes={"c": HostMode.OS})
+    assert isinstance(read, Fleet)
+    assert [(each.name, each.input.mode) for each in read.hosts][1:] == [
+        ("b", HostMode.AUTO),
+        ("c", HostMode.OS),
+    ]
+    cloud.fake.http.get(re.compile(f"{NOVA}/os-hypervisors"), status_code=403, json={})
+    unread = osc_uniqserial.hosts(connection)
+    assert isinstance(unread, Unchecked)
+    assert unread.status == 403
+
+
+def test_a_request_for_a_unique_serial(
+    connection: openstack.connection.Connection, fake: FakeCloud
+) -> None:
+    writable = WritableCloud(fake)
+    writable.server(1, metadata={"other": "kept"})
+    osc_uniqserial.ask_unique(connection, server_id(1))
+    assert writable.metadata(1) == {"other": "kept", "hw_unique_serial": "true"}
+
+
+def test_a_request_that_nova_refuses(
+    connection: openstack.connection.Connection, fake: FakeCloud
+) -> None:
+    writable = WritableCloud(fake)
+    writable.server(1)
+    writable.before[f"POST .*/servers/{server_id(1)}/metadata"] = lambda: 403
+    with pytest.raises(CloudError, match="Nova"):
+        osc_uniqserial.ask_unique(connection, server_id(1))
+    assert writable.metadata(1) == {}
 
 
 def test_errors_name_the_service(
