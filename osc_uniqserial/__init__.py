@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from osc_uniqserial.api.rest import CloudError
     from osc_uniqserial.guests.options import GuestSources
+    from osc_uniqserial.model.cloud import Unchecked
     from osc_uniqserial.pipelines import Scope, ask_unique, audit, explain, hosts, verify
     from osc_uniqserial.reports.json import REPORT_VERSION
 
@@ -20,6 +21,7 @@ __all__ = [
     "CloudError",
     "GuestSources",
     "Scope",
+    "Unchecked",
     "ask_unique",
     "audit",
     "explain",
@@ -32,6 +34,7 @@ _HOMES = {
     "CloudError": "api.rest",
     "GuestSources": "guests.options",
     "Scope": "pipelines",
+    "Unchecked": "model.cloud",
     "ask_unique": "pipelines",
     "audit": "pipelines",
     "explain": "pipelines",

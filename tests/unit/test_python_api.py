@@ -14,8 +14,8 @@ import pytest
 import requests
 
 import osc_uniqserial
-from osc_uniqserial import CloudError, GuestSources, Scope
-from osc_uniqserial.model.cloud import Fleet, Unchecked
+from osc_uniqserial import CloudError, GuestSources, Scope, Unchecked
+from osc_uniqserial.model.cloud import Fleet
 from osc_uniqserial.policy import HostMode, SerialSource
 from tests.unit.builders import DRIVER, M_AUTO, server_id
 from tests.unit.clouds import AuditCloud, Node, QuietCloud, deny_all_projects

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serial numbers of servers in Horizon."""
