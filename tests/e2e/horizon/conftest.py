@@ -28,15 +28,25 @@ AS_MEMBER = pytest.mark.parametrize("user", [MEMBER])
 
 
 @pytest.fixture(scope="session")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the nightly reports: audit.json and audit.html."""
+    return tmp_path_factory.mktemp("reports")
+
+
+@pytest.fixture(scope="session")
 def horizon(
-    cloud: Cloud, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    cloud: Cloud,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    reports: Path,
 ) -> Iterator[str]:
     """The URL of a Horizon of the embedded cloud; HORIZON_VENV names an environment to keep."""
     layout = Layout.of(cloud.folder)
     keystone = cloud.clouds["clouds"]["devcloud"]["auth"]["auth_url"]
     try:
         site.ensure(layout, progress_line(request, "horizon"))
-        with site.serve(layout, keystone, tmp_path_factory.mktemp("horizon")) as url:
+        folder = tmp_path_factory.mktemp("horizon")
+        with site.serve(layout, keystone, folder, reports) as url:
             yield url
     except DevcloudError as error:
         pytest.exit(f"Horizon did not start: {error}\n{error.detail}", returncode=1)

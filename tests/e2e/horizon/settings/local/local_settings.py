@@ -9,6 +9,10 @@ from typing import Any
 STATIC_ROOT = os.environ["HORIZON_TEST_STATIC"]
 OPENSTACK_KEYSTONE_URL = os.environ.get("HORIZON_TEST_KEYSTONE", "http://127.0.0.1:1/v3")
 
+_REPORTS = os.environ.get("HORIZON_TEST_REPORTS", "")
+UNIQUE_SERIAL_REPORT = os.path.join(_REPORTS, "audit.json")
+UNIQUE_SERIAL_REPORT_HTML = os.path.join(_REPORTS, "audit.html")
+
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
 SECRET_KEY = secrets.token_hex(32)
