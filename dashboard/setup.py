@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets pbr take part in the build; everything else is in setup.cfg."""
+"""For installers that run setup.py; setup.cfg has all data."""
 
 import setuptools
 
-setuptools.setup(pbr=True)
+setuptools.setup()

@@ -71,12 +71,13 @@ def check_wheel(wheel: Path, expected: set[str], setup: configparser.ConfigParse
 
     :param setup: the setup.cfg of the distribution
     """
+    metadata = METADATA if "options.entry_points" in setup else METADATA - {"entry_points.txt"}
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/"
     about = {name.removeprefix(info) for name in names if name.startswith(info)}
     files = {name for name in names if not name.startswith(info)}
     compare(wheel.name, "files", files, expected)
-    compare(wheel.name, "metadata", about, METADATA)
+    compare(wheel.name, "metadata", about, metadata)
     headers = {
         "Name": setup["metadata"]["name"],
         "Version": VERSION,
@@ -93,6 +94,11 @@ def read_setup(folder: Path) -> configparser.ConfigParser:
     setup = configparser.ConfigParser()
     setup.read(folder / "setup.cfg")
     return setup
+
+
+def read_requirements(setup: configparser.ConfigParser) -> set[str]:
+    """Return the names of the distributions that a distribution requires."""
+    return set(re.findall(r"^[\w.-]+", setup["options"]["install_requires"], re.M))
 
 
 def check_sdist(sdist: Path, expected: set[str]) -> None:
@@ -205,9 +211,9 @@ def main() -> None:
         scratch = Path(temporary)
         dist = scratch / "dist"
         dist.mkdir()
-        driver, client = release.build(ROOT, dist)
+        driver, client, dashboard = release.build(ROOT, dist)
         check_same(dist, build_again(scratch))
-        driver_sdist, client_sdist = sorted(dist.glob("*.tar.gz"))
+        driver_sdist, client_sdist, dashboard_sdist = sorted(dist.glob("*.tar.gz"))
         check_sdist(driver_sdist, tracked(folder=ROOT / "nova_driver"))
         inside = tracked("nova_uniqserial", "nova", folder=ROOT / "nova_driver")
         check_wheel(driver, inside, read_setup(ROOT / "nova_driver"))
@@ -215,14 +221,21 @@ def main() -> None:
         check_sdist(client_sdist, tracked())
         setup = read_setup(ROOT)
         check_wheel(client, tracked("osc_uniqserial"), setup)
+        check_sdist(dashboard_sdist, tracked(folder=ROOT / "dashboard"))
+        inside = tracked("uniqserial_dashboard", folder=ROOT / "dashboard")
+        plugin = read_setup(ROOT / "dashboard")
+        check_wheel(dashboard, inside, plugin)
         check_git_url(scratch)
         python = release.install(driver, scratch / "driver")
         run(python, "-c", "import nova_uniqserial.policy", folder=scratch)
         check_sbom(release.write_sbom(driver, python, dist), "nova-uniqserial", set(), scratch)
         python = release.install(client, scratch / "client")
-        required = set(re.findall(r"^[\w.-]+", setup["options"]["install_requires"], re.M))
+        required = read_requirements(setup)
         check_sbom(release.write_sbom(client, python, dist), "osc-uniqserial", required, scratch)
         check_client(client, python)
+        python = release.install(dashboard, scratch / "dashboard")
+        sbom = release.write_sbom(dashboard, python, dist)
+        check_sbom(sbom, "uniqserial-dashboard", read_requirements(plugin), scratch)
 
 
 if __name__ == "__main__":

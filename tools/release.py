@@ -30,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 #: Below the root of the repository.
-DISTRIBUTIONS = (".", "nova_driver")
+DISTRIBUTIONS = (".", "nova_driver", "dashboard")
 
 
 def run(*command: str | Path, folder: Path, environ: Mapping[str, str] | None = None) -> str:
@@ -123,13 +123,19 @@ def normalise(sdist: Path, target: Path, time: int) -> None:
 def install(wheel: Path, home: Path) -> Path:
     """Install a wheel and its required dependencies, from the index of pip.
 
+    A dependency that was built beside the wheel is installed from there, in that version.
+
     :param home: the virtual environment, which must not exist yet
     :returns: its interpreter
     """
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
-    run(*pip, "install", "--constraint", CONSTRAINTS, wheel, folder=home)
+    beside = map(metadata, wheel.parent.glob("*.whl"))
+    versions = {about["Name"]: about["Version"] for about in beside}
+    pins = [f"{name}=={versions[name]}" for name in requirements(wheel) if name in versions]
+    options = ("--constraint", CONSTRAINTS, "--find-links", wheel.parent)
+    run(*pip, "install", *options, wheel, *pins, folder=home)
     return python
 
 
@@ -140,6 +146,12 @@ def metadata(wheel: Path) -> email.message.Message:
         return email.parser.Parser().parsestr(archive.read(name).decode())
 
 
+def requirements(wheel: Path) -> list[str]:
+    """Return what a wheel requires without its extras, as in ``cliff>=4.13``."""
+    found = metadata(wheel).get_all("Requires-Dist", [])
+    return [text for text in found if "extra ==" not in text]
+
+
 def write_sbom(wheel: Path, python: Path, folder: Path) -> Path:
     """Write the SBOM of a distribution, which cyclonedx-py validates, and return it.
 
@@ -147,7 +159,6 @@ def write_sbom(wheel: Path, python: Path, folder: Path) -> Path:
     :param folder: the folder for the SBOM
     """
     about = metadata(wheel)
-    required = [text for text in about.get_all("Requires-Dist", ()) if "extra ==" not in text]
     # cyclonedx-py reads the main component from a pyproject.toml, not from setup.cfg. The values
     # are strings and lists of strings, which JSON and TOML write alike.
     project = {
@@ -155,7 +166,7 @@ def write_sbom(wheel: Path, python: Path, folder: Path) -> Path:
         "version": about["Version"],
         "description": about["Summary"],
         "license": about["License-Expression"] or about["License"],
-        "dependencies": required,
+        "dependencies": requirements(wheel),
     }
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in project.items()]
     sbom = folder / f"{'-'.join(wheel.name.split('-')[:2])}.cdx.json"

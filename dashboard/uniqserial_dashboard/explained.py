@@ -42,7 +42,7 @@ _EVIDENCE: dict[str, Any] = {
     "declared": _("Host aggregate"),
     "unreadable": _("Not readable"),
 }
-_YES_NO: dict[bool | None, Any] = {True: _("Yes"), False: _("No"), None: _("Unknown")}
+YES_NO: dict[bool | None, Any] = {True: _("Yes"), False: _("No"), None: _("Unknown")}
 _APPLIED: dict[str, Any] = {
     "resize": _("a resize to another flavor with the same setting"),
     "rebuild": _("a rebuild, which erases the root disk"),
@@ -80,12 +80,12 @@ class Page:
     def requested(self) -> Any:
         """What flavor, image and server ask for together."""
         requested = self._about.policy.requested
-        return _YES_NO[None] if requested is None else _SETTINGS[requested.value]
+        return YES_NO[None] if requested is None else _SETTINGS[requested.value]
 
     @property
     def survives_move(self) -> Any:
         """Whether the serial number stays the same on another host."""
-        return _YES_NO[self._about.survives_move]
+        return YES_NO[self._about.survives_move]
 
     @property
     def is_partial(self) -> bool:
@@ -114,15 +114,15 @@ class Page:
         yield _setting(_("Flavor"), case.flavor.used)
         yield _setting(_("Image"), case.image.used)
         yield _setting(_("Server metadata"), case.server)
-        mode = host.mode.value if host.mode else _YES_NO[None]
+        mode = host.mode.value if host.mode else YES_NO[None]
         yield Input(_("Host mode"), mode, _evidence(host.mode_evidence))
         yield Input(
-            _("Host obeys the keys"), _YES_NO[host.honours], _evidence(host.honours_evidence)
+            _("Host obeys the keys"), YES_NO[host.honours], _evidence(host.honours_evidence)
         )
         if host.meets_unique_evidence:
             yield Input(
                 _("Host is known to meet a request for unique"),
-                _YES_NO[host.meets_unique],
+                YES_NO[host.meets_unique],
                 _evidence(host.meets_unique_evidence),
             )
 
@@ -148,7 +148,7 @@ def _pending(change: Pending) -> dict[str, Any]:
 
 def _setting(name: Any, used: SettingInput) -> Input:
     if used.value is None:
-        value = _YES_NO[None]
+        value = YES_NO[None]
     else:
         value = _("not set") if used.value.raw is None else used.value.raw
     return Input(name, value, _evidence(used.evidence))

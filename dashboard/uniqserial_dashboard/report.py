@@ -190,10 +190,8 @@ class ReportFile:
 
         :raises Unusable: the message has the reason
         """
-        with _opened(self._path) as file, self._lock:
+        with opened(self._path) as file, self._lock:
             about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise Unusable("The path is not a file.")
             if about.st_size > MOST_BYTES:
                 raise Unusable(
                     f"The file has more than {MOST_BYTES // 2**20} MiB. Read the HTML report, or"
@@ -210,16 +208,24 @@ class ReportFile:
             return self._report
 
 
-def _opened(path: str) -> BinaryIO:
+def opened(path: str) -> BinaryIO:
+    """Return an open file that the nightly job wrote.
+
+    :raises Unusable: the message has the reason
+    """
     try:
-        return open(path, "rb", opener=_without_waiting)
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
     except FileNotFoundError:
         raise Unusable(
             "The file is missing. The nightly job writes it with 'openstack unique serial"
-            " audit --report json=FILE'."
+            " audit --report FORMAT=FILE'."
         ) from None
     except (OSError, ValueError) as error:
         raise Unusable(f"The file cannot be opened: {_reason(error)}.") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise Unusable("The path is not a file.")
+    return file
 
 
 def _without_waiting(path: str, flags: int) -> int:

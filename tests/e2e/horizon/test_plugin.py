@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.e2e import axe
 from tests.e2e.horizon.browser import Browser
 from tests.e2e.horizon.conftest import ADMIN, MEMBER
 from tests.e2e.horizon.test_metadata import boot_as_member
@@ -86,3 +91,104 @@ def test_the_tab_explains_and_asks(
     member.one("#unique-serial-ask button").click()
     assert "was not changed" in member.one(".alert-danger").text
     assert stored(cloud, own) == {"hw_unique_serial": HOSTILE}
+
+
+PANEL = "/admin/serial_numbers/"
+FINDINGS = "#unique-serial-findings"
+
+
+@pytest.fixture
+def report(cloud: Cloud, reports: Path) -> Iterator[Path]:
+    """A report of the command with 5,000 findings, one of which is hostile."""
+    path = reports / "audit.json"
+    html = reports / "audit.html"
+    written = ("--report", f"json={path}", "--report", f"html={html}")
+    run = cloud.openstack("unique", "serial", "audit", *written, check=False)
+    assert run.returncode in (3, 4), run.stderr
+    document = json.loads(path.read_text())
+    found = document["findings"]
+    document["findings"] = [found[number % len(found)] for number in range(4_999)]
+    server = {"resource_type": "server", "resource_name": HOSTILE, "resource_id": '../"x'}
+    hostile = {**found[0], **server, "evidence": f"={HOSTILE}", "severity": "high"}
+    document["findings"].insert(0, hostile)
+    path.write_text(json.dumps(document))
+    yield path
+    path.unlink()
+    html.unlink()
+
+
+def download(browser: Browser, path: str) -> dict[str, Any]:
+    """Return the headers and the text of a download."""
+    found: dict[str, Any] = browser.driver.execute_async_script(
+        "const done = arguments[1]; fetch(arguments[0]).then(async answer => done({"
+        "headers: Object.fromEntries(answer.headers), text: await answer.text()}))",
+        path,
+    )
+    return found
+
+
+def seconds(browser: Browser, path: str) -> float:
+    """Return how long the server needs for a page, the least of three times."""
+    times = []
+    for _ in range(3):
+        start = time.monotonic()
+        download(browser, path)
+        times.append(time.monotonic() - start)
+    return min(times)
+
+
+def test_the_panel_of_administrators(
+    browsers: Callable[[str], Browser], reports: Path, report: Path, shots: Path
+) -> None:
+    admin = browsers(ADMIN)
+    admin.open(PANEL)
+    assert "ago" in admin.one("#unique-serial-age").text
+    assert admin.one("#unique-serial-found").text == "5000 findings"
+    rows = admin.all("#unique-serial-table tbody tr")
+    assert len(rows) == 50
+    # Not evaluated, and no link to another page by its ID.
+    assert HOSTILE.replace("$", "%") in rows[0].text
+    assert not admin.all("a[href*='..']", rows[0])
+    assert admin.driver.title.startswith("Serial Numbers")
+    admin.screenshot(shots / "panel-findings.png")
+    for violation in axe.violations(admin.driver, FINDINGS):
+        # The theme of Horizon has the colour of links.
+        assert violation["id"] == "color-contrast"
+        assert all(each["html"].startswith("<a ") for each in violation["nodes"])
+    took, horizon = seconds(admin, PANEL), seconds(admin, "/admin/instances/")
+    assert took <= 1.5 * horizon
+
+    admin.one("#unique-serial-next").click()
+    assert "Page 2 of 100" in admin.one(f"{FINDINGS} nav").text
+    admin.one("#filter-text").send_keys(HOSTILE)
+    admin.one("#unique-serial-filter button").click()
+    admin.until(lambda: admin.one("#unique-serial-found").text == "One finding")
+
+    told = download(admin, f"{PANEL}findings.csv")
+    assert told["headers"]["content-disposition"].startswith("attachment;")
+    assert told["headers"]["x-content-type-options"] == "nosniff"
+    lines = list(csv.DictReader(told["text"].splitlines()))
+    assert len(lines) == 5_000
+    assert lines[0]["evidence"] == f"'={HOSTILE}"
+    told = download(admin, f"{PANEL}report.html")
+    assert told["headers"]["content-disposition"].startswith("attachment;")
+    assert told["headers"]["x-content-type-options"] == "nosniff"
+    assert told["text"] == (reports / "audit.html").read_text()
+
+    admin.one(".nav-tabs a", "Hosts").click()
+    hosts = admin.one("#unique-serial-hosts").text
+    assert "keys-1" in hosts
+    admin.screenshot(shots / "panel-hosts.png")
+
+    report.write_text("{")
+    admin.open(PANEL)
+    assert "not a complete JSON report" in admin.one("#unique-serial-unusable").text
+    report.unlink()
+    admin.open(f"{PANEL}findings.csv")
+    assert "missing" in admin.one("#unique-serial-unusable").text
+    report.touch()
+
+    member = browsers(MEMBER)
+    member.open(f"{PANEL}findings.csv")
+    assert not member.all("#unique-serial-unusable")
+    assert "not authorized" in member.one("body").text.lower()

@@ -7,10 +7,10 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import axe_core_python
 from selenium import webdriver
 
-_AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
+from tests.e2e import axe
+
 #: A window that wide is a phone.
 _PHONE = 500
 
@@ -46,12 +46,7 @@ class Page:
 
     def violations(self) -> list[dict[str, Any]]:
         """Return what axe-core has against it."""
-        self.run(_AXE.read_text())
-        found: dict[str, list[dict[str, Any]]] = self.driver.execute_async_script(
-            "axe.run().then(arguments[0])"
-        )
-        assert found["passes"], "axe-core looked at nothing"
-        return found["violations"]
+        return axe.violations(self.driver)
 
     def screenshot(self, path: Path, width: int, height: int) -> None:
         """Write a picture of its upper part."""
