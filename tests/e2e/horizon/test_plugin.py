@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import time
@@ -17,6 +18,7 @@ from tests.e2e.horizon.browser import Browser
 from tests.e2e.horizon.conftest import ADMIN, MEMBER
 from tests.e2e.horizon.test_metadata import boot_as_member
 from tests.functional.cloud import Cloud
+from tests.functional.test_show import broken_cell
 
 READER = "devcloud-reader"
 #: Evaluated by AngularJS, and by a browser, where a page does not escape it.
@@ -192,3 +194,45 @@ def test_the_panel_of_administrators(
     member.open(f"{PANEL}findings.csv")
     assert not member.all("#unique-serial-unusable")
     assert "not authorized" in member.one("body").text.lower()
+
+
+@contextlib.contextmanager
+def without_placement(cloud: Cloud) -> Iterator[None]:
+    """Let the endpoints of Placement in the service catalog lead nowhere."""
+    services = cloud.get("keystone", "/v3/services?type=placement")["services"]
+    path = f"/v3/endpoints?service_id={services[0]['id']}"
+    endpoints = cloud.get("keystone", path)["endpoints"]
+
+    def change(endpoint: dict[str, Any], url: str) -> None:
+        body = {"endpoint": {"url": url}}
+        answer = cloud.raw("keystone", "PATCH", f"/v3/endpoints/{endpoint['id']}", body)
+        answer.raise_for_status()
+
+    try:
+        for each in endpoints:
+            change(each, "http://127.0.0.1:1")
+        yield
+    finally:
+        for each in endpoints:
+            change(each, each["url"])
+
+
+def test_faults_of_the_cloud_are_texts(
+    browsers: Callable[[str], Browser], horizon: str, cloud: Cloud, servers: tuple[str, str]
+) -> None:
+    admin = browsers(ADMIN)
+    with broken_cell(cloud):
+        admin.open(PANEL)
+        admin.one(".nav-tabs a", "Hosts").click()
+        assert "A cell is down, with one host" in admin.one("#unique-serial-hosts").text
+    auth = cloud.clouds["clouds"][ADMIN]["auth"]
+    # The catalog comes with the token.
+    with (
+        without_placement(cloud),
+        Browser(horizon, auth["username"], auth["password"]) as fresh,
+    ):
+        open_tab(fresh, "admin", servers[0])
+        assert "could not be read: Placement" in fresh.one("#unique-serial-partial").text
+        fresh.open(PANEL)
+        fresh.one(".nav-tabs a", "Hosts").click()
+        assert "Placement" in fresh.one("#unique-serial-hosts .alert").text
