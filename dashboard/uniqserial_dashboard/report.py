@@ -21,7 +21,7 @@ import msgspec
 
 from osc_uniqserial import REPORT_VERSION
 
-#: The most bytes of a report. One of 100,000 servers with a finding each has about 30 MB.
+#: The most bytes of a report. One of 100,000 findings has about 63 MiB.
 MOST_BYTES = 128 * 2**20
 SEVERITIES = ("high", "medium", "low", "info", "unchecked")
 #: Characters with which spreadsheets begin a formula.
