@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from osc_uniqserial.api.rest import CloudError
     from osc_uniqserial.guests.options import GuestSources
     from osc_uniqserial.model.cloud import Unchecked
-    from osc_uniqserial.pipelines import Scope, ask_unique, audit, explain, hosts, verify
+    from osc_uniqserial.pipelines import (
+        Scope,
+        ask_unique,
+        audit,
+        explain,
+        hosts,
+        readiness,
+        verify,
+    )
     from osc_uniqserial.reports.json import REPORT_VERSION
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "audit",
     "explain",
     "hosts",
+    "readiness",
     "verify",
 ]
 
@@ -39,6 +48,7 @@ _HOMES = {
     "audit": "pipelines",
     "explain": "pipelines",
     "hosts": "pipelines",
+    "readiness": "pipelines",
     "verify": "pipelines",
 }
 

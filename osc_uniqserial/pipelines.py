@@ -19,11 +19,13 @@ from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, or_unchecked
 from osc_uniqserial.api.server import find_server, read_server
 from osc_uniqserial.api.servers import CloudReader
 from osc_uniqserial.api.settings import Settings
+from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.checks.check import Check, by_severity, found_in
 from osc_uniqserial.checks.cloud import Cloud
 from osc_uniqserial.checks.engine import Audit, guest_findings
 from osc_uniqserial.checks.inventory import InventoryComparison
 from osc_uniqserial.checks.live import Readings, Verification
+from osc_uniqserial.checks.readiness import Row, assess
 from osc_uniqserial.checks.unread import ServersRead
 from osc_uniqserial.desired.document import Desired
 from osc_uniqserial.desired.export.settings import CloudSettings, settings
@@ -146,6 +148,36 @@ def hosts(
     """
     given = GivenModes(host_modes or {})
     return or_unchecked(lambda: read_hosts(Rest(connection), given)[0])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a cloud can give servers a serial number of their own.
+
+    :ivar rows: the results, at least one for each check
+    :ivar notes: messages about wrong given modes
+    """
+
+    rows: tuple[Row, ...]
+    notes: Sequence[str]
+
+
+def readiness(
+    connection: Connection, *, host_modes: Mapping[str, HostMode] | None = None
+) -> Readiness:
+    """Check whether a cloud can give servers a serial number of their own.
+
+    Parts that this user may not read, or that a service does not return, have the result Unknown.
+
+    :param connection: a connection of openstacksdk
+    :param host_modes: the ``[libvirt]sysinfo_serial`` of hosts whose traits do not declare it;
+        ``*`` stands for all others
+    """
+    definitions = background.start(Catalog(connection).compare, our_metadefs())
+    fleet = hosts(connection, host_modes=host_modes)
+    validator = or_unchecked(extra_spec_validator, Rest(connection))
+    rows = assess(definitions.result().comparisons, validator, fleet)
+    return Readiness(rows, fleet.notes if isinstance(fleet, Fleet) else ())
 
 
 class CloudRun(abc.ABC):

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osc_uniqserial.commands import metadef, options, output
+from osc_uniqserial.commands import options, output
 
 if TYPE_CHECKING:
     from osc_uniqserial.checks.readiness import Row
@@ -34,26 +34,17 @@ class ShowStatus(output.Lister):
         """Read the facts, assess them, and return one row for each check."""
         # The shell imports the modules of all commands at every start.
         from osc_uniqserial import pipelines
-        from osc_uniqserial.api.rest import Rest, or_unchecked
-        from osc_uniqserial.api.validator import extra_spec_validator
-        from osc_uniqserial.checks import readiness
-        from osc_uniqserial.metadefs.catalog import Catalog
-        from osc_uniqserial.model.cloud import Fleet
+        from osc_uniqserial.checks.readiness import Result
 
         given = options.host_modes(parsed_args)
-        ours = metadef.load_namespaces()
         connection = self.app.client_manager.sdk_connection
-        definitions = Catalog(connection).compare(ours).comparisons
-        fleet = pipelines.hosts(connection, host_modes=given.by_host)
-        validator = or_unchecked(extra_spec_validator, Rest(connection))
-        rows = readiness.assess(definitions, validator, fleet)
-        if isinstance(fleet, Fleet):
-            output.warn(fleet.notes)
-        results = {row.result for row in rows}
-        warned, unknown = readiness.Result.WARNING, readiness.Result.UNKNOWN
-        self.set_exit_code(warned in results, unknown in results)
+        found = pipelines.readiness(connection, host_modes=given.by_host)
+        output.warn(found.notes)
+        results = {row.result for row in found.rows}
+        self.set_exit_code(Result.WARNING in results, Result.UNKNOWN in results)
         return _COLUMNS, [
-            (row.check, row.result.value, _details(row, parsed_args.formatter)) for row in rows
+            (row.check, row.result.value, _details(row, parsed_args.formatter))
+            for row in found.rows
         ]
 
 

@@ -121,6 +121,18 @@ def test_hosts(connection: openstack.connection.Connection, cloud: AuditCloud) -
     assert unread.status == 403
 
 
+def test_readiness_twice(connection: openstack.connection.Connection, cloud: AuditCloud) -> None:
+    for _ in range(2):
+        found = osc_uniqserial.readiness(connection, host_modes={"x": HostMode.OS})
+        rows = {row.id: (row.result.value, row.hosts) for row in found.rows}
+        assert rows["ignores-keys"] == ("Info", ("b",))
+        assert rows["unknown-mode"] == ("Warning", ("c",))
+        assert any("no such host" in note for note in found.notes)
+    cloud.fake.http.get(re.compile(f"{NOVA}/os-hypervisors"), status_code=403, json={})
+    unread = osc_uniqserial.readiness(connection)
+    assert {row.result.value for row in unread.rows if row.id == "hosts-unreadable"} == {"Unknown"}
+
+
 def test_a_request_for_a_unique_serial(
     connection: openstack.connection.Connection, fake: FakeCloud
 ) -> None:
