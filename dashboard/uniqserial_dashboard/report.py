@@ -72,10 +72,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Host(msgspec.Struct, frozen=True):
-    """The servers of one host."""
+    """The servers of one host, and its hypervisor."""
 
     serial_sources: Mapping[str, int]
     placed: bool = True
+    hypervisor_id: str | None = None
+    hypervisor_hostname: str | None = None
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -140,6 +142,15 @@ class Report(msgspec.Struct, frozen=True):
     def types(self) -> list[str]:
         """The types of the resources with findings, sorted."""
         return sorted({each.resource_type for each in self.findings})
+
+    @property
+    def hypervisors(self) -> dict[str, str]:
+        """The names of the hypervisors by ID."""
+        return {
+            host.hypervisor_id: host.hypervisor_hostname
+            for host in self.hosts
+            if host.hypervisor_id and host.hypervisor_hostname
+        }
 
     @property
     def sources(self) -> Counter[str]:

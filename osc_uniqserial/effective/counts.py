@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from osc_uniqserial.effective.explanation import HOST_SOURCES
-from osc_uniqserial.model.cloud import Case, Fleet, ServerFacts
+from osc_uniqserial.model.cloud import Case, Fleet, Hypervisor, ServerFacts
 from osc_uniqserial.policy import HostMode, SerialSource, Setting
 
 
@@ -24,6 +24,7 @@ class HostCounts:
     :ivar honours: None: unknown
     :ivar placed: False for servers without a host
     :ivar smbios: whether Nova writes serial numbers into guests of the host's architecture
+    :ivar hypervisor: None: unknown
     :ivar requested: servers by requested setting; None: unknown
     :ivar sources: servers by serial source
     """
@@ -33,6 +34,7 @@ class HostCounts:
     honours: bool | None = None
     placed: bool = True
     smbios: bool = True
+    hypervisor: Hypervisor | None = None
     requested: Counter[Setting | None] = dataclasses.field(default_factory=Counter)
     sources: Counter[SerialSource] = dataclasses.field(default_factory=Counter)
 
@@ -67,7 +69,11 @@ class ServerCounts:
         hosts: dict[tuple[str | None, bool], HostCounts] = {}
         for host in fleet.hosts if fleet else ():
             known = host.input
-            counts = HostCounts(host.name, known.mode, known.honours, smbios=known.smbios)
+            counts = HostCounts(
+                *(host.name, known.mode, known.honours),
+                smbios=known.smbios,
+                hypervisor=host.hypervisor,
+            )
             hosts.setdefault((host.name, True), counts)
         for (name, case), count in self._counts.items():
             key = (name, name is not None or case.placed)

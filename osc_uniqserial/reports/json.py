@@ -103,6 +103,8 @@ def _entry(entry: Entry) -> Mapping[str, Any]:
 def _host(host: HostCounts) -> Mapping[str, Any]:
     return {
         "name": host.name,
+        "hypervisor_id": host.hypervisor.id if host.hypervisor else None,
+        "hypervisor_hostname": host.hypervisor.hostname if host.hypervisor else None,
         "placed": host.placed,
         "smbios": host.smbios,
         "mode": host.mode.value if host.mode else None,

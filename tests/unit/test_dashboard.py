@@ -121,6 +121,8 @@ def test_a_report_of_the_command_is_read(path: Path) -> None:
     assert "host-identity-shown" in read.checks
     assert read.by_severity.total() == len(read.findings)
     assert read.began.tzinfo
+    host = next(each for each in read.findings if each.resource_type == "host")
+    assert read.hypervisors[host.resource_id or ""].startswith(host.resource_name or "-")
 
 
 def test_filters(path: Path) -> None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 from horizon import tabs
 
 import osc_uniqserial
 from uniqserial_dashboard.connection import connected
 from uniqserial_dashboard.content.serial_numbers import nightly
+from uniqserial_dashboard.content.serial_numbers.links import Link, host_url, resource_url
 from uniqserial_dashboard.explained import SOURCES, YES_NO
 from uniqserial_dashboard.report import SEVERITIES, Finding, Unusable
 
 if TYPE_CHECKING:
+    from osc_uniqserial.checks import readiness
     from osc_uniqserial.model.cloud import Fleet, Host
 
 #: Findings on a page.
@@ -28,16 +29,6 @@ _PAGE = 50
 #: Names or IDs that are shown of many.
 _SHOWN = 5
 _LONGEST_FILTER = 200
-#: The pages of Horizon about a resource by its ID, and the lists where it has no such page.
-_DETAILS = {
-    "server": "horizon:admin:instances:detail",
-    "image": "horizon:admin:images:detail",
-}
-_LISTS = {
-    "flavor": "horizon:admin:flavors:index",
-    "aggregate": "horizon:admin:aggregates:index",
-    "host": "horizon:admin:hypervisors:index",
-}
 _SEVERITIES = dict(
     zip(
         SEVERITIES,
@@ -45,28 +36,28 @@ _SEVERITIES = dict(
         strict=True,
     )
 )
-
-
-def _url(kind: str, id_: str | None) -> str | None:
-    """Return the page of a resource; None without one."""
-    try:
-        if kind in _DETAILS:
-            return str(reverse(_DETAILS[kind], args=[id_])) if id_ else None
-        return str(reverse(_LISTS[kind])) if kind in _LISTS else None
-    except NoReverseMatch:
-        # The report is a file: an ID in it may be any text.
-        return None
+#: Results of the readiness check by their value.
+_RESULTS: dict[str, Any] = {
+    "Success": _("Success"),
+    "Info": _("Information"),
+    "Warning": _("Warning"),
+    "Unknown": _("Unknown"),
+}
 
 
 class Row:
     """A finding in the table."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: Finding, hypervisors: Mapping[str, str]) -> None:
         self.finding = finding
         self.severity = _SEVERITIES[finding.severity]
-        self.url = _url(finding.resource_type, finding.resource_id)
+        kind, id_ = finding.resource_type, finding.resource_id
+        name = finding.resource_name or id_ or ""
+        is_host = kind == "host"
+        url = host_url(id_, hypervisors.get(id_ or "")) if is_host else resource_url(kind, id_)
+        self.resource = Link(name, url)
         ids = finding.server_ids or ()
-        self.servers = [(each, _url("server", each)) for each in ids[:_SHOWN]]
+        self.servers = [Link(each, resource_url("server", each)) for each in ids[:_SHOWN]]
         self.more = len(ids) - len(self.servers)
 
 
@@ -99,7 +90,7 @@ class FindingsTab(tabs.Tab):
             "chosen": chosen,
             "found": len(found),
             "page": page,
-            "rows": [Row(each) for each in page],
+            "rows": [Row(each, report.hypervisors) for each in page],
             "query": query.urlencode(),
             "has_html": nightly.html_path() is not None,
         }
@@ -113,7 +104,8 @@ class Group:
     honours: Any
     writes: Any
     count: int
-    names: str
+    hosts: Sequence[Link]
+    more: int
 
 
 def _groups(fleet: Fleet) -> Iterator[Group]:
@@ -122,9 +114,10 @@ def _groups(fleet: Fleet) -> Iterator[Group]:
         mode = host.input.mode.value if host.input.mode else ""
         found[mode, host.input.honours, host.writes_serials].append(host)
     for (mode, honours, writes), hosts in sorted(found.items(), key=lambda each: -len(each[1])):
-        names = ", ".join(host.name for host in hosts[:_SHOWN])
-        more = ", ..." if len(hosts) > _SHOWN else ""
-        yield Group(mode, YES_NO[honours], YES_NO[writes], len(hosts), names + more)
+        known = [host.hypervisor for host in hosts[:_SHOWN]]
+        links = [Link(each.host, host_url(each.id, each.hostname)) for each in known]
+        more = len(hosts) - len(links)
+        yield Group(mode, YES_NO[honours], YES_NO[writes], len(hosts), links, more)
 
 
 class HostsTab(tabs.Tab):
@@ -151,8 +144,39 @@ class HostsTab(tabs.Tab):
         }
 
 
+class Result:
+    """A row of the readiness check."""
+
+    def __init__(self, row: readiness.Row) -> None:
+        self.check = row.check
+        self.result = _RESULTS[row.result.value]
+        self.id = row.id
+        self.message = row.message
+        self.remedy = row.remedy
+        self.names = row.hosts[:_SHOWN]
+        self.more = len(row.hosts) - len(self.names)
+
+
+class ReadinessTab(tabs.Tab):
+    """Whether the cloud can give servers a serial number of their own; read when opened."""
+
+    name = _("Readiness")
+    slug = "readiness"
+    template_name = "uniqserial_dashboard/_readiness.html"
+    preload = False
+
+    def get_context_data(self, request: Any) -> dict[str, Any]:
+        """Return the rows of the readiness check; an error is a text in the tab."""
+        try:
+            with connected(request.user, settings) as connection:
+                found = osc_uniqserial.readiness(connection)
+        except osc_uniqserial.CloudError as error:
+            return {"error": str(error)}
+        return {"rows": [Result(row) for row in found.rows]}
+
+
 class SerialNumberTabs(tabs.TabGroup):
     """The tabs of the panel."""
 
     slug = "serial_numbers"
-    tabs = (FindingsTab, HostsTab)
+    tabs = (FindingsTab, ReadinessTab, HostsTab)
