@@ -3,23 +3,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.environment import NOVA_DRIVER, build
+from tests.deploy.environment import NOVA_DRIVER, build, build_sdist
 
 
 @pytest.fixture(scope="session")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist of nova-uniqserial."""
-    folder = tmp_path_factory.mktemp("sdist")
-    command = (sys.executable, "-m", "build", "--quiet", "--no-isolation", "--sdist")
-    subprocess.run((*command, "--outdir", folder, NOVA_DRIVER), check=True)
-    (archive,) = folder.iterdir()
-    return archive
+    return build_sdist(NOVA_DRIVER, tmp_path_factory.mktemp("sdist"))
 
 
 @pytest.fixture(scope="session")

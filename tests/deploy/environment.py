@@ -15,6 +15,7 @@ from oslo_config import cfg
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 NOVA_DRIVER = ROOT / "nova_driver"
+DASHBOARD = ROOT / "dashboard"
 DRIVER = "uniqserial.UniqueSerialLibvirtDriver"
 STOCK = "libvirt.LibvirtDriver"
 
@@ -118,6 +119,17 @@ def write_nova(folder: Path) -> Path:
     for name in ("__init__.py", "virt/__init__.py", "virt/driver.py"):
         (package / name).touch()
     return package
+
+
+def build_sdist(source: Path, folder: Path) -> Path:
+    """Build a source distribution without a network, in an empty folder, and return it.
+
+    :param source: the folder of the distribution
+    """
+    command = (sys.executable, "-m", "build", "--quiet", "--no-isolation", "--sdist")
+    subprocess.run((*command, "--outdir", folder, source), check=True)
+    (archive,) = folder.iterdir()
+    return archive
 
 
 def build(source: str, folder: Path) -> Path:

@@ -24,19 +24,27 @@ from kolla.image import kolla_worker, tasks
 from oslo_config import cfg
 
 from tests.deploy import environment
-from tests.deploy.environment import DEPLOY, DRIVER, STOCK
+from tests.deploy.environment import DASHBOARD, DEPLOY, DRIVER, ROOT, STOCK
 
 FOLDER = DEPLOY / "kolla"
 BIN = Path(sys.executable).parent
 KOLLA_ANSIBLE = Path(sys.prefix) / "share" / "kolla-ansible"
-ROLE = KOLLA_ANSIBLE / "ansible" / "roles" / "nova-cell"
-#: Tasks of the role that write configuration.
-TASKS = (
-    "Ensuring config directories exist",
-    "Copying over config.json files for services",
-    "Copying over nova.conf",
-    "Copying over Nova compute provider config",
-)
+ROLES = KOLLA_ANSIBLE / "ansible" / "roles"
+#: Tasks that write configuration, by role.
+TASKS = {
+    "nova-cell": (
+        "Ensuring config directories exist",
+        "Copying over config.json files for services",
+        "Copying over nova.conf",
+        "Copying over Nova compute provider config",
+    ),
+    "horizon": ("Ensuring config directories exist", "Copying over custom-settings.py"),
+}
+#: The variable with the services of a role, and the service whose container is looked at.
+SERVICES = {
+    "nova-cell": ("nova_cell_services", "nova-compute"),
+    "horizon": ("horizon_services", "horizon"),
+}
 
 
 class Engine:
@@ -53,19 +61,32 @@ class Engine:
 
 
 @pytest.fixture(scope="module")
-def built(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder nova of kolla-build, with its Dockerfiles."""
+def sdists(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The sdists by the names that the README gives them."""
+    made = {
+        name: environment.build_sdist(source, tmp_path_factory.mktemp(name))
+        for name, source in (("osc_uniqserial", ROOT), ("uniqserial_dashboard", DASHBOARD))
+    }
+    return {f"{name}.tar.gz": path for name, path in {**made, "nova_uniqserial": sdist}.items()}
+
+
+@pytest.fixture(scope="module")
+def built(sdists: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder docker of kolla-build, with the Dockerfiles."""
     work = tmp_path_factory.mktemp("kolla")
-    text = (FOLDER / "kolla-build.conf").read_text()
-    location = configparser.ConfigParser()
-    location.read_string(text)
-    (section,) = location.sections()
+    locations = configparser.ConfigParser()
+    locations.read(FOLDER / "kolla-build.conf")
+    for section in locations.sections():
+        name = Path(locations[section]["location"]).name
+        locations[section]["location"] = str(sdists[name])
     config = work / "kolla-build.conf"
-    config.write_text(text.replace(location[section]["location"], str(sdist)))
+    with config.open("w") as file:
+        locations.write(file)
     command: tuple[str | Path, ...] = (BIN / "kolla-build", "--template-only", "--config-file")
-    command += (config, "--work-dir", work, "^nova-compute$", "^nova-api$")
+    command += (config, "--template-override", FOLDER / "horizon-override.j2")
+    command += ("--work-dir", work, "^nova-compute$", "^nova-api$", "^horizon$")
     subprocess.run(command, check=True, capture_output=True)
-    return work / "docker" / "nova"
+    return work / "docker"
 
 
 def install_line(dockerfile: Path) -> str:
@@ -74,68 +95,125 @@ def install_line(dockerfile: Path) -> str:
     return str(line)
 
 
-def test_the_images_of_nova_api_and_nova_compute_get_the_plugin(
-    built: Path, sdist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for image in ("nova-api", "nova-compute"):
-        assert "/nova-base:" in (built / image / "Dockerfile").read_text().splitlines()[0]
+def add_plugins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let kolla-build make the archive of plugins of an image, and return their sources.
+
+    :param folder: the folder with its Dockerfile
+    """
     conf = cfg.ConfigOpts()
-    config = str(built.parents[1] / "kolla-build.conf")
-    kolla_config.parse(conf, ["--config-file", config, "--nobuildkit"], prog="kolla-build")
+    config = next(parent for parent in folder.parents if (parent / "kolla-build.conf").exists())
+    arguments = ["--config-file", str(config / "kolla-build.conf"), "--nobuildkit"]
+    kolla_config.parse(conf, arguments, prog="kolla-build")
     engine = Engine()
     for module in (kolla_worker, tasks):
         monkeypatch.setattr(module.engine, "getEngineClient", lambda _: engine)
     worker = kolla_worker.KollaWorker(conf)
-    worker.docker_build_paths = [str(built / "nova-base")]
+    worker.docker_build_paths = [str(folder)]
     worker.build_image_list()
     (image,) = worker.images
-    # The others come from the network, as Nova itself does.
+    # The others come from the network, as the service itself does.
     image.plugins = [plugin for plugin in image.plugins if plugin["type"] == "local"]
-    assert [plugin["source"] for plugin in image.plugins] == [str(sdist)]
     image.source = {}
     image.status = kolla_worker.Status.MATCHED
     tasks.BuildTask(conf, image, None).builder(image)
-    assert engine.built == [str(built / "nova-base")]
+    assert engine.built == [str(folder)]
+    return [plugin["source"] for plugin in image.plugins]
 
-    with tarfile.open(built / "nova-base" / "plugins-archive") as archive:
+
+def install(folder: Path, work: Path, python: Path, **environ: str) -> None:
+    """Install the archive of plugins as the Dockerfile does."""
+    with tarfile.open(folder / "plugins-archive") as archive:
         # Python 3.11.2, which Debian 12 has, knows no filters.
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
-        archive.extractall(tmp_path)  # noqa: S202 - filtered
+        archive.extractall(work)  # noqa: S202 - filtered
+    (work / "upper-constraints.txt").touch()
+    line = install_line(folder / "Dockerfile")
+    line = line.replace("/plugins", str(work / "plugins")).replace("/requirements", str(work))
+    run(line, python, **environ)
+
+
+def run(line: str, python: Path, **environ: str) -> None:
+    """Run a line of a Dockerfile."""
+    path = f"{python.parent}:{os.environ['PATH']}"
+    variables = {**os.environ, "PATH": path, **environ}
+    subprocess.run(("bash", "-c", line), env=variables, check=True, capture_output=True)
+
+
+def test_the_images_of_nova_api_and_nova_compute_get_the_plugin(
+    built: Path, sdist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = built / "nova" / "nova-base"
+    for image in ("nova-api", "nova-compute"):
+        text = (folder.with_name(image) / "Dockerfile").read_text()
+        assert "/nova-base:" in text.splitlines()[0]
+    assert add_plugins(folder, monkeypatch) == [str(sdist)]
     made = environment.make(tmp_path / "venv", pip=True)
     nova = environment.write_nova(made.site)
-    line = install_line(built / "nova-base" / "Dockerfile")
-    assert line == install_line(built / "nova-compute" / "Dockerfile")
-    (tmp_path / "upper-constraints.txt").touch()
-    line = line.replace("/plugins", str(tmp_path / "plugins"))
-    line = line.replace("/requirements", str(tmp_path))
-    environ = {**os.environ, "PATH": f"{made.home}/bin:{os.environ['PATH']}"}
-    subprocess.run(("bash", "-c", line), env=environ, check=True, capture_output=True)
+    compute = folder.with_name("nova-compute") / "Dockerfile"
+    assert install_line(folder / "Dockerfile") == install_line(compute)
+    install(folder, tmp_path, made.python)
     made.assert_complete(nova, nova / "virt" / "uniqserial")
+
+
+def test_the_image_of_horizon_gets_the_plugin_and_enables_it(
+    built: Path,
+    sdists: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = built / "horizon"
+    expected = [
+        str(sdists[f"{name}.tar.gz"]) for name in ("osc_uniqserial", "uniqserial_dashboard")
+    ]
+    assert sorted(add_plugins(folder, monkeypatch)) == sorted(expected)
+    made = environment.make(tmp_path / "venv", pip=True)
+    # The requirements are those of the client, which tox -e package installs.
+    install(folder, tmp_path, made.python, PIP_NO_DEPS="1")
+    dashboard = made.site / "openstack_dashboard"
+    for name in ("enabled", "local_settings.d"):
+        (dashboard / "local" / name).mkdir(parents=True)
+    (dashboard / "__init__.py").touch()
+    dockerfile = (folder / "Dockerfile").read_text().replace("\\\n", "")
+    (line,) = re.findall(r"^RUN (plugin=.*)$", dockerfile, re.M)
+    run(line, made.python)
+    found = {str(path.relative_to(dashboard)) for path in dashboard.glob("local/*/*")}
+    assert found == {
+        "local/enabled/_1065_project_unique_serial.py",
+        "local/enabled/_2165_admin_unique_serial.py",
+        "local/local_settings.d/_90_unique_serial.py",
+    }
+
+
+def write_role(name: str, folder: Path) -> None:
+    """Write a role with some tasks of a role of Kolla-Ansible, and one about its container."""
+    role = ROLES / name
+    (folder / "tasks").mkdir(parents=True)
+    for part in ("defaults", "templates", "vars"):
+        if (role / part).exists():
+            (folder / part).symlink_to(role / part)
+    written: list[dict[str, Any]] = yaml.safe_load((role / "tasks" / "config.yml").read_text())
+    chosen = [task for task in written if task["name"] in TASKS[name]]
+    assert [task["name"] for task in chosen] == list(TASKS[name])
+    services, service = SERVICES[name]
+    about = f"{services}['{service}']"
+    content = f"{{{{ {{'image': {about}.image, 'volumes': {about}.volumes}} | to_json }}}}"
+    copy = {"content": content, "dest": f"{{{{ node_config_directory }}}}/{service}/container.json"}
+    chosen.append({"name": "Container", "ansible.builtin.copy": copy})
+    (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(chosen))
 
 
 @pytest.fixture(scope="module")
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the role nova-cell writes on a host with everything, with the files of this folder.
+    """What the roles write on a host with everything, with the files of this folder.
 
     The folder rolled-back has what it writes later, without config/nova/nova-compute.conf.
     """
     work = tmp_path_factory.mktemp("kolla-ansible")
-    role = work / "roles" / "nova-cell"
-    (role / "tasks").mkdir(parents=True)
-    (role / "defaults").symlink_to(ROLE / "defaults")
-    (role / "templates").symlink_to(ROLE / "templates")
-    (role / "vars").symlink_to(ROLE / "vars")
+    for role in TASKS:
+        write_role(role, work / "roles" / role)
     (work / "group_vars").symlink_to(KOLLA_ANSIBLE / "ansible" / "group_vars")
     shutil.copy(KOLLA_ANSIBLE / "ansible" / "inventory" / "all-in-one", work)
-    written: list[dict[str, Any]] = yaml.safe_load((ROLE / "tasks" / "config.yml").read_text())
-    chosen = [task for task in written if task["name"] in TASKS]
-    assert [task["name"] for task in chosen] == list(TASKS)
-    service = "nova_cell_services['nova-compute']"
-    content = f"{{{{ {{'image': {service}.image, 'volumes': {service}.volumes}} | to_json }}}}"
-    copy = {"content": content, "dest": "{{ node_config_directory }}/container.json"}
-    chosen.append({"name": "Container", "ansible.builtin.copy": copy})
-    (role / "tasks" / "main.yml").write_text(yaml.safe_dump(chosen))
-    play = {"hosts": "localhost", "roles": ["nova-cell"]}
+    play = {"hosts": "localhost", "roles": list(TASKS)}
     again = {**play, "vars": {"way": "rolled-back"}}
     (work / "play.yml").write_text(yaml.safe_dump([play, again]))
     shutil.copytree(FOLDER / "config", work / "rolled-back-config")
@@ -203,12 +281,24 @@ def test_the_rollback_leaves_nothing_of_the_driver(configured: Path) -> None:
 
 
 def test_nova_compute_runs_the_new_image_with_the_machine_id_of_the_host(configured: Path) -> None:
-    container = json.loads((configured / "container.json").read_text())
+    container = json.loads((configured / "nova-compute" / "container.json").read_text())
     assert container["image"].endswith("-uniqserial")
     assert container["image"].rpartition(":")[0].endswith("/nova-compute")
     assert "/etc/machine-id:/etc/machine-id:ro" in container["volumes"]
     # The role's own volumes stay.
     assert "/lib/modules:/lib/modules:ro" in container["volumes"]
+
+
+def test_horizon_reads_the_nightly_audit(configured: Path) -> None:
+    container = json.loads((configured / "horizon" / "container.json").read_text())
+    assert container["image"].endswith("-uniqserial")
+    settings: dict[str, str] = {}
+    exec((configured / "horizon" / "_9999-custom-settings.py").read_text(), settings)  # noqa: S102
+    for name in ("UNIQUE_SERIAL_REPORT", "UNIQUE_SERIAL_REPORT_HTML"):
+        folder = Path(settings[name]).parent
+        assert f"{folder}:{folder}:ro" in container["volumes"]
+    # The role's own volumes stay.
+    assert "kolla_logs:/var/log/kolla/" in container["volumes"]
 
 
 def test_a_stock_host_declares_its_mode(configured: Path) -> None:
@@ -222,4 +312,5 @@ def test_a_stock_host_declares_its_mode(configured: Path) -> None:
 
 def test_the_image_of_nova_compute_has_no_machine_id(built: Path) -> None:
     """The reason for the mount."""
-    assert "rm -f /etc/machine-id" in (built / "nova-compute" / "Dockerfile").read_text()
+    dockerfile = built / "nova" / "nova-compute" / "Dockerfile"
+    assert "rm -f /etc/machine-id" in dockerfile.read_text()
