@@ -13,6 +13,7 @@ from devcloud.errors import DevcloudError
 from tests.e2e.stack import control
 from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.stack import Stack
+from tests.functional.conftest import seeded as seeded  # the fixture
 from tests.functional.conftest import unique_name as unique_name  # the fixture
 from tests.functional.conftest import warm as warm  # the fixture
 from tests.functional.warm import WarmShell

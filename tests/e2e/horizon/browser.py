@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -20,6 +21,8 @@ _Found = TypeVar("_Found")
 
 #: Seconds; a busy machine takes long to draw a page.
 _WAIT = 60
+#: More elements than a page of Horizon has that take the focus.
+_FOCUSABLE = 200
 _PANELS: dict[Kind, str] = {
     "flavor": "/admin/flavors/",
     "image": "/admin/images",
@@ -101,6 +104,15 @@ class Browser:
             of.screenshot(str(path))
         else:
             self.driver.save_screenshot(str(path))
+
+    def tab_to(self, selector: str) -> WebElement:
+        """Press the Tab key until an element that matches has the focus, and return it."""
+        for _ in range(_FOCUSABLE):
+            ActionChains(self.driver).send_keys(Keys.TAB).perform()
+            focused = self.driver.switch_to.active_element
+            if self.script("return arguments[0].matches(arguments[1])", focused, selector):
+                return focused
+        raise AssertionError(f"the Tab key reaches no {selector}")
 
     # --- metadata of one resource ---------------------------------------
 

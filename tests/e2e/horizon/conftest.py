@@ -19,7 +19,6 @@ from tests.e2e.horizon import site
 from tests.e2e.horizon.browser import Browser
 from tests.functional.cloud import Cloud
 from tests.functional.conftest import cloud as cloud  # the fixture
-from tests.functional.conftest import warm as warm  # the shell of the cloud
 
 NAMESPACES = "/v2/metadefs/namespaces"
 
@@ -34,22 +33,41 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def horizon(
-    cloud: Cloud,
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    reports: Path,
-) -> Iterator[str]:
-    """The URL of a Horizon of the embedded cloud; HORIZON_VENV names an environment to keep."""
+def serve_horizon(
+    cloud: Cloud, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Cloud, Path], contextlib.AbstractContextManager[str]]:
+    """Return a function that serves the Horizon of a cloud with a folder of reports.
+
+    HORIZON_VENV names an environment to keep.
+    """
     layout = Layout.of(cloud.folder)
-    keystone = cloud.clouds["clouds"]["devcloud"]["auth"]["auth_url"]
     try:
         site.ensure(layout, progress_line(request, "horizon"))
-        folder = tmp_path_factory.mktemp("horizon")
-        with site.serve(layout, keystone, folder, reports) as url:
-            yield url
     except DevcloudError as error:
-        pytest.exit(f"Horizon did not start: {error}\n{error.detail}", returncode=1)
+        pytest.exit(f"Horizon was not installed: {error}\n{error.detail}", returncode=1)
+
+    @contextlib.contextmanager
+    def serve(of: Cloud, reports: Path) -> Iterator[str]:
+        keystone = of.clouds["clouds"][ADMIN]["auth"]["auth_url"]
+        folder = tmp_path_factory.mktemp("horizon")
+        try:
+            with site.serve(layout, keystone, folder, reports) as url:
+                yield url
+        except DevcloudError as error:
+            pytest.exit(f"Horizon did not start: {error}\n{error.detail}", returncode=1)
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def horizon(
+    cloud: Cloud,
+    serve_horizon: Callable[[Cloud, Path], contextlib.AbstractContextManager[str]],
+    reports: Path,
+) -> Iterator[str]:
+    """The URL of a Horizon of the embedded cloud."""
+    with serve_horizon(cloud, reports) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

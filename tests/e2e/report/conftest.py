@@ -12,8 +12,6 @@ import pytest
 from tests.e2e import chromium
 from tests.e2e.report.page import Page
 from tests.functional.cloud import SeededCloud
-from tests.functional.conftest import seeded as seeded  # the fixture
-from tests.functional.conftest import warm as warm  # the shell of the cloud
 
 #: What guests of two hosts would tell: verify's part of the page is there too.
 FACTS = '{"uuid": "%s", "serial": "%s"}\n'

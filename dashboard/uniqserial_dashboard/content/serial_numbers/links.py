@@ -9,9 +9,9 @@ from django.urls import NoReverseMatch, reverse
 
 from uniqserial_dashboard.tab import SLUG
 
-#: The page of a resource, by type. A flavor has no other page than the one to edit it.
+#: The page of a resource, by type. Horizon has none of a flavor: ours leads to its row.
 _PAGES = {
-    "flavor": "horizon:admin:flavors:update",
+    "flavor": "horizon:admin:serial_numbers:flavor",
     "host": "horizon:admin:hypervisors:detail",
     "image": "horizon:admin:images:detail",
     "server": "horizon:admin:instances:detail",

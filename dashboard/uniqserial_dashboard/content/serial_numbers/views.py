@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from django import http
+from django.conf import settings
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from horizon import messages, tabs
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
 
+from uniqserial_dashboard.connection import connected
 from uniqserial_dashboard.content.serial_numbers import nightly
 from uniqserial_dashboard.content.serial_numbers.tabs import SerialNumberTabs
 from uniqserial_dashboard.report import Unusable, opened
@@ -29,6 +35,28 @@ class IndexView(tabs.TabView):
 
 
 @require_safe  # type: ignore[untyped-decorator]  # Django has no types
+def show_flavor(request: Any, flavor_id: str) -> http.HttpResponse:
+    """Redirect to the row of a flavor in Horizon's list, whose pages are found by a marker."""
+    page = reverse("horizon:admin:flavors:index")
+    try:
+        with connected(request.user, settings) as connection:
+            # The list has this order, and all flavors.
+            query: dict[str, Any] = {"sort_key": "name", "sort_dir": "asc", "is_public": None}
+            listed = (each.id for each in connection.compute.flavors(details=False, **query))
+            before = None
+            for id_ in listed:
+                if id_ == flavor_id:
+                    marker = f"?{urlencode({'marker': before})}" if before else ""
+                    return redirect(f"{page}{marker}#flavors__row__{quote(id_)}")
+                before = id_
+    except (SDKException, ClientException) as error:
+        messages.error(request, _("The flavors could not be read: %(error)s") % {"error": error})
+    else:
+        messages.error(request, _("The flavor is missing. It was deleted after the audit."))
+    return redirect(page)
+
+
+@require_safe  # type: ignore[untyped-decorator]
 def download_csv(request: Any) -> http.HttpResponse:
     """Return the findings as a CSV file."""
     try:
