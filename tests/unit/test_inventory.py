@@ -499,7 +499,17 @@ def test_a_cluster_is_for_netbox_alone(
     assert message in result.err
 
 
-@given(st.lists(st.text(max_size=80), min_size=1, max_size=5))
+#: What NetBox guesses the delimiter from.
+DELIMITERS = ",;\t|"
+
+
+@given(
+    st.lists(
+        st.text(max_size=80) | st.text(alphabet=f"{DELIMITERS}\"' ab", max_size=20),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_netbox_takes_any_name(names: list[str]) -> None:
     on = host("a", *DRIVER)
     machines = Machines()
@@ -507,6 +517,8 @@ def test_netbox_takes_any_name(names: list[str]) -> None:
     machines.add(servers)
     lines = list(machines.lines("c", lambda _text: None))
     rows = rows_of("\n".join(lines))
+    dialect = csv.Sniffer().sniff("\n".join(lines), DELIMITERS)
+    assert list(csv.DictReader(io.StringIO("\n".join(lines)), dialect=dialect)) == rows
     assert [row["serial"] for row in rows] == [each.id for each in servers]
     shown = [row["name"] for row in rows]
     assert len({name.lower() for name in shown}) == len(names)

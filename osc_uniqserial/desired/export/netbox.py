@@ -93,15 +93,17 @@ class Machines:
 
 
 def _is_usable(name: str) -> bool:
-    plain = name == name.strip() and name.isprintable()
+    # NetBox's guess of the format does not always find doubled quotes.
+    plain = name == name.strip() and name.isprintable() and '"' not in name
     return bool(name) and plain and len(name) <= _LONGEST and not is_formula(name)
 
 
 def _printable(name: str) -> str:
-    return "".join(char for char in name if char.isprintable()).strip()
+    return "".join(char for char in name if char.isprintable()).replace('"', "'").strip()
 
 
 def _line(cells: Sequence[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
+    # NetBox guesses the delimiter, and takes one in names for it where cells are not quoted.
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="").writerow(cells)
     return text.getvalue()
