@@ -477,6 +477,25 @@ def test_an_export_of_servers_with_their_uuid_is_clean(cloud: QuietCloud, tmp_pa
     assert found(cloud, tmp_path, result.out, code=0) == {}
 
 
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ("ACTIVE", "active"),
+        ("VERIFY_RESIZE", "active"),
+        ("PAUSED", "offline"),
+        ("SHELVED_OFFLOADED", "offline"),
+        ("BUILD", "staged"),
+        ("ERROR", "failed"),
+        ("SOFT_DELETED", "decommissioning"),
+    ],
+)
+def test_statuses_are_those_of_the_oldest_netbox(status: str, shown: str) -> None:
+    machines = Machines()
+    machines.add([server_facts(host("a", *DRIVER), {}, status=status)])
+    (row,) = rows_of("\n".join(machines.lines("c", lambda _text: None)))
+    assert row["status"] == shown
+
+
 def test_what_is_unknown_is_left_empty(cloud: QuietCloud) -> None:
     cloud.hosts(a=Node(), c=Node(None))
     result = export(cloud, "--cluster", "c", code=4)

@@ -22,12 +22,12 @@ from osc_uniqserial.text import counted, is_formula, some
 COLUMNS = ("name", "status", "cluster", "serial")
 #: The longest name.
 _LONGEST = 64
-#: The status in NetBox by that in Nova; all others are active.
+#: The status in NetBox by that in Nova; all others are active. NetBox has "paused" since 4.3 only.
 _STATUSES = {
     "BUILD": "staged",
     "DELETED": "decommissioning",
     "ERROR": "failed",
-    "PAUSED": "paused",
+    "PAUSED": "offline",
     "SHELVED": "offline",
     "SHELVED_OFFLOADED": "offline",
     "SHUTOFF": "offline",
