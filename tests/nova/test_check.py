@@ -397,19 +397,17 @@ def test_options_that_nova_refuses(ours: End, host: Host, files: Files) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "reason", "remedy"),
+    ("old", "new", "reason"),
     [
-        ("_get_guest_config_sysinfo", "_renamed", "LibvirtDriver has no method", "supports this"),
-        ("\nimport", "\nraise OSError('no libvirt')\nimport", ": OSError: no libvirt.", "again"),
-        ("\nimport", "\nimport nova.gone\nimport", "No module named 'nova.gone'", "supports this"),
+        ("_get_guest_config_sysinfo", "_renamed", "LibvirtDriver has no method"),
+        ("\nimport", "\nimport nova.gone\nimport", "No module named 'nova.gone'"),
     ],
 )
 def test_a_nova_that_the_driver_does_not_fit(
-    ours: End, host: Host, files: Files, old: str, new: str, reason: str, remedy: str
+    ours: End, host: Host, files: Files, old: str, new: str, reason: str
 ) -> None:
-    nova = files.folder / "nova"
     ends.run("cp", "-rs", ours.site / "nova", files.folder)
-    module = nova / "virt" / "libvirt" / "driver.py"
+    module = files.folder / "nova" / "virt" / "libvirt" / "driver.py"
     text = module.read_text()
     module.unlink()
     module.write_text(text.replace(old, new))
@@ -419,7 +417,7 @@ def test_a_nova_that_the_driver_does_not_fit(
     assert reason in row["reason"]
     # The text of the exception is for the log of nova-compute.
     assert "guide" not in row["reason"]
-    assert remedy in row["remedy"]
+    assert row["remedy"].startswith("Install a nova-uniqserial that supports this Nova")
 
 
 def test_the_python_of_nova_compute(plain: End, host: Host, files: Files) -> None:

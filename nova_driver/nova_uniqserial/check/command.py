@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from nova_uniqserial.check import folders, host, interpreter, loading, process, restart
-from nova_uniqserial.check.rows import CheckError, OptionError, Result, Row, exit_code
+from nova_uniqserial.check.rows import (
+    WILL_NOT_START,
+    CheckError,
+    OptionError,
+    Result,
+    Row,
+    exit_code,
+)
 
 if TYPE_CHECKING:
     from nova_uniqserial.check.configuration import Configuration
@@ -209,8 +216,7 @@ def _guarded(check: str, rows: Callable[[], Iterable[Row]]) -> list[Row]:
     try:
         return list(rows())
     except OptionError as error:
-        text, remedy = f"{error}.", "Correct it: nova-compute does not start with it."
-        return [Row(check, Result.FAILED, text, remedy)]
+        return [Row(check, Result.FAILED, f"{error}.", WILL_NOT_START)]
     except Exception as error:  # Nova, its libraries and the files may have any form
         # Not its text, which may have a line of a file.
         return [

@@ -13,10 +13,9 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_uniqserial import locations, options
-from nova_uniqserial.check.rows import OptionError, Result, Row, listed, safe
+from nova_uniqserial.check.rows import WILL_NOT_START, OptionError, Result, Row, listed, safe
 
 DRIVER = "uniqserial.UniqueSerialLibvirtDriver"
-WILL_NOT_START = "Correct it: nova-compute does not start with it."
 _CHECK = "configuration"
 _HOW_TO_READ = "Run this check as root or as the user of nova-compute."
 _NAMES = {"project": "nova", "prog": "nova-compute"}

@@ -13,6 +13,9 @@ _LONGEST = 300
 #: How many of several files a row names.
 _NAMED = 3
 
+#: The remedy for what keeps nova-compute from starting.
+WILL_NOT_START = "Correct it: nova-compute does not start with it."
+
 
 class CheckError(Exception):
     """The check cannot run; the text has the reason and the way out."""
