@@ -16,7 +16,7 @@ from tests.e2e.stack.machine import PATH
 #: Nova's own, when it rescues them.
 COMMAND_LINE = (
     "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check lpj=1000000"
-    " cryptomgr.notests"
+    " cryptomgr.notests noreplace-smp"
 )
 
 INIT = """#!/bin/busybox sh
