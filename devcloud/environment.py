@@ -105,9 +105,10 @@ def make_venv(layout: Layout, home: Path) -> None:
 
 def pip_install(layout: Layout, home: Path, *args: Argument) -> None:
     """Run pip install in a virtual environment; the cloud's install log says what happened."""
-    quiet = ("--disable-pip-version-check", "--no-input")
+    # Few of the modules are imported: compiling all takes longer.
+    options = ("--disable-pip-version-check", "--no-input", "--no-compile")
     run_logged(
-        [home / "bin" / "python", "-m", "pip", "install", *quiet, *args],
+        [home / "bin" / "python", "-m", "pip", "install", *options, *args],
         layout.log("install"),
         f"pip install failed in {home}",
     )
