@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import venv
 import zipfile
 from pathlib import Path
@@ -43,8 +44,9 @@ def _environment(name: str) -> Path:
     wanted = listed.read_text()
     made = folder / "made"
     if not made.exists() or made.read_text() != wanted:
-        venv.create(folder, clear=True, with_pip=True)
-        pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
+        venv.create(folder, clear=True, with_pip=False, symlinks=True)
+        quiet = ("--disable-pip-version-check", "--quiet")
+        pip = (sys.executable, "-m", "pip", *quiet, "--python", folder / "bin" / "python")
         # Few of the modules are imported: compiling all takes longer.
         _run(*pip, "install", "--no-compile", "-r", listed)
         if name == "ansible":

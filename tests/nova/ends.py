@@ -103,11 +103,14 @@ def newest() -> End:
     if not stamp.exists() or stamp.read_text() != wanted:
         if home.exists() and any(home.iterdir()) and not stamp.exists():
             raise Unusable(f"{home} (NOVATEST_VENV) holds something else: it is not overwritten")
-        venv.create(home, clear=True, with_pip=True)
+        venv.create(home, clear=True, with_pip=False, symlinks=True)
         # Ours from here on, but not complete.
         stamp.write_text("")
         constraints = [word for path in PINS for word in ("-c", path)]
-        run(python, "-m", "pip", "install", "--no-input", "-r", REQUIREMENTS, *constraints)
+        # Its processes write no bytecode, and there are many of them.
+        options = ("--no-input", "--compile")
+        pip = (sys.executable, "-m", "pip", "--python", python)
+        run(*pip, "install", *options, "-r", REQUIREMENTS, *constraints)
         stamp.write_text(wanted)
     # Nova's own switch: threads as its services use them now, not eventlet.
     threads = {"OS_NOVA_DISABLE_EVENTLET_PATCHING": "true"}
