@@ -91,6 +91,8 @@ def test_placement_is_down_while_the_compute_starts(stack: Stack) -> None:
         sysinfo_serial="none",
         endpoint_override=f"http://127.0.0.1:{port}",
         update_resources_interval=5,
+        # By default the first periodic task waits for up to a minute.
+        periodic_fuzzy_delay=0,
     )
     assert our_traits(stack, HOST) == REPORTED
     with _forwarding(port, urlsplit(stack.state["services"]["placement"]["url"]).port or 0):
