@@ -94,7 +94,7 @@ def check_accessible(browser: Browser, selector: str) -> None:
     """Check a part of a page with axe-core: nothing but the colour of Horizon's links."""
     for violation in axe.violations(browser.driver, selector):
         nodes = [each["html"] for each in violation["nodes"]]
-        assert violation["id"] == "color-contrast", nodes
+        assert violation["id"] == "color-contrast", (violation["id"], nodes)
         assert all(html.startswith("<a ") for html in nodes), nodes
 
 

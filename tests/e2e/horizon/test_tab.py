@@ -181,9 +181,11 @@ def test_the_keyboard_alone(
 
 
 def test_three_widths_and_accessibility(
-    browsers: Callable[[str], Browser], servers: Mapping[str, str]
+    browsers: Callable[[str], Browser], cloud: Cloud, servers: Mapping[str, str]
 ) -> None:
     admin = browsers(ADMIN)
+    # The longest word that metadata may have.
+    cloud.set_metadata(servers["pending"], hw_unique_serial="x" * 255)
     open_tab(admin, "admin", servers["pending"])
     assert admin.all("#unique-serial-pending")
     check_accessible(admin, TAB)
