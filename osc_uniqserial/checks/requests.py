@@ -126,7 +126,7 @@ def key_not_honoured(request: Flavor | Image, cloud: Cloud) -> Iterator[Problem]
         return
     yield Problem(
         f"The {request.kind} asks for {unmet}: it has no effect",
-        Remedy("Install nova-uniqserial on the compute hosts (see its guide)"),
+        Remedy("Install nova-uniqserial on the compute hosts (see the manual, install/nova)"),
     )
 
 

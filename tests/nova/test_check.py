@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -352,6 +353,28 @@ def test_what_is_wrong_in_the_files(ours: End, host: Host, files: Files) -> None
     assert broken.rows["nova"]["result"] == "ok"
     assert broken.rows["configuration"]["result"] == "failed"
     assert "s3cret" not in broken.output
+
+
+def test_a_provider_with_the_same_short_name(ours: End, host: Host, files: Files) -> None:
+    """Nova compares the whole name of the host."""
+    path = files.main()
+    own = socket.gethostname()
+    other = f"{own.split('.')[0]}.elsewhere.example"
+    for name, result in ((own, "warning"), (other, "unknown")):
+        files.declare("CUSTOM_UNIQUE_SERIAL", identification=f"name: {name}")
+        row = check(host, ours, "--config-file", path, "-f", "json").rows["provider-yaml"]
+        assert row["result"] == result, row
+
+
+def test_passwords_in_other_options(ours: End, host: Host, files: Files) -> None:
+    uri = "qemu+tcp://nova:s3cret@127.0.0.1:1/system"
+    driver = "$neutron.metadata_proxy_shared_secret"
+    secret: dict[str, object] = {"metadata_proxy_shared_secret": "s3cret"}
+    path = files.main(driver, libvirt={"connection_uri": uri}, neutron=secret)
+    found = check(host, ours, "--config-file", path, "-f", "json")
+    assert f"compute_driver is {driver}, from" in found.rows["compute-driver"]["reason"]
+    assert "[libvirt]connection_uri" in found.rows["hardware-uuid"]["reason"]
+    assert "s3cret" not in found.output + found.errors
 
 
 def test_files_that_nova_compute_cannot_use(ours: End, host: Host, files: Files) -> None:

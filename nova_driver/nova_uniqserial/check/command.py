@@ -194,7 +194,7 @@ def _of_the_host(read: Configuration) -> Iterator[Row]:
     except OptionError:
         # Reported below.
         uri = None
-    reported = host.capabilities(uri or host.LIBVIRT)
+    reported = host.capabilities(uri)
     yield from host.assess_identities(machine, reported.hardware)
 
     def host_mode() -> Iterator[Row]:

@@ -76,7 +76,7 @@ class Configuration:
             # RecursionError: the value refers to itself. The text of another error has the value:
             # it may be a password if it refers to another option.
             raw = self._raw(section, name)
-            text = "" if raw is None or "$" in raw else f": {safe(error)}"
+            text = "" if raw is None or _refers(raw) else f": {safe(error)}"
             raise OptionError(
                 f"[{section}]{name} is not valid ({type(error).__name__}){text}"
             ) from error
@@ -89,12 +89,27 @@ class Configuration:
         (found,) = locations.assignments(self.conf, self.args, [(section, name)]).values()
         return found[-1].value if found else None
 
+    def shown(self, section: str, name: str, value: Any) -> str:
+        """Return a value of an option for a message: as written, if it refers to another option.
+
+        The other one may be a password.
+        """
+        raw = self._raw(section, name)
+        if raw is not None and _refers(raw):
+            return safe(raw)
+        return str(value).lower() if isinstance(value, bool) else safe(value)
+
     def value(self, check: str) -> Any:
         """Return the value of an option of :data:`OPTIONS`; None where it is not valid."""
         try:
             return self.option(*OPTIONS[check])
         except OptionError:
             return None
+
+
+def _refers(raw: str) -> bool:
+    """Whether a written value refers to another option."""
+    return "$" in raw
 
 
 def read(conf: Any, args: Sequence[str]) -> Configuration | Row:
@@ -213,7 +228,7 @@ def _option(configuration: Configuration, check: str) -> Row:
     origin = locations.origin(
         configuration.conf, section, option, configuration.assignments[section, option]
     )
-    text = str(value).lower() if isinstance(value, bool) else safe(value)
+    text = configuration.shown(section, option, value)
     found = f"[{section}]{option} is {text}, from {safe(origin.place)}."
     unused = "".join(
         f" It replaces {safe(one.value)} of {safe(one)}." for one in reversed(origin.unused)

@@ -68,9 +68,10 @@ def machine_id() -> Identity:
         return Identity(None, "no ID")
 
 
-def capabilities(uri: str) -> Capabilities:
+def capabilities(uri: str | None) -> Capabilities:
     """Return what libvirt reports, which is what Nova reads.
 
+    :param uri: ``[libvirt]connection_uri``; None: not set
     Sources: LibvirtDriver._get_host_sysinfo_serial_hardware, _configure_guest_by_virt_type.
     """
     try:
@@ -78,7 +79,7 @@ def capabilities(uri: str) -> Capabilities:
 
         # Without this the bindings print each error.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
-        connection = libvirt.openReadOnly(uri)
+        connection = libvirt.openReadOnly(uri or LIBVIRT)
         try:
             text = connection.getCapabilities()
         finally:
@@ -86,7 +87,9 @@ def capabilities(uri: str) -> Capabilities:
         # libvirt's own, from a local socket.
         tree = ElementTree.fromstring(text)  # noqa: S314
     except Exception as error:  # the bindings have kinds of errors of their own
-        problem = f"libvirt ({uri}) cannot be asked: {reason(error)}"
+        problem = f"libvirt ({uri or LIBVIRT}) does not answer: {reason(error)}"
+        # It may have a password.
+        problem = problem.replace(uri, "[libvirt]connection_uri") if uri else problem
         return Capabilities(Identity(None, problem, known=False))
     found = tree.findtext("host/uuid")
     hardware = Identity(found) if found else Identity(None, "libvirt reports no UUID of the host")

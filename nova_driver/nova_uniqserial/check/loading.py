@@ -17,9 +17,13 @@ from nova_uniqserial.check.rows import Result, Row, reason, safe
 _GROUP = "nova.api.extra_spec_validators"
 _MODULE = "nova_uniqserial.extra_specs"
 _SHIM = "nova.virt.uniqserial"
-_INSTALL = "Install nova-uniqserial again, into the folder that has Nova (its guide: Install)."
+_INSTALL = (
+    "Install nova-uniqserial again, into the folder that has Nova ('Install nova-uniqserial' in its"
+    " manual)."
+)
 _OTHER_VERSION = (
-    "Install a nova-uniqserial that supports this Nova, or remove it (its guide: Roll back)."
+    "Install a nova-uniqserial that supports this Nova, or remove it ('Roll back the driver' in its"
+    " manual)."
 )
 
 

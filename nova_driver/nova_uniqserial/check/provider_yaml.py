@@ -69,7 +69,7 @@ def assess(option: Callable[[str, str], Any], driver_is_ours: bool, mode: Any) -
                 _CHECK,
                 Result.UNKNOWN,
                 f"{provider.get('__source_file')} in {safe(folder)} declares"
-                f" {_names(traits)} for a UUID that may be this host's.",
+                f" {_names(traits)} for a resource provider that may be this host's.",
                 "Use the UUID $COMPUTE_NODE, which is the host that reads the file.",
             )
         if applies:
@@ -88,10 +88,12 @@ def _applies(option: Callable[[str, str], Any], identification: Mapping[str, str
     """Return whether an entry is for this host; None: not known."""
     name, identity = identification.get("name"), identification.get("uuid")
     if name is not None:
-        return name.split(".")[0] in {
-            option("DEFAULT", "host").split(".")[0],
-            socket.gethostname().split(".")[0],
-        }
+        # Nova compares it with what libvirt has as the name of the host: one of these.
+        if name == socket.gethostname() or name == socket.getfqdn():
+            return True
+        alike = (socket.gethostname(), option("DEFAULT", "host"))
+        is_alike = name.split(".")[0] in {each.split(".")[0] for each in alike}
+        return None if is_alike else False
     if identity == "$COMPUTE_NODE":
         return True
     try:
