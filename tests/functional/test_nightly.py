@@ -85,7 +85,7 @@ def fake_audit(folder: Path, code: int) -> str:
     """Return an audit that writes its reports and ends with a code."""
     return fake(
         folder,
-        "for each; do case $each in html=* | junit=* | prometheus=*)"
+        "for each; do case $each in html=* | json=* | junit=* | prometheus=*)"
         ' echo x >"${each#*=}" ;; esac; done\n'
         f"exit {code}\n",
     )
@@ -106,6 +106,7 @@ def test_findings(night: Night) -> None:
     assert folder.readlink() == Path(name)
     assert sorted(each.name for each in folder.iterdir()) == [
         "audit.html",
+        "audit.json",
         "audit.prom",
         "audit.txt",
         "audit.xml",
@@ -239,7 +240,7 @@ def test_runs_do_not_overlap(night: Night) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run = night.run()
     assert run.returncode == 75
-    assert run.stderr == "another run has not ended: nothing was looked at\n"
+    assert run.stderr == "another run has not ended: nothing was checked\n"
     assert night.kept() == [".lock"]
 
 

@@ -123,6 +123,16 @@ def test_a_second_region_a_second_cloud_and_one_that_is_down(
     assert len(list(machine.metrics.iterdir())) == 2
 
 
+def test_the_baseline_of_a_target_without_one_of_its_own(machine: Machine, tmp_path: Path) -> None:
+    own = machine.baselines / "north.yaml"
+    own.touch()
+    script = fake(tmp_path, 'echo "$OS_CLOUD $UNIQUE_SERIAL_BASELINE"\n')
+    run = machine.run(
+        "north", "south", UNIQUE_SERIAL_NIGHTLY=script, UNIQUE_SERIAL_BASELINE="/etc/all.yaml"
+    )
+    assert run.stdout.splitlines() == [f"north {own}", "south /etc/all.yaml"], run.stderr
+
+
 @pytest.mark.parametrize(
     ("codes", "expected"),
     [("0 0", 0), ("0 4", 4), ("4 3", 3), ("3 1", 1), ("124 0", 1), ("75 4", 1), ("2 3", 1)],
