@@ -21,6 +21,8 @@ REQUIREMENTS = SOURCE_ROOT / "devcloud" / "requirements.txt"
 CONSTRAINTS = SOURCE_ROOT / "devcloud" / "constraints.txt"
 
 LOCK = "devcloud-lock"
+#: The name of the stamp of the services.
+SERVICES = "devcloud"
 
 #: Published without wheels. Both build without a compiler: ovs leaves out its C parser then.
 SOURCE_ONLY = "ovs,simplegeneric"
@@ -86,16 +88,26 @@ def ensure(layout: Layout, progress: Progress) -> None:
             *("-r", REQUIREMENTS, "-c", CONSTRAINTS),
         )
 
-    renew(layout.venv, "devcloud", fingerprint(REQUIREMENTS, CONSTRAINTS), make)
+    renew(layout.venv, SERVICES, services_fingerprint(), make)
 
 
-def make_venv(layout: Layout, home: Path) -> None:
-    """Make a new virtual environment; the output is in the cloud's install log."""
+def services_fingerprint() -> str:
+    """A digest of what the services are installed from."""
+    return fingerprint(REQUIREMENTS, CONSTRAINTS)
+
+
+def clear(home: Path) -> None:
+    """Remove what is in a virtual environment, but not its lock."""
     for path in home.iterdir() if home.exists() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != LOCK:
             path.unlink()
+
+
+def make_venv(layout: Layout, home: Path) -> None:
+    """Make a new virtual environment; the output is in the cloud's install log."""
+    clear(home)
     run_logged(
         [sys.executable, "-m", "venv", home],
         layout.log("install"),

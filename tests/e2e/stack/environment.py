@@ -15,6 +15,7 @@ from pathlib import Path
 from devcloud import environment
 from devcloud.environment import fingerprint
 from devcloud.layout import SOURCE_ROOT
+from devcloud.layout import Layout as CloudLayout
 from devcloud.terminal import Progress
 from tests.e2e.stack.layout import Layout
 from tests.e2e.stack.machine import libvirt_version
@@ -37,9 +38,33 @@ def ensure(layout: Layout, progress: Progress) -> None:
         environment.renew(layout.venv, f"e2e-{name}", wanted, make)
 
     with environment.locked(layout.cloud):
+        _copy_services(layout, progress)
         environment.ensure(layout.cloud, progress)
         step("bindings", fingerprint(str(libvirt_version()), REQUIREMENTS), _install_bindings)
         step("driver", driver_fingerprint(), _install_driver)
+
+
+def _copy_services(layout: Layout, progress: Progress) -> None:
+    """Copy the environment of the embedded cloud if there is one: installing it takes longer."""
+    cloud, wanted = CloudLayout.of(), environment.services_fingerprint()
+    if not environment.is_current(cloud.venv, environment.SERVICES, wanted):
+        return
+
+    def make() -> None:
+        progress(f"copying {cloud.venv}")
+        environment.clear(layout.venv)
+        # Stamps and templates of the databases are made again.
+        ignored = shutil.ignore_patterns("devcloud-*")
+        shutil.copytree(cloud.venv, layout.venv, symlinks=True, dirs_exist_ok=True, ignore=ignored)
+        for script in (layout.venv / "bin").iterdir():
+            if script.is_file() and not script.is_symlink():
+                text = script.read_bytes()
+                moved = text.replace(bytes(cloud.venv), bytes(layout.venv))
+                if moved != text:
+                    script.write_bytes(moved)
+
+    with environment.locked(cloud):
+        environment.renew(layout.venv, environment.SERVICES, wanted, make)
 
 
 def _install_bindings(layout: Layout) -> None:
