@@ -216,7 +216,7 @@ def test_exit_codes(seeded: SeededCloud, servers: list[Json], tmp_path: Path) ->
     assert "orphaned-domain" not in some.ids()
     nothing = seeded.openstack(*VERIFY, check=False)
     assert nothing.returncode == 2
-    assert "give --libvirt-uri, --domain-xml or --facts" in nothing.stderr
+    assert "give --libvirt-uri, --domain-xml, --facts or --inventory" in nothing.stderr
     wrong = seeded.openstack(*VERIFY, "--timeout", "0", "--facts", "-", check=False)
     assert wrong.returncode == 2
 
