@@ -240,6 +240,12 @@ def _before_asking(plan: _Plan, *, has_journal: bool) -> Iterator[str]:
             f" ({each.change.resource.id}): {each.change.key}: {each.reason}"
             for each in plan.kept
         ),
+        # The keys of one resource may share a note.
+        *dict.fromkeys(
+            f"{each.resource.type} {quoted(each.resource.name)} ({each.resource.id}): {each.note}"
+            for each in plan.changes
+            if each.note
+        ),
     ]
     yield from texts[:_SHOWN]
     if len(texts) > _SHOWN:

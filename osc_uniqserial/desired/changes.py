@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +21,8 @@ from osc_uniqserial.model.finding import Resource
 from osc_uniqserial.policy import IMAGE_KEY, parse
 from osc_uniqserial.text import counted, quoted, some
 
+#: An ID that Keystone gives a project.
+_PROJECT_ID = re.compile("[0-9a-f]{32}")
 #: What an installation of metadata definitions does to an item, as ``metadef check`` names it
 #: before and after.
 _INSTALLED: Mapping[Action, tuple[Result, Result]] = {
@@ -159,7 +163,8 @@ class Selection:
                 yield Problem(
                     entry.line,
                     f"no {self._kind} fits {entry.selector or 'the entry'}"
-                    + (f" ({scope})" if scope else ""),
+                    + (f" ({scope})" if scope else "")
+                    + _hint(entry.selector),
                     is_wrong=False,
                     is_unmatched=True,
                 )
@@ -178,6 +183,17 @@ class Selection:
                     f" {quoted(entry.selector.name)}: write the id",
                     is_wrong=True,
                 )
+
+
+def _hint(selector: Selector) -> str:
+    """Return what may be wrong with the project of a selector that fits nothing."""
+    project = selector.project
+    if project is None or _PROJECT_ID.fullmatch(project):
+        return ""
+    return (
+        ": the ID of a project is needed, not its name (openstack project show -f value -c id"
+        f" {shlex.quote(project)})"
+    )
 
 
 def of_configuration(desired: Desired, configuration: Configuration) -> Iterator[Change | Problem]:

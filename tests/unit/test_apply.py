@@ -923,6 +923,16 @@ def test_what_is_not_planned_is_printed_before_the_question(
     assert [row["result"] for row in done.json] == ["done", "no-match"]
 
 
+def test_a_note_about_a_change_is_printed_before_the_question(
+    cloud: WritableCloud, run: Callable[..., Result]
+) -> None:
+    cloud.hosts(a=Node((M_AUTO,)), b=Node((TRAIT_UNIQUE, "CUSTOM_UNIQUE_SERIAL_KEYS", M_AUTO)))
+    cloud.server(4, flavor=PLAIN, host="a")
+    done = run(f"servers: [{{id: {server_id(4)}, unique_serial: true}}]")
+    note = f"server 'web-4' ({server_id(4)}): the request has no effect on host a: "
+    assert 0 <= done.err.find(note) < done.err.index("Done 1")
+
+
 def test_what_hosts_would_be_is_no_part_of_what_is_applied(
     cloud: WritableCloud, run: Callable[..., Result]
 ) -> None:

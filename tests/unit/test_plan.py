@@ -232,7 +232,12 @@ def test_names_that_a_cell_that_is_down_conceals(cloud: Estate, tmp_path: Path) 
             "unread",
             "1 server of a cell that is down may fit name 'web-9': Nova returns no name",
         ),
-        (3, "no-match", "no server fits glob 'x*', project 'other'"),
+        (
+            3,
+            "no-match",
+            "no server fits glob 'x*', project 'other': the ID of a project is needed, not its name"
+            " (openstack project show -f value -c id other)",
+        ),
     ]
 
 
