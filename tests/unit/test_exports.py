@@ -1193,6 +1193,19 @@ def test_json_has_every_text_as_it_is(text: str) -> None:
     assert {each["resource_name"] for each in document["findings"]} == {text}
 
 
+def test_the_keys_of_json_are_those_that_are_documented() -> None:
+    page = Path(__file__).parents[2] / "doc/source/reference/fields.rst"
+    rows = page.read_text().partition("JSON report\n===")[2].partition("Other commands\n===")[0]
+    known = set(re.findall(r"``(\w+)``", rows))
+    document = json.loads(json_report.render(run(found("changes-on-move", Standing.ACCEPTED))))
+    keys = {*document}
+    for each in (document["cloud"], document["coverage"], document["baseline"]):
+        keys |= each.keys()
+    for name in ("checks", "findings", "hosts"):
+        keys |= document[name][0].keys()
+    assert keys <= known
+
+
 def test_json_has_what_columns_have_and_more() -> None:
     held = servers(2)
     one = found("changes-on-move", Standing.ACCEPTED, count=2, remedy=command("openstack x", "!"))
