@@ -240,10 +240,11 @@ def aggregate_host_mismatch(aggregate: Aggregate, cloud: Cloud) -> Iterator[Prob
         if host.name in aggregate.hosts and host.meets_unique is (not unique)
     ]
     if wrong:
+        one = len(wrong) == 1
         claim, truth = (
-            ("true", "do not give a unique serial")
+            ("true", f"{'does' if one else 'do'} not give a unique serial")
             if unique
-            else ("false", "give a unique serial on request")
+            else ("false", f"{'gives' if one else 'give'} a unique serial on request")
         )
         yield Problem(
             f"It declares {claim}, but {_names(wrong)} {truth}",

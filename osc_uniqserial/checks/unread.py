@@ -114,8 +114,8 @@ def _(group: Group, _cloud: Cloud) -> Problem:
     if not group.name:
         return Problem(f"{group.servers.counted}: their host is hidden from this user")
     return Problem(
-        f"{group.servers.counted}: which serial they have is unknown, because the mode or the"
-        " driver of their host is",
+        f"{group.servers.counted}: the serial source is unknown, because the mode or the driver of"
+        " the host is",
         _DECLARE_MODE,
     )
 
