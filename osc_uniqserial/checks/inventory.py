@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import itertools
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -81,6 +82,7 @@ class InventoryComparison:
         self._policies: dict[Case, EffectivePolicy] = {}
         self._ids: set[str] = set()
         self._names: set[str] = set()
+        self._entries_named = Counter(entry.name for entry in self.entries)
         for entry in self.entries:
             if entry.id:
                 self._ids.add(entry.id)
@@ -88,6 +90,8 @@ class InventoryComparison:
                 self._names.add(entry.name)
                 # It decides where several servers have the name, or none.
                 self._ids.add(entry.serial.lower())
+                if named_id := entry.named_id:
+                    self._ids.add(named_id)
         self._known: set[str] = set()
         self._by_id: dict[str, ServerFacts] = {}
         self._by_name: dict[str, list[ServerFacts]] = defaultdict(list)
@@ -104,7 +108,7 @@ class InventoryComparison:
             if server.id in self._known:
                 continue
             self._known.add(server.id)
-            name = (server.name or "").strip()
+            name = _name(server)
             self._nameless = self._nameless or not name
             by_id = server.id in self._ids
             if by_id:
@@ -144,19 +148,29 @@ class InventoryComparison:
         """The server of each entry that has one."""
         found = {}
         for entry in self.entries:
-            if entry.id:
-                server = self._by_id.get(entry.id)
-            else:
-                named = self._by_name.get(entry.name, [])
-                server = named[0] if len(named) == 1 else None
-                if server is None:
-                    # The serial number decides; it may be a UUID of one of them.
-                    server = self._by_id.get(entry.serial.lower())
-                    if named and server not in named:
-                        server = None
+            server = self._by_id.get(entry.id) if entry.id else self._named(entry)
             if server is not None:
                 found[entry] = server
         return found
+
+    def _named(self, entry: Entry) -> ServerFacts | None:
+        """Return the server of an entry without a UUID; None when it is unknown."""
+        possible = self._possible(entry)
+        # Of several entries with one name, some may be of servers of other projects or clouds.
+        if len(possible) == 1 and self._entries_named[entry.name] == 1:
+            return possible[0]
+        # The serial number decides; it may be a UUID of one of them.
+        server = self._by_id.get(entry.serial.lower())
+        if server is None or not possible:
+            return server
+        return server if _name(server) == entry.name or server.id == entry.named_id else None
+
+    def _possible(self, entry: Entry) -> Sequence[ServerFacts]:
+        """Return the servers with the name of an entry, or with the UUID in this name."""
+        named = self._by_name.get(entry.name, [])
+        # Users choose the names of servers: a name may have the UUID of another server.
+        other = self._by_id.get(entry.named_id) if entry.named_id else None
+        return named if other is None or _name(other) == entry.name else [*named, other]
 
     @functools.cached_property
     def results(self) -> Sequence[Compared]:
@@ -167,12 +181,21 @@ class InventoryComparison:
             if server.id not in self._changed
         ]
 
-    @property
-    def ambiguous(self) -> Iterator[Entry]:
-        """Yield the entries whose name several servers have."""
+    @functools.cached_property
+    def unclear(self) -> Mapping[str, list[Entry]]:
+        """The entries of which the server is not clear, by reason."""
+        found: dict[str, list[Entry]] = defaultdict(list)
         for entry in self.entries:
-            if not entry.id and entry.name in self._by_name and entry not in self._matches:
-                yield entry
+            if entry.id or entry in self._matches or not (possible := self._possible(entry)):
+                continue
+            if len(self._by_name.get(entry.name, ())) > 1:
+                reason = "several servers have this name"
+            elif len(possible) > 1:
+                reason = "one server has this name, and another one the UUID in it"
+            else:
+                reason = "several entries have this name"
+            found[reason].append(entry)
+        return found
 
     @property
     def unusable(self) -> Iterator[Entry]:
@@ -187,7 +210,7 @@ class InventoryComparison:
                 is_gone = entry.id not in self._known and entry.id not in self._changed
             else:
                 # A server of a cell that is down has no name.
-                unknown = entry.name not in self._by_name and entry not in self._matches
+                unknown = entry not in self._matches and not self._possible(entry)
                 is_gone = bool(entry.name) and not self._nameless and unknown
             if is_gone:
                 yield entry
@@ -195,16 +218,19 @@ class InventoryComparison:
     @property
     def missing(self) -> ServerIds:
         """The servers without an entry."""
-        matched = {server.id for server in self._matches.values()}
-        unsure = {entry.name for entry in self.ambiguous}
+        unclear = list(itertools.chain.from_iterable(self.unclear.values()))
+        names = {entry.name for entry in unclear}
+        done = {server.id for server in self._matches.values()}
+        done |= {entry.named_id for entry in unclear if entry.named_id}
         missing = ServerIds()
         for id_ in self._missing:
             missing.add(id_)
         missing.some = self._missing.some
-        for name, servers in self._by_name.items():
-            for server in servers:
-                if server.id not in matched and name not in unsure and _is_listed(server):
-                    missing.add(server.id, server.name)
+        # An ID that is only the serial number of an entry makes no server known.
+        for server in itertools.chain(self._by_id.values(), *self._by_name.values()):
+            if server.id not in done and _name(server) not in names and _is_listed(server):
+                done.add(server.id)
+                missing.add(server.id, server.name)
         return missing
 
     def servers_of(self, entries: Iterable[Entry]) -> Iterator[ServerFacts]:
@@ -274,6 +300,10 @@ class InventoryComparison:
 
 
 _COMPARED = frozenset({Result.RIGHT, Result.WRONG})
+
+
+def _name(server: ServerFacts) -> str:
+    return (server.name or "").strip()
 
 
 def _is_listed(server: ServerFacts) -> bool:
@@ -436,7 +466,7 @@ def inventory_not_compared(comparison: InventoryComparison, _cloud: object) -> I
             servers=servers,
         )
     for entries, text in (
-        (list(comparison.ambiguous), "several servers have this name: add a column with the UUID"),
+        *((each, f"{why}: add a column with the UUID") for why, each in comparison.unclear.items()),
         (list(comparison.unusable), "the entry has neither a UUID nor a name"),
     ):
         if entries:

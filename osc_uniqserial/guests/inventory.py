@@ -38,7 +38,6 @@ _PAGES = ("results", "result", "rows")
 _CUSTOM = "custom_fields"
 #: The most columns that a message lists, and the longest name of one.
 _SHOWN, _LONGEST = 12, 40
-_UUID_LENGTH = 36
 
 
 class BadInventory(Exception):
@@ -275,8 +274,7 @@ def _entry(at: int, fields: Mapping[str, str]) -> Entry:
     name = fields.get("name", "").strip()
     serial = _meaning(fields["serial"])
     text = _meaning(fields.get("uuid", ""))
-    # The names that the export for NetBox makes begin with the UUID.
-    id_ = _uuid(text) or (not text and _uuid(name[:_UUID_LENGTH])) or None
+    id_ = _uuid(text)
     return Entry(at, id_, name, serial, is_other=bool(text) and id_ is None)
 
 

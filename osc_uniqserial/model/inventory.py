@@ -4,6 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_BEGINS_WITH_UUID = re.compile(_UUID, re.IGNORECASE)
+#: The form of a name that the export for NetBox makes of a UUID and a name.
+_WITH_UUID = re.compile(rf"({_UUID})(?: .*)?", re.DOTALL)
+
+
+def begins_with_uuid(name: str) -> bool:
+    """Return whether a name begins with a UUID in any case."""
+    return _BEGINS_WITH_UUID.match(name) is not None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +34,12 @@ class Entry:
     name: str
     serial: str
     is_other: bool = False
+
+    @property
+    def named_id(self) -> str | None:
+        """The UUID in a name that has the form of those that the export for NetBox makes."""
+        found = None if self.id else _WITH_UUID.fullmatch(self.name)
+        return found and found[1]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -548,3 +548,76 @@ def test_netbox_takes_any_name(names: list[str]) -> None:
     _unit, entries = parse([line.encode() + b"\n" for line in lines])
     for entry, server in zip(entries, servers, strict=True):
         assert server.id in (entry.id, entry.serial)
+
+
+def test_a_name_with_the_uuid_of_another_server_is_no_identity(
+    cloud: QuietCloud, tmp_path: Path
+) -> None:
+    cloud.records[2:] = []
+    cloud.records[0]["name"] = TWO
+    cloud.records[1]["name"] = "db"
+    result = export(cloud, "--cluster", "c", code=3)
+    assert [row["name"] for row in rows_of(result.out)] == [f"{ONE} {TWO}"[:64], "db"]
+    assert found(cloud, tmp_path, result.out, code=0) == {}
+
+
+def test_a_name_is_written_once_where_names_contain_uuids(
+    cloud: QuietCloud, tmp_path: Path
+) -> None:
+    cloud.records[2:] = []
+    cloud.server(5)
+    for record, name in zip(cloud.records, ("web", "web", f"{ONE} web"), strict=True):
+        record["name"] = name
+    result = export(cloud, "--cluster", "c", code=3)
+    assert len({row["name"] for row in rows_of(result.out)}) == 3
+    assert found(cloud, tmp_path, result.out, code=0) == {}
+
+
+@pytest.mark.parametrize("name", [OTHER, f"{OTHER} x", OTHER.replace("-", ""), f"{OTHER}x"])
+def test_a_name_may_be_a_uuid_of_no_server(cloud: QuietCloud, tmp_path: Path, name: str) -> None:
+    cloud.records[1:] = []
+    cloud.records[0]["name"] = name
+    assert found(cloud, tmp_path, table((name, ONE)), code=0) == {}
+
+
+def test_a_uuid_in_a_name_and_a_server_with_this_name(cloud: QuietCloud, tmp_path: Path) -> None:
+    """No server gets another one's entry by its name; the serial number decides."""
+    cloud.records[2:] = []
+    cloud.records[0]["name"] = f"{TWO} web-2"
+    for serial in (ONE, TWO):
+        rows = found(cloud, tmp_path, table((f"{TWO} web-2", serial)))
+        (row,) = rows.values()
+        assert (row["id"], row["server_ids"]) == (
+            "inventory-server-missing",
+            [TWO if serial == ONE else ONE],
+        )
+    rows = found(cloud, tmp_path, table((f"{TWO} web-2", "")), code=4)
+    assert rows["inventory-not-compared"]["evidence"] == (
+        f"Line 2 ({TWO} web-2): one server has this name, and another one the UUID in it: add a"
+        " column with the UUID"
+    )
+
+
+def test_several_entries_of_one_name(cloud: QuietCloud, tmp_path: Path) -> None:
+    """Where one project is read, an entry may be of a server of another project."""
+    cloud.records[1:] = []
+    deny_all_projects(cloud)
+    path = tmp_path / "inventory"
+    path.write_text(table(("web-1", ONE), ("web-1", OTHER)))
+    (row,) = verify(cloud, path, code=4).json
+    assert (row["id"], row["evidence"]) == (
+        "inventory-not-compared",
+        "Line 3 (web-1): several entries have this name: add a column with the UUID",
+    )
+    path.write_text(table(("web-1", OTHER), ("web-1", "")))
+    (row,) = verify(cloud, path, code=4).json
+    assert row["evidence"].startswith("Lines 2, 3 (web-1, web-1): several entries have this name")
+
+
+def test_the_serial_number_of_an_entry_hides_no_missing_server(
+    cloud: QuietCloud, tmp_path: Path
+) -> None:
+    cloud.records[2:] = []
+    rows = found(cloud, tmp_path, table(("web-1", TWO)))
+    assert rows.keys() == {"inventory-serial-wrong", "inventory-server-missing"}
+    assert rows["inventory-server-missing"]["server_ids"] == [TWO]

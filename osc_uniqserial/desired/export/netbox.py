@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from osc_uniqserial.desired.export.format import Report
 from osc_uniqserial.effective.explanation import HOST_SOURCES
 from osc_uniqserial.model.cloud import ServerFacts
+from osc_uniqserial.model.inventory import begins_with_uuid
 from osc_uniqserial.policy import SerialSource
 from osc_uniqserial.text import counted, is_formula, some
 
@@ -83,7 +84,7 @@ class Machines:
         if renamed:
             report(
                 f"{counted(len(renamed), 'server')} ({some(renamed)}): the name is not unique, too"
-                " long, or not safe in a spreadsheet; it begins with the UUID in the file"
+                " long, a UUID, or not safe in a spreadsheet; it begins with the UUID in the file"
             )
         if of_host := sum(source in HOST_SOURCES for *_about, source in self._servers):
             report(
@@ -93,9 +94,18 @@ class Machines:
 
 
 def _is_usable(name: str) -> bool:
+    # A name that begins with a UUID may be that of another server in the file.
+    return is_safe(name) and len(name) <= _LONGEST and not begins_with_uuid(name)
+
+
+def is_safe(name: str) -> bool:
+    """Return whether the import reads a name as it is, and no spreadsheet takes it for a formula.
+
+    :param name: of a server or of a cluster
+    """
     # NetBox's guess of the format does not always find doubled quotes.
     plain = name == name.strip() and name.isprintable() and '"' not in name
-    return bool(name) and plain and len(name) <= _LONGEST and not is_formula(name)
+    return bool(name) and plain and not is_formula(name)
 
 
 def _printable(name: str) -> str:
