@@ -99,12 +99,15 @@ class Problem:
     :ivar remedy: None when no action is needed
     :ivar about: the resource, where it is not the one that was checked
     :ivar servers: the affected servers; None when the problem is not about servers
+    :ivar entries: number of entries of an inventory, when the problem is about entries without
+        servers
     """
 
     evidence: str
     remedy: Remedy | None = None
     about: Resource | None = None
     servers: ServerIds | None = None
+    entries: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -221,6 +224,7 @@ class Check:
             problem.remedy,
             resource.project_id,
             problem.servers,
+            problem.entries,
         )
 
     @functools.cached_property

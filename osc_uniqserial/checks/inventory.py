@@ -337,15 +337,15 @@ _NEEDS = frozenset({Part.SERVERS, Part.INVENTORY})
 _SOURCES = frozenset({GuestSource.INVENTORY})
 
 
-def _about(comparison: InventoryComparison) -> Resource:
-    return Resource("inventory", None, comparison.inventory.source)
+#: The path is no part of it: a baseline accepts the findings of the file of the next night too.
+_INVENTORY = Resource("inventory")
 
 
 def _places(comparison: InventoryComparison, entries: Sequence[Entry]) -> str:
     """Return where the first entries are."""
-    unit = comparison.inventory.unit
+    unit, source = comparison.inventory.unit, comparison.inventory.source
     noun = unit if len(entries) == 1 else {"line": "lines", "entry": "entries"}[unit]
-    return f"{noun} {some([f'{entry.at:,}' for entry in entries])}"
+    return f"{noun} {some([f'{entry.at:,}' for entry in entries])} of {source}"
 
 
 def _short(text: str) -> str:
@@ -376,7 +376,7 @@ def inventory_serial_wrong(comparison: InventoryComparison, _cloud: object) -> I
         yield Problem(
             f"{servers.counted}: {text} ({_places(comparison, entries)})",
             _CORRECT,
-            _about(comparison),
+            _INVENTORY,
             servers,
         )
 
@@ -432,7 +432,8 @@ def inventory_server_gone(comparison: InventoryComparison, _cloud: object) -> It
             f"The inventory has {counted(len(entries), 'entry', 'entries')} of servers that do not"
             f" exist: {names} ({_places(comparison, entries)})",
             Remedy("Remove these entries, or export only the servers of this cloud"),
-            _about(comparison),
+            _INVENTORY,
+            entries=len(entries),
         )
 
 
@@ -442,9 +443,9 @@ def inventory_server_missing(comparison: InventoryComparison, _cloud: object) ->
     if missing := comparison.missing:
         command = "openstack unique serial export --as netbox --cluster CLUSTER"
         yield Problem(
-            f"The inventory has no entry of {missing.counted}",
+            f"The inventory has no entry of {missing.counted}; it is {comparison.inventory.source}",
             Remedy(f"Add them; for NetBox: {command}", (command,)),
-            _about(comparison),
+            _INVENTORY,
             missing,
         )
 
@@ -457,12 +458,11 @@ def inventory_server_missing(comparison: InventoryComparison, _cloud: object) ->
 )
 def inventory_not_compared(comparison: InventoryComparison, _cloud: object) -> Iterator[Problem]:
     """Entries that could not be compared."""
-    about = _about(comparison)
     for text, entries in _grouped(comparison, Result.UNKNOWN):
         servers = _ids(comparison.servers_of(entries))
         yield Problem(
             f"{servers.counted}: {text} ({_places(comparison, entries)})",
-            about=about,
+            about=_INVENTORY,
             servers=servers,
         )
     for entries, text in (
@@ -472,4 +472,6 @@ def inventory_not_compared(comparison: InventoryComparison, _cloud: object) -> I
         if entries:
             names = some([_short(each.name) for each in entries if each.name])
             where = _places(comparison, entries) + (names and f" ({names})")
-            yield Problem(f"{where[:1].upper()}{where[1:]}: {text}", about=about)
+            yield Problem(
+                f"{where[:1].upper()}{where[1:]}: {text}", about=_INVENTORY, entries=len(entries)
+            )

@@ -128,6 +128,8 @@ class Finding:
     :ivar remedy: what to do; None when no action is needed
     :ivar project_id: the project that owns the resource; None without one
     :ivar servers: the affected servers; None for findings without servers
+    :ivar entries: number of affected entries of an inventory that are of no known server; None for
+        findings without such entries
     """
 
     id: str
@@ -139,6 +141,12 @@ class Finding:
     remedy: Remedy | None = None
     project_id: str | None = None
     servers: ServerIds | None = None
+    entries: int | None = None
+
+    @property
+    def number(self) -> int | None:
+        """Number of servers or entries; None for findings without any."""
+        return self.entries if self.servers is None else len(self.servers)
 
 
 @dataclasses.dataclass(slots=True)

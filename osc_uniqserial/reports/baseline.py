@@ -59,7 +59,8 @@ class Entry:
     :ivar name: name of the resource where ``resource`` is its ID
     :ivar reason: never empty
     :ivar expires: the last day on which the entry is valid; None: it never expires
-    :ivar servers: the most servers that the finding may have; None: any number
+    :ivar servers: the most servers, or entries of an inventory, that the finding may have; None:
+        any number
     """
 
     id: str
@@ -237,7 +238,7 @@ def assess(
     servers: Counter[Entry] = Counter()
     for each, entry in matched:
         if entry is not None:
-            servers[entry] += len(each.servers or ())
+            servers[entry] += each.number or 0
 
     def standing(entry: Entry | None) -> Standing:
         if entry is None:
@@ -331,8 +332,8 @@ def write(
             about = (finding.id, finding.type, finding.resource_id or finding.resource_name)
             entry = new.setdefault(about, Entry(*about, reason, finding.resource_name))
         count = counts.get(entry)
-        if finding.servers is not None and (each.entry is None or entry.servers is not None):
-            count = (count or 0) + len(finding.servers)
+        if finding.number is not None and (each.entry is None or entry.servers is not None):
+            count = (count or 0) + finding.number
         counts[entry] = count
     for entry in entries:
         if entry.id not in ids:

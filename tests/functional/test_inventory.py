@@ -69,7 +69,7 @@ def test_an_export_and_what_becomes_wrong_in_it(seeded: SeededCloud, tmp_path: P
     assert about(found["inventory-serial-wrong"]) == {second["serial"]}
     assert third["serial"] in about(found["inventory-server-missing"])
     assert not (about(found["inventory-server-missing"]) & {each["serial"] for each in rest})
-    assert "db-of-last-year (line 4)" in found["inventory-server-gone"][0]["evidence"]
+    assert "db-of-last-year (line 4 of " in found["inventory-server-gone"][0]["evidence"]
     (duplicate,) = found["inventory-duplicate"]
     assert duplicate["resource_name"] == first["serial"]
     assert about([duplicate]) == {first["serial"], second["serial"]}

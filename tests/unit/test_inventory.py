@@ -102,7 +102,8 @@ def test_the_identity_of_a_host_is_known_from_guests_only(
     assert (row["id"], row["severity"]) == ("inventory-not-compared", "unchecked")
     assert row["evidence"] == (
         "2 servers (web-3, web-4): they have the identity of their host, which only their guests"
-        " show: add --libvirt-uri, --domain-xml or --facts (lines 4, 5)"
+        " show: add --libvirt-uri, --domain-xml or --facts (lines 4, 5 of "
+        f"{tmp_path}/inventory)"
     )
 
 
@@ -123,9 +124,9 @@ def test_a_wrong_serial_number(
 ) -> None:
     row = found(cloud, tmp_path, table((name, serial)))["inventory-serial-wrong"]
     assert row["evidence"].startswith(f"1 server ({name}): {evidence}")
-    assert row["evidence"].endswith(" (line 2)")
+    assert row["evidence"].endswith(f" (line 2 of {tmp_path}/inventory)")
     assert (row["resource_type"], row["severity"]) == ("inventory", "medium")
-    assert row["resource_name"] == str(tmp_path / "inventory")
+    assert row["resource_name"] is None
     assert row["server_ids"] == [{"web-2": TWO, "web-3": THREE}[name]]
 
 
@@ -158,12 +159,12 @@ def test_duplicates(cloud: QuietCloud, tmp_path: Path) -> None:
         if row["severity"] != "unchecked"
     ]
     assert told == [
-        ("server", ONE, "web-1", "The inventory has 2 entries of it (lines 2, 4)"),
+        ("server", ONE, "web-1", f"The inventory has 2 entries of it (lines 2, 4 of {path})"),
         (
             "serial",
             None,
             ONE,
-            f"3 entries of the inventory have the serial number {ONE} (lines 2, 3, 4)",
+            f"3 entries of the inventory have the serial number {ONE} (lines 2, 3, 4 of {path})",
         ),
     ]
 
@@ -185,11 +186,14 @@ def test_servers_that_are_gone_and_servers_that_are_missing(
     text = f"uuid,name,serial\n{ONE},old-name,{ONE}\n{OTHER},web-2,{OTHER}\n,db-1,{HOSTS}\n"
     rows = found(cloud, tmp_path, text)
     assert rows["inventory-server-gone"]["evidence"] == (
-        "The inventory has 2 entries of servers that do not exist: web-2, db-1 (lines 3, 4)"
+        "The inventory has 2 entries of servers that do not exist: web-2, db-1 (lines 3, 4 of"
+        f" {tmp_path}/inventory)"
     )
     missing = rows["inventory-server-missing"]
     assert missing["server_ids"] == [TWO, THREE, FOUR]
-    assert missing["evidence"] == "The inventory has no entry of 3 servers (web-2, web-3, web-4)"
+    assert missing["evidence"] == (
+        f"The inventory has no entry of 3 servers (web-2, web-3, web-4); it is {tmp_path}/inventory"
+    )
     assert rows.keys() == {"inventory-server-gone", "inventory-server-missing"}
 
 
@@ -217,8 +221,8 @@ def test_a_name_of_several_servers(cloud: QuietCloud, tmp_path: Path) -> None:
     rows = verify(cloud, path, code=4).json
     assert {row["id"] for row in rows} == {"inventory-not-compared"}
     assert [row["evidence"] for row in rows] == [
-        "Line 2 (web-1): several servers have this name: add a column with the UUID",
-        "Line 3: the entry has neither a UUID nor a name",
+        f"Line 2 of {path} (web-1): several servers have this name: add a column with the UUID",
+        f"Line 3 of {path}: the entry has neither a UUID nor a name",
     ]
 
 
@@ -593,8 +597,8 @@ def test_a_uuid_in_a_name_and_a_server_with_this_name(cloud: QuietCloud, tmp_pat
         )
     rows = found(cloud, tmp_path, table((f"{TWO} web-2", "")), code=4)
     assert rows["inventory-not-compared"]["evidence"] == (
-        f"Line 2 ({TWO} web-2): one server has this name, and another one the UUID in it: add a"
-        " column with the UUID"
+        f"Line 2 of {tmp_path}/inventory ({TWO} web-2): one server has this name, and another one"
+        " the UUID in it: add a column with the UUID"
     )
 
 
@@ -607,11 +611,13 @@ def test_several_entries_of_one_name(cloud: QuietCloud, tmp_path: Path) -> None:
     (row,) = verify(cloud, path, code=4).json
     assert (row["id"], row["evidence"]) == (
         "inventory-not-compared",
-        "Line 3 (web-1): several entries have this name: add a column with the UUID",
+        f"Line 3 of {path} (web-1): several entries have this name: add a column with the UUID",
     )
     path.write_text(table(("web-1", OTHER), ("web-1", "")))
     (row,) = verify(cloud, path, code=4).json
-    assert row["evidence"].startswith("Lines 2, 3 (web-1, web-1): several entries have this name")
+    assert row["evidence"].startswith(
+        f"Lines 2, 3 of {path} (web-1, web-1): several entries have this name"
+    )
 
 
 def test_the_serial_number_of_an_entry_hides_no_missing_server(
@@ -621,3 +627,25 @@ def test_the_serial_number_of_an_entry_hides_no_missing_server(
     rows = found(cloud, tmp_path, table(("web-1", TWO)))
     assert rows.keys() == {"inventory-serial-wrong", "inventory-server-missing"}
     assert rows["inventory-server-missing"]["server_ids"] == [TWO]
+
+
+def test_a_baseline_holds_for_another_file_and_limits_gone_entries(
+    cloud: QuietCloud, tmp_path: Path
+) -> None:
+    baseline = tmp_path / "baseline.yaml"
+    cloud.records[2:] = []
+    cloud.server(5)
+    first, second = tmp_path / "monday.csv", tmp_path / "tuesday.csv"
+    gone = ("old-1", "")
+    first.write_text(table(("web-1", OTHER), ("web-2", TWO), gone))
+    second.write_text(first.read_text())
+    accept = ("--write-baseline", str(baseline), "--baseline-reason", "known")
+    verify(cloud, first, *accept, code=3)
+    verify(cloud, second, "--baseline", str(baseline), code=0)
+    second.write_text(table(("web-1", OTHER), ("web-2", TWO), gone, ("old-2", "")))
+    rows = verify(cloud, second, "--baseline", str(baseline), code=3).json
+    assert {row["id"]: row["baseline"] for row in rows} == {
+        "inventory-server-gone": "grew",
+        "inventory-serial-wrong": "accepted",
+        "inventory-server-missing": "accepted",
+    }
