@@ -137,11 +137,19 @@ class InventoryComparison:
         for number, what in (
             (others, "of machines without a UUID"),
             (counts[Result.NONE], "of servers that have no serial number now"),
-            (len({each.server.id for each in self.results} & self._changed), "changed meanwhile"),
+            (self._of_changed, "of servers that changed meanwhile"),
         ):
             if number:
                 text += f"; {number:,} {what}"
         return text
+
+    @property
+    def _of_changed(self) -> int:
+        """Number of entries of servers that changed or were deleted after the guests were read."""
+        return sum(
+            (self._matches[entry].id if entry in self._matches else entry.id) in self._changed
+            for entry in self.entries
+        )
 
     @functools.cached_property
     def _matches(self) -> Mapping[Entry, ServerFacts]:
@@ -259,8 +267,13 @@ class InventoryComparison:
                 return Result.NONE, ""
             # The identity that the guest has is the one that its host gives.
             shows_host = live not in (None, "", server.id) and source in HOST_SOURCES
-            if not shows_host:
+            if not shows_host and (live is None or source is SerialSource.UNKNOWN):
                 return Result.UNKNOWN, _unknown(source)
+            if not shows_host:
+                return Result.UNKNOWN, (
+                    f"the guest has {self._described(live or '', server.id)} now, and gets"
+                    f" {EXPECTED[source]} when it is next started: compare it again then"
+                )
         text = f"the inventory has {self._described(serial, server.id)}"
         if source is not SerialSource.UNKNOWN:
             text += f", and the guest should have {EXPECTED[source]}"
@@ -385,17 +398,11 @@ def inventory_serial_wrong(comparison: InventoryComparison, _cloud: object) -> I
 def inventory_duplicate(comparison: InventoryComparison, _cloud: object) -> Iterator[Problem]:
     """Servers with several entries, and serial numbers of several servers."""
     by_server: dict[str, list[Entry]] = defaultdict(list)
-    by_serial: dict[str, list[Entry]] = defaultdict(list)
-    shares: dict[Entry, str | None] = {}
-    server_of: dict[Entry, object] = {}
+    by_serial: dict[str, list[Compared]] = defaultdict(list)
     for each in comparison.results:
         by_server[each.server.id].append(each.entry)
-        server_of[each.entry] = each.server.id
-        is_shared = each.result is not Result.WRONG and each.source in HOST_SOURCES
-        shares[each.entry] = each.server.host if is_shared else None
-    for entry in comparison.entries:
-        if entry.serial:
-            by_serial[entry.serial.lower()].append(entry)
+        if each.entry.serial:
+            by_serial[each.entry.serial.lower()].append(each)
     for id_, entries in sorted(by_server.items()):
         if len(entries) > 1:
             (server,) = comparison.servers_of(entries)
@@ -406,13 +413,10 @@ def inventory_duplicate(comparison: InventoryComparison, _cloud: object) -> Iter
                 Resource("server", id_, server.name, server.project_id),
                 _ids([server]),
             )
-    for serial, entries in sorted(by_serial.items()):
-        if len(entries) < 2 or len({server_of.get(each, each) for each in entries}) < 2:
+    for serial, results in sorted(by_serial.items()):
+        if len({each.server.id for each in results}) < 2 or not _is_false(results):
             continue
-        hosts = {shares.get(entry) for entry in entries}
-        if len(hosts) == 1 and None not in hosts:
-            # Servers of one host share its identity: the inventory is right.
-            continue
+        entries = [each.entry for each in results]
         yield Problem(
             f"{len(entries):,} entries of the inventory have the serial number {_short(serial)}"
             f" ({_places(comparison, entries)})",
@@ -420,6 +424,20 @@ def inventory_duplicate(comparison: InventoryComparison, _cloud: object) -> Iter
             Resource("serial", None, _short(serial)),
             _ids(comparison.servers_of(entries)),
         )
+
+
+def _is_false(results: Sequence[Compared]) -> bool:
+    """Return whether not all of several servers can have one serial number.
+
+    Servers of one host share its identity. After a live migration those of several hosts may share
+    it too: guests that have it show that.
+    """
+    found = {each.result for each in results}
+    if Result.WRONG in found:
+        return True
+    hosts = {each.server.host for each in results}
+    is_of_hosts = all(each.source in HOST_SOURCES for each in results)
+    return found == {Result.UNKNOWN} and is_of_hosts and len(hosts) > 1
 
 
 @Check("inventory-server-gone", Severity.LOW, rests_on=_NEEDS, sources=_SOURCES, all_projects=True)

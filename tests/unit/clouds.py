@@ -397,11 +397,13 @@ class AuditCloud(Estate):
 
 
 class QuietCloud(AuditCloud):
-    """One in which no server changes while it is looked at."""
+    """One in which no server changes while it is read, except for those in ``changed``."""
+
+    changed: tuple[str, ...] = ()
 
     def _bare(self, request: Any, context: Any) -> Json:
         if "changes-since" in request.url:
-            return {"servers": []}
+            return {"servers": [{"id": id_} for id_ in self.changed]}
         return super()._bare(request, context)
 
 
