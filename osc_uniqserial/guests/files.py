@@ -15,7 +15,7 @@ from typing import BinaryIO
 from osc_uniqserial.guests import domain_xml, encodings
 from osc_uniqserial.guests.domain_documents import Other, documents
 from osc_uniqserial.guests.facts import readings
-from osc_uniqserial.guests.json_objects import Broken, objects
+from osc_uniqserial.guests.json_objects import Between, Broken, objects
 from osc_uniqserial.model.guest import Reading, Seen, Unread
 
 #: How many bad documents, files or lines of a source are named.
@@ -188,6 +188,8 @@ def _facts(stream: BinaryIO, name: str) -> Iterator[Seen]:
     bad: dict[str, _Counted] = {}
     good = 0
     for each in objects(encodings.utf8(chunks_of(stream))):
+        if isinstance(each, Between):
+            continue
         for found in [each.reason] if isinstance(each, Broken) else readings(each.value, name):
             if isinstance(found, Reading):
                 good += 1

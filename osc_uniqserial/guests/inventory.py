@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,7 +22,7 @@ from typing import Any
 from osc_uniqserial.guests.encodings import utf8
 from osc_uniqserial.guests.facts import stands_for_none
 from osc_uniqserial.guests.files import chunks_of, named, opened
-from osc_uniqserial.guests.json_objects import Broken, objects
+from osc_uniqserial.guests.json_objects import Between, Broken, objects
 from osc_uniqserial.model.inventory import Entry, Inventory
 
 #: The largest file in bytes, the longest line in bytes, and the most entries.
@@ -34,10 +36,19 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 _DELIMITERS = (",", ";", "\t")
 #: Keys of JSON objects that hold a page of entries: NetBox, ServiceNow, Snipe-IT.
 _PAGES = ("results", "result", "rows")
+#: Keys of a page: the number of all entries (NetBox, Snipe-IT), and the next page (NetBox).
+_TOTALS, _NEXT = ("count", "total"), "next"
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_ADD_PAGES = (
+    "write all pages of the API into one file, one after the other (for example cat page-*.json)"
+)
+#: Keys of the errors of APIs: ServiceNow and GLPI, NetBox, Snipe-IT.
+_ERRORS = ("error", "detail", "messages", "message")
 #: The key of JSON objects that holds more fields: NetBox, Snipe-IT.
 _CUSTOM = "custom_fields"
 #: The most columns that a message lists, and the longest name of one.
 _SHOWN, _LONGEST = 12, 40
+_LONGEST_ERROR = 200
 
 
 class BadInventory(Exception):
@@ -84,23 +95,41 @@ def parse(chunks: Iterable[bytes]) -> tuple[str, Iterator[Entry]]:
     :raises BadInventory: at the first line that is wrong, also while the entries are read
     """
     decoded = utf8(chunks)
-    first = b""
-    for chunk in decoded:
-        first += chunk
-        if first.strip():
-            break
+    blank, first = _first_line(decoded)
     text = itertools.chain([first], decoded)
     if first.lstrip()[:1] in (b"{", b"["):
-        return "entry", _of_json(text)
-    return "line", _of_csv(_lines(text))
+        return "entry", _of_json(text, blank)
+    return "line", _of_csv(_lines(text, blank), blank)
+
+
+def _first_line(chunks: Iterator[bytes]) -> tuple[int, bytes]:
+    """Skip the blank lines at the beginning.
+
+    :returns: their number, and the chunk from the next line on
+    """
+    number, first = 0, b""
+    for chunk in chunks:
+        first += chunk
+        blanks = len(first) - len(first.lstrip())
+        begin = first.rfind(b"\n", 0, blanks) + 1
+        number += first.count(b"\n", 0, begin)
+        first = first[begin:]
+        if begin + len(first) > blanks:
+            break
+        if len(first) > MAX_LINE:
+            raise BadInventory(_too_long(number + 1))
+    return number, first
 
 
 # --- CSV ------------------------------------------------------------------------
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield lines with their ends; their length is bounded."""
-    number, rest = 0, b""
+def _lines(chunks: Iterable[bytes], number: int) -> Iterator[str]:
+    """Yield lines with their ends; their length is bounded.
+
+    :param number: of the line before the first one
+    """
+    rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
@@ -112,9 +141,13 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield _text(rest, number + 1)
 
 
+def _too_long(number: int) -> str:
+    return f"line {number:,} has more than {MAX_LINE >> 20} MiB: it is no CSV"
+
+
 def _text(line: bytes, number: int) -> str:
     if len(line) > MAX_LINE:
-        raise BadInventory(f"line {number:,} has more than {MAX_LINE >> 20} MiB: it is no CSV")
+        raise BadInventory(_too_long(number))
     if b"\0" in line:
         raise BadInventory(f"line {number:,} has a null character: it is no CSV")
     try:
@@ -126,18 +159,21 @@ def _text(line: bytes, number: int) -> str:
         ) from None
 
 
-def _of_csv(lines: Iterator[str]) -> Iterator[Entry]:
-    head = []
-    for line in lines:
-        head.append(line)
-        if line.strip():
+def _of_csv(lines: Iterator[str], before: int) -> Iterator[Entry]:
+    """Yield the entries of lines.
+
+    :param before: number of the line before the first one
+    """
+    first = ""
+    for first in lines:
+        if first.strip():
             break
-    first = head[-1] if head else ""
+        before += 1
     delimiter = max(_DELIMITERS, key=lambda each: _score(first, each))
-    reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, strict=True)
+    reader = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
     columns: Mapping[str, int] = {}
     width = 0
-    for line_number, cells in _rows(reader):
+    for line_number, cells in _rows(reader, before):
         if not columns:
             columns, width = _columns(cells, line_number), len(cells)
         elif len(cells) != width:
@@ -149,10 +185,10 @@ def _of_csv(lines: Iterator[str]) -> Iterator[Entry]:
             yield _entry(line_number, {field: cells[at] for field, at in columns.items()})
 
 
-def _rows(reader: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows(reader: Any, before: int) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not empty, with the number of the line on which each begins."""
     while True:
-        begin = reader.line_num + 1
+        begin = before + reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
@@ -220,26 +256,96 @@ _NEEDED = (
 # --- JSON -----------------------------------------------------------------------
 
 
-def _of_json(chunks: Iterable[bytes]) -> Iterator[Entry]:
+def _of_json(chunks: Iterable[bytes], before: int) -> Iterator[Entry]:
+    """Yield the entries of JSON.
+
+    :param before: number of the line before the first one
+    """
     number = 0
+    array, pages = _Array(), _Pages()
     for each in objects(chunks):
+        line = before + each.line
         if isinstance(each, Broken):
             raise BadInventory(
-                f"line {each.line:,} cannot be read as JSON: {each.reason}; write one entry on each"
+                f"line {line:,} cannot be read as JSON: {each.reason}; write one entry on each"
                 " line (for example with jq -c '.results[]')"
             )
-        for item in _items(each.value):
+        if isinstance(each, Between):
+            array.add(each.text, line)
+            continue
+        for item in pages.entries(each.value):
             number += 1
-            yield _entry(number, _fields(item, f"entry {number:,} (line {each.line:,})"))
+            yield _entry(number, _fields(item, f"entry {number:,} (line {line:,})"))
+    array.end()
+    pages.end(number)
 
 
-def _items(value: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the entries of an object: itself, or those of a page."""
-    pages = [value[key] for key in _PAGES if isinstance(value.get(key), list)]
-    if not pages:
-        yield value
-    for page in pages:
-        yield from page
+class _Array:
+    """The brackets around the objects of a file."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+
+    def add(self, text: bytes, line: int) -> None:
+        """Check text between objects.
+
+        :raises BadInventory: when it has more than the brackets of an array
+        """
+        brackets = text.translate(None, b" \t\r\n,").replace(b"[]", b"")
+        expected = (b"]", b"][") if self._is_open else (b"[",)
+        if brackets and brackets not in expected:
+            shown = text[:_LONGEST].decode(errors="replace")
+            raise BadInventory(
+                f"line {line:,} has {shown!r} where an entry is expected: it may be an error of the"
+                " API"
+            )
+        if brackets:
+            self._is_open = brackets != b"]"
+
+    def end(self) -> None:
+        """Check that no array is open at the end of the file.
+
+        :raises BadInventory: when one is
+        """
+        if self._is_open:
+            raise BadInventory("its array has no end: it was cut off; export it again")
+
+
+class _Pages:
+    """The pages of APIs in a file."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        #: Whether a page has the address of another one, and whether any page is the last one.
+        self._continues = self._ends = False
+
+    def entries(self, value: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield the entries of an object: itself, or those of a page."""
+        pages = [value[key] for key in _PAGES if isinstance(value.get(key), list)]
+        if not pages:
+            yield value
+            return
+        for page in pages:
+            yield from page
+        for key in _TOTALS:
+            total = value.get(key)
+            # Numbers are texts here.
+            if isinstance(total, str) and _NUMBER.fullmatch(total):
+                self._total = max(self._total, int(total))
+        if _NEXT in value:
+            self._continues |= bool(value[_NEXT])
+            self._ends |= not value[_NEXT]
+
+    def end(self, read: int) -> None:
+        """Check that the pages are complete.
+
+        :param read: number of entries that the file has
+        :raises BadInventory: when entries are missing
+        """
+        if read < self._total:
+            raise BadInventory(f"it has {read:,} of {self._total:,} entries: {_ADD_PAGES}")
+        if self._continues and not self._ends:
+            raise BadInventory(f"it has no last page: {_ADD_PAGES}")
 
 
 def _fields(item: Any, where: str) -> dict[str, str]:
@@ -254,6 +360,9 @@ def _fields(item: Any, where: str) -> dict[str, str]:
     names = list(flat)
     found = _positions(names)
     if "serial" not in found or not found.keys() & {"uuid", "name"}:
+        for error in (item[key] for key in _ERRORS if item.get(key)):
+            shown = json.dumps(error, ensure_ascii=False)[:_LONGEST_ERROR]
+            raise BadInventory(f"{where} is an error of the API: {shown}")
         raise BadInventory(f"{where} lacks keys: {_NEEDED}")
     fields = {}
     for field, each in found.items():

@@ -27,6 +27,8 @@ _DEPTH = 64
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 #: The beginning of an object in other text, or the end of one whose beginning is missing.
 _OUTSIDE = re.compile(rb"[{}]")
+#: What separates objects of one array or of several lines.
+_BLANKS = b" \t\r\n,"
 #: A structural character, the beginning of a text, or another value.
 _TOKEN = re.compile(rb'[{}\[\],:"]|[^\s{}\[\],:"]++')
 #: The rest of a text that is no longer than its line.
@@ -43,6 +45,17 @@ class Broken:
 
     line: int
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Between:
+    """Text that is not in an object, other than white space and commas.
+
+    :ivar line: number of the line on which it is
+    """
+
+    line: int
+    text: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,8 +80,8 @@ def decoded(text: str) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def objects(chunks: Iterable[bytes]) -> Iterator[Object | Broken]:
-    """Yield the objects of a text, and what could not be read.
+def objects(chunks: Iterable[bytes]) -> Iterator[Object | Broken | Between]:
+    """Yield the objects of a text, what could not be read, and the text between objects.
 
     :param chunks: text in UTF-8
     """
@@ -127,7 +140,7 @@ class _Scanner:
         self._size = 0
         self._begin = 0
 
-    def feed(self, piece: bytes) -> Iterator[Object | Broken]:
+    def feed(self, piece: bytes) -> Iterator[Object | Broken | Between]:
         """Process a line, or a piece of a long one."""
         piece = self._carry + piece
         self._carry = b""
@@ -148,11 +161,13 @@ class _Scanner:
         if self._open:
             yield from self._broken("no JSON")
 
-    def _scan(self, piece: bytes) -> Iterator[Object | Broken]:
+    def _scan(self, piece: bytes) -> Iterator[Object | Broken | Between]:
         at = 0
         while at < len(piece) and not self._skips:
             if not self._open:
                 found = _OUTSIDE.search(piece, at)
+                if text := piece[at : found.start() if found else None].strip(_BLANKS):
+                    yield Between(self._line, text)
                 if found is None:
                     return
                 at = found.start()
@@ -181,6 +196,7 @@ class _Scanner:
                     return
                 continue
             if not reason:
+                yield Between(self._line, b"{")
                 self._braces += 1
                 self._reset()
                 continue

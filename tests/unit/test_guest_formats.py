@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -382,14 +382,22 @@ JSON_NOISE = st.sampled_from(
 )
 
 
+def objects_of(pieces: Iterable[bytes]) -> tuple[list[object], bytes]:
+    """Return what is read, and the text between objects without blanks."""
+    found = list(json_objects.objects(pieces))
+    between = [each for each in found if isinstance(each, json_objects.Between)]
+    text = b"".join(each.text for each in between).translate(None, b" \t\r\n,")
+    return [each for each in found if each not in between], text
+
+
 @given(st.lists(JSON_NOISE | st.text(max_size=3)), st.integers(1, 30))
 def test_any_text_is_read_for_facts_without_an_exception(parts: list[str], size: int) -> None:
     text = "".join(parts).encode(errors="replace")
     with pytest.MonkeyPatch.context() as patch:
-        whole = list(json_objects.objects([text]))
+        whole, between = objects_of([text])
         # It does not matter where a line is cut when it is read.
         patch.setattr(json_objects, "_PIECE", size)
-        assert list(json_objects.objects(chunks(text, size))) == whole
+        assert objects_of(chunks(text, size)) == (whole, between)
     for each in whole:
         if isinstance(each, json_objects.Object):
             assert not [found for found in readings(each.value, "") if isinstance(found, Reading)]

@@ -6,7 +6,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +343,23 @@ BROKEN = {
     b'{"name": "a", "serial": ["b"]}': "entry 1 (line 1) has a serial that is no text",
     b'{"name": "a", "serial": true}': "entry 1 (line 1) has a serial that is no text",
     b'{"name": "a",\n': "line 1 cannot be read as JSON: no JSON; write one entry on each line",
+    b'\n[{"name": "a", "serial": "b"},\n {"name": "c", "serial": "d"},\n': "its array has no end",
+    b'{"name": "a", "serial": "b"}\nSegmentation fault\n': "line 2 has 'Segmentation fault' where",
+    b'[{"name": "a", "serial": "b"}]]': "line 1 has ']]' where an entry is expected: it may be an",
+    b'[{"name": "a", "serial": "b"}, 7]': "line 1 has '7]' where an entry is expected",
+    b'[[{"name": "a", "serial": "b"}]]': "line 1 has '[[' where an entry is expected",
+    b"{[1]}": "line 1 has '{' where an entry is expected",
+    b'["ERROR_SESSION_TOKEN_INVALID","x"]': 'line 1 has \'["ERROR_SESSION_TOKEN_INVALID","x"]\'',
+    b'{"detail": "Invalid token"}': 'entry 1 (line 1) is an error of the API: "Invalid token"',
+    b'{"error": {"message": "User Not Authenticated"}, "status": "failure"}': "entry 1 (line 1) is"
+    ' an error of the API: {"message": "User Not Authenticated"}',
+    b'{"count": 2, "results": [{"name": "a", "serial": "b"}]}': "it has 1 of 2 entries: write all"
+    " pages of the API into one file, one after the other",
+    b'{"total": 2, "rows": [{"name": "a", "serial": "b"}]}': "it has 1 of 2 entries: write",
+    b'{"next": "https://x/", "results": [{"name": "a", "serial": "b"}]}': "it has no last page",
+    b" " * (3 << 20) + b"name,serial\n": "line 1 has more than 1 MiB: it is no CSV",
+    b"\n" * (3 << 20) + b"a,b\n": "line 3,145,729 has the columns 'a', 'b'",
+    b"\n" * 9 + b'{"a": "b"}': "entry 1 (line 10) lacks keys",
     b'{"results": [' + b" " * (5 << 20) + b"]}": "line 1 cannot be read as JSON: more than 4 MiB",
 }
 
@@ -729,3 +748,32 @@ def test_a_guest_that_was_read_and_waits_for_its_restart(cloud: QuietCloud, tmp_
         "1 server (web-3): the guest has the server's UUID now, and gets its host's identity when"
         f" it is next started: compare it again then (line 2 of {path})"
     )
+
+
+def test_pages_of_an_api_one_after_the_other() -> None:
+    """The pages of an API are complete if they have as many entries as it counts."""
+    pages = [
+        {"count": 2, "next": "https://x/?offset=1", "results": [{"name": "a", "serial": "b"}]},
+        {"count": 2, "next": None, "results": [{"name": "c", "serial": "d"}]},
+    ]
+    assert len(read("".join(map(json.dumps, pages)))) == 2
+    with pytest.raises(BadInventory, match="it has no last page"):
+        read(json.dumps(pages[0]) * 2)
+
+
+@pytest.mark.parametrize("beginning", [b"\n", b" \r\n", b"\n" * 4095 + b" "])
+def test_blank_lines_need_no_memory(beginning: bytes) -> None:
+    chunk = beginning * ((1 << 20) // len(beginning))
+    tracemalloc.start()
+    try:
+        chunks = itertools.chain(itertools.repeat(chunk, 32), [b"\nname,serial\na,b"])
+        _unit, entries = parse(chunks)
+        assert [each.name for each in entries] == ["a"]
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_a_header_whose_first_cell_is_empty() -> None:
+    assert read("\n\tname\tserial\n1\ta\tb\n") == [(None, "a", "b")]
