@@ -85,8 +85,14 @@ class ExportSettings(output.Command):
 
     def _machines(self, parsed_args: argparse.Namespace) -> int:
         from osc_uniqserial import pipelines
-        from osc_uniqserial.desired.export.netbox import Machines
+        from osc_uniqserial.desired.export.netbox import Machines, is_safe
 
+        if not is_safe(parsed_args.cluster):
+            raise output.WrongUsage(
+                f"--cluster {parsed_args.cluster!r}: a name with double quotes, control characters"
+                " or blanks at an end, or one that a spreadsheet takes for a formula, cannot be"
+                " written safely: rename the cluster in NetBox. Nothing was read"
+            )
         project = options.project_id(self.app.client_manager, parsed_args)
         progress = output.Progress()
         machines = Machines()

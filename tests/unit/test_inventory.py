@@ -536,14 +536,17 @@ def test_what_is_unknown_is_left_empty(cloud: QuietCloud) -> None:
     [
         (("--as", "netbox"), "--as netbox needs --cluster"),
         (("--as", "plan", "--cluster", "c"), "--cluster is for --as netbox, not for --as plan"),
+        *(
+            (("--as", "netbox", f"--cluster={name}"), "rename the cluster in NetBox")
+            for name in ('a"b', "=1+1", "a\nb", " a", "\x1b[2J")
+        ),
     ],
 )
-def test_a_cluster_is_for_netbox_alone(
-    cloud: QuietCloud, options: tuple[str, ...], message: str
-) -> None:
+def test_wrong_clusters(cloud: QuietCloud, options: tuple[str, ...], message: str) -> None:
     result = cloud.fake.openstack("unique", "serial", "export", *options)
     assert (result.code, result.out) == (2, "")
-    assert message in result.err
+    assert message in " ".join(result.err.split())
+    assert "\x1b" not in result.err
 
 
 #: What NetBox guesses the delimiter from.
