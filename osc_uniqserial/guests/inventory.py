@@ -22,7 +22,7 @@ from typing import Any
 from osc_uniqserial.guests.encodings import utf8
 from osc_uniqserial.guests.facts import stands_for_none
 from osc_uniqserial.guests.files import chunks_of, named, opened
-from osc_uniqserial.guests.json_objects import Between, Broken, objects
+from osc_uniqserial.guests.json_objects import BLANKS, Between, Broken, objects
 from osc_uniqserial.model.inventory import Entry, Inventory
 
 #: The largest file in bytes, the longest line in bytes, and the most entries.
@@ -291,7 +291,7 @@ class _Array:
 
         :raises BadInventory: when it has more than the brackets of an array
         """
-        brackets = text.translate(None, b" \t\r\n,").replace(b"[]", b"")
+        brackets = text.translate(None, BLANKS).replace(b"[]", b"")
         expected = (b"]", b"][") if self._is_open else (b"[",)
         if brackets and brackets not in expected:
             shown = text[:_LONGEST].decode(errors="replace")

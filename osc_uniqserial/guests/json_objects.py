@@ -28,7 +28,7 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 #: The beginning of an object in other text, or the end of one whose beginning is missing.
 _OUTSIDE = re.compile(rb"[{}]")
 #: What separates objects of one array or of several lines.
-_BLANKS = b" \t\r\n,"
+BLANKS = b" \t\r\n,"
 #: A structural character, the beginning of a text, or another value.
 _TOKEN = re.compile(rb'[{}\[\],:"]|[^\s{}\[\],:"]++')
 #: The rest of a text that is no longer than its line.
@@ -166,7 +166,7 @@ class _Scanner:
         while at < len(piece) and not self._skips:
             if not self._open:
                 found = _OUTSIDE.search(piece, at)
-                if text := piece[at : found.start() if found else None].strip(_BLANKS):
+                if text := piece[at : found.start() if found else None].strip(BLANKS):
                     yield Between(self._line, text)
                 if found is None:
                     return

@@ -386,7 +386,7 @@ def objects_of(pieces: Iterable[bytes]) -> tuple[list[object], bytes]:
     """Return what is read, and the text between objects without blanks."""
     found = list(json_objects.objects(pieces))
     between = [each for each in found if isinstance(each, json_objects.Between)]
-    text = b"".join(each.text for each in between).translate(None, b" \t\r\n,")
+    text = b"".join(each.text for each in between).translate(None, json_objects.BLANKS)
     return [each for each in found if each not in between], text
 
 

@@ -405,6 +405,18 @@ def test_no_file_ends_in_another_error(raw: bytes | str) -> None:
         read(raw)
 
 
+@pytest.mark.parametrize("error", [{"detail": EVIL}, [EVIL]])
+def test_hostile_errors_of_an_api_are_shown_escaped(
+    cloud: QuietCloud, tmp_path: Path, error: Any
+) -> None:
+    path = tmp_path / "inventory"
+    path.write_text(json.dumps(error, ensure_ascii=False))
+    result = verify(cloud, path, code=1)
+    assert "the API" in " ".join(result.err.split())
+    assert "\x1b" not in result.err
+    assert "\u202e" not in result.err
+
+
 def test_hostile_cells_are_shown_escaped(cloud: QuietCloud, tmp_path: Path) -> None:
     path = tmp_path / "inventory"
     path.write_text(f'name,serial\n"{EVIL}","{EVIL}"\n')
@@ -751,6 +763,12 @@ def test_a_guest_that_was_read_and_waits_for_its_restart(cloud: QuietCloud, tmp_
         "1 server (web-3): the guest has the server's UUID now, and gets its host's identity when"
         f" it is next started: compare it again then (line 2 of {path})"
     )
+
+
+@pytest.mark.parametrize("between", ["", "\n", " ,\r\n", "[]"])
+def test_arrays_one_after_the_other(between: str) -> None:
+    text = json.dumps([{"name": "a", "serial": "b"}], indent=1)
+    assert len(read(f"{text}{between}{text}")) == 2
 
 
 def test_pages_of_an_api_one_after_the_other() -> None:
