@@ -290,7 +290,8 @@ class InventoryComparison:
         of_a_host = serial != own and _is_uuid(serial) and serial not in self._known
         if source is SerialSource.UNKNOWN:
             return serial in ("", own) or of_a_host
-        return of_a_host
+        # Nobody who knows only the policy can write the identity of a host into an inventory.
+        return not serial or of_a_host
 
     def _described(self, serial: str, own: str) -> str:
         if not serial:
