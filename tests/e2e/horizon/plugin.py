@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import requests
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.e2e import axe
@@ -37,6 +39,25 @@ def instance_path(dashboard: str, server: str) -> str:
     return f"/{dashboard}/instances/{server}/{'detail' if dashboard == 'admin' else ''}"
 
 
+def tab_path(dashboard: str, server: str) -> str:
+    """Return the path of the tab alone, which Horizon's script puts into the page."""
+    return f"{instance_path(dashboard, server)}?tab=instance_details__unique_serial"
+
+
+@contextlib.contextmanager
+def logged_in(url: str, name: str, password: str) -> Iterator[requests.Session]:
+    """Log in to Horizon without a browser; requests are those of Horizon's script."""
+    with requests.Session() as session:
+        page = session.get(f"{url}/auth/login/").text
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+        form = {**hidden, "username": name, "password": password}
+        answer = session.post(f"{url}/auth/login/", form, headers={"Referer": url})
+        answer.raise_for_status()
+        assert "/auth/login" not in answer.url
+        session.headers["X-Requested-With"] = "XMLHttpRequest"
+        yield session
+
+
 def open_tab(browser: Browser, dashboard: str, server: str) -> WebElement:
     """Open the tab Serial Number of an instance and return its content."""
     browser.open(instance_path(dashboard, server))
@@ -51,13 +72,12 @@ def show_tab(browser: Browser, dashboard: str, server: str) -> WebElement:
 
     Horizon puts the same answer into the page when the tab is opened.
     """
-    path = f"{instance_path(dashboard, server)}?tab=instance_details__unique_serial"
     browser.driver.execute_async_script(
         "const [selector, path, done] = arguments;"
         "fetch(path, {headers: {'X-Requested-With': 'XMLHttpRequest'}})"
         ".then(answer => answer.text()).then(text => {"
         " document.querySelector(selector).outerHTML = text; done(); })",
-        *(TAB, path),
+        *(TAB, tab_path(dashboard, server)),
     )
     return browser.one(TAB)
 
