@@ -17,7 +17,7 @@ from osc_uniqserial.api.hosts import read_aggregates, read_hosts
 from osc_uniqserial.api.inventory import read_images
 from osc_uniqserial.api.rest import CloudError, Rest, Unreadable, or_unchecked
 from osc_uniqserial.api.server import find_server, read_server
-from osc_uniqserial.api.servers import CloudReader
+from osc_uniqserial.api.servers import CloudReader, Servers
 from osc_uniqserial.api.settings import Settings
 from osc_uniqserial.api.validator import extra_spec_validator
 from osc_uniqserial.checks.check import Check, by_severity, found_in
@@ -180,6 +180,24 @@ def readiness(
     return Readiness(rows, fleet.notes if isinstance(fleet, Fleet) else ())
 
 
+def _pages(servers: Servers, progress: Progress | None) -> Iterator[Sequence[ServerFacts]]:
+    """Yield the servers while they are read, and report the progress after each page."""
+    read = 0
+    for page in servers:
+        yield page
+        read += len(page)
+        if progress:
+            progress(read, servers.expected)
+
+
+def _unread(servers: Servers) -> Iterator[str]:
+    """Yield why servers could not be read."""
+    for gap in servers.gaps:
+        yield f"some servers could not be read: {gap.reason}"
+    if servers.unlisted_cells:
+        yield "a cell is down, and Nova omits its servers from a long list"
+
+
 class CloudRun(abc.ABC):
     """One run over the servers of a cloud; iterate once for the findings.
 
@@ -233,16 +251,12 @@ class CloudRun(abc.ABC):
         """Yield the findings."""
 
     def _pages(self) -> Iterator[Sequence[ServerFacts]]:
-        read = 0
-        for servers in self._servers:
+        for servers in _pages(self._servers, self._progress):
             self.counts.add(servers)
             for comparison in (self._guests, self._inventory):
                 if comparison is not None:
                     comparison.add(servers)
             yield servers
-            read += len(servers)
-            if self._progress:
-                self._progress(read, self._servers.expected)
 
     def _compared(self) -> Iterator[Finding]:
         """Yield the findings about guests and the inventory."""
@@ -355,17 +369,11 @@ class PlanRun:
 
     def __iter__(self) -> Iterator[Reached]:
         """Yield the servers whose serial number changes, or may change, while they are read."""
-        servers, read = self._servers, 0
-        for page in servers:
+        for page in _pages(self._servers, self._progress):
             yield from self.plan.add(page)
-            read += len(page)
-            if self._progress:
-                self._progress(read, servers.expected)
-        self.unread += [f"some servers could not be read: {gap.reason}" for gap in servers.gaps]
-        if servers.unlisted_cells:
-            self.unread.append("a cell is down, and Nova omits its servers from a long list")
-        if servers.volumes_unread:
-            self.unread.append(f"the volumes could not be read: {servers.volumes_unread}")
+        self.unread += _unread(self._servers)
+        if volumes := self._servers.volumes_unread:
+            self.unread.append(f"the volumes could not be read: {volumes}")
         self.plan.end(complete=not self.unread, scope=self.scope)
 
 
@@ -546,15 +554,8 @@ class MachinesRun:
 
     def __iter__(self) -> Iterator[Sequence[ServerFacts]]:
         """Yield the servers while they are read."""
-        servers, read = self._servers, 0
-        for page in servers:
-            yield page
-            read += len(page)
-            if self._progress:
-                self._progress(read, servers.expected)
-        self.unread += [f"some servers could not be read: {gap.reason}" for gap in servers.gaps]
-        if servers.unlisted_cells:
-            self.unread.append("a cell is down, and Nova omits its servers from a long list")
+        yield from _pages(self._servers, self._progress)
+        self.unread += _unread(self._servers)
 
 
 def machines(
