@@ -50,6 +50,7 @@ def test_the_commands_of_the_manual(
     server_id = cloud.boot(server, flavor_id, image_id, "keys-1")
     names = {
         "FLAVOR": flavor,
+        "NEW_FLAVOR": unique_name("larger"),
         "IMAGE": image,
         "SERVER": server,
         "AGGREGATE": unique_name("aggregate"),
@@ -77,6 +78,6 @@ def test_the_commands_of_the_manual(
         allowed = {0, 3, 4} if RESULTS & {*words} else {0}
         assert done.returncode in allowed, f"{' '.join(args)}:\n{done.stderr}"
         assert not re.search(r"\bTraceback\b", done.stderr)
-        if "reboot" in words:
+        if {"reboot", "confirm"} & {*words}:
             cloud.wait(server_id, "ACTIVE")
     assert cloud.get("nova", f"/v2.1/servers/{server_id}")["server"]["metadata"] == {}
