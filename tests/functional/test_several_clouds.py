@@ -222,7 +222,7 @@ def test_the_files_of_the_page_fit_together() -> None:
         for region in cloud.get("regions") or [cloud["region_name"]]
     }
     unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep case
     unit.read_string(re.sub(r"\\\n *", "", (RECIPE / "clouds.conf").read_text()))
     program, *words = shlex.split(unit["Service"]["ExecStart"])
     page = (PAGES / "admin" / "several-clouds.rst").read_text()

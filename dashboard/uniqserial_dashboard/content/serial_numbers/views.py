@@ -56,7 +56,7 @@ def show_flavor(request: Any, flavor_id: str) -> http.HttpResponse:
     return redirect(page)
 
 
-@require_safe  # type: ignore[untyped-decorator]
+@require_safe  # type: ignore[untyped-decorator]  # Django has no types
 def download_csv(request: Any) -> http.HttpResponse:
     """Return the findings as a CSV file."""
     try:
@@ -74,7 +74,7 @@ def download_csv(request: Any) -> http.HttpResponse:
     )
 
 
-@require_safe  # type: ignore[untyped-decorator]
+@require_safe  # type: ignore[untyped-decorator]  # Django has no types
 def download_html(request: Any) -> http.HttpResponse:
     """Return the HTML report as a download, never as a page of Horizon."""
     path = nightly.html_path()
